@@ -1,0 +1,118 @@
+//! Single rules that the lab can break, to show what each is for and that the judges notice.
+//!
+//! Without the `lab` feature no mutant can be switched on and the checks compile to nothing.
+
+/// A rule that can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Mutant {
+    AckBeforeSync,
+    VoteNotDurable,
+    CommitOlderTermByCounting,
+    LeaderReadsWithoutRound,
+    ReadRoundReused,
+    ElectionRestrictionOff,
+    MajorityIsHalf,
+    FollowerDoesNotTruncate,
+    SnapshotForgetsIdempotency,
+    WallClockInApply,
+    ReceiptCountsThePlan,
+    IdempotencyForgottenByNewLeader,
+    SessionIgnored,
+    AppliedPositionNotAtomic,
+}
+
+impl Mutant {
+    /// All mutants, with the name and the sentence that the lab prints.
+    pub const ALL: &'static [(Mutant, &'static str, &'static str)] = &[
+        (Mutant::AckBeforeSync, "ack-before-sync", "a follower acknowledges entries before they survive power loss"),
+        (Mutant::VoteNotDurable, "vote-not-durable", "a vote leaves before it survives power loss"),
+        (
+            Mutant::CommitOlderTermByCounting,
+            "commit-older-term-by-counting",
+            "a leader commits an entry of an older term because a majority holds it (Raft, Figure 8)",
+        ),
+        (
+            Mutant::LeaderReadsWithoutRound,
+            "leader-reads-without-round",
+            "a leader serves linearizable reads without proving that it still leads",
+        ),
+        (
+            Mutant::ReadRoundReused,
+            "read-round-reused",
+            "a retried read accepts answers to its first attempt (etcd #20418)",
+        ),
+        (
+            Mutant::ElectionRestrictionOff,
+            "election-restriction-off",
+            "a node votes for a candidate whose log is behind its own",
+        ),
+        (Mutant::MajorityIsHalf, "majority-is-half", "half of the nodes count as a majority"),
+        (
+            Mutant::FollowerDoesNotTruncate,
+            "follower-does-not-truncate",
+            "a follower keeps its own entries where the leader's differ",
+        ),
+        (
+            Mutant::SnapshotForgetsIdempotency,
+            "snapshot-forgets-idempotency",
+            "a snapshot leaves out the idempotency records",
+        ),
+        (Mutant::WallClockInApply, "wall-clock-in-apply", "expiry asks the clock of the replica instead of log time"),
+        (
+            Mutant::ReceiptCountsThePlan,
+            "receipt-counts-the-plan",
+            "a receipt lists the replicas that were asked, not those that answered",
+        ),
+        (
+            Mutant::IdempotencyForgottenByNewLeader,
+            "idempotency-forgotten-by-new-leader",
+            "a retried idempotency key is applied again after a change of leader",
+        ),
+        (
+            Mutant::SessionIgnored,
+            "session-ignored",
+            "a session read is served by a replica that has not applied what the session saw",
+        ),
+        (
+            Mutant::AppliedPositionNotAtomic,
+            "applied-position-not-atomic",
+            "the applied position is not written with what was applied",
+        ),
+    ];
+}
+
+/// The set of rules that are broken. Empty, always, without the `lab` feature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Mutants(#[cfg(feature = "lab")] u32);
+
+impl Mutants {
+    /// Nothing is broken.
+    pub const fn none() -> Mutants {
+        Mutants(
+            #[cfg(feature = "lab")]
+            0,
+        )
+    }
+
+    /// One rule is broken.
+    #[cfg(feature = "lab")]
+    pub const fn only(mutant: Mutant) -> Mutants {
+        Mutants(1 << mutant as u32)
+    }
+
+    /// Is this rule broken?
+    #[inline(always)]
+    pub const fn has(self, mutant: Mutant) -> bool {
+        #[cfg(feature = "lab")]
+        {
+            self.0 & (1 << mutant as u32) != 0
+        }
+        #[cfg(not(feature = "lab"))]
+        {
+            let _ = mutant;
+            false
+        }
+    }
+}

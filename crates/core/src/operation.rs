@@ -1,0 +1,320 @@
+//! What clients ask, what they hear, and the command that travels through the log between the two.
+//!
+//! A command is the vector of its words, as in the Redis protocol: `["SET", "k", "v"]`. The log holds the same vectors,
+//! so a new command family touches one file of `state` and no format.
+
+use crate::guarantee::{Receipt, Session, Want};
+use crate::machine::NodeId;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The words of one command: its name in upper case, then its arguments.
+pub type Words = Vec<Bytes>;
+
+/// A table: a space of keys of its own. The first sixteen are the databases of the Redis protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableId(pub u16);
+
+/// A condition on the state before a batch. If one does not hold, nothing of the batch is applied and the reply of the
+/// batch is an error that begins with `GUARD`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Guard {
+    /// The key was last written at this version; 0 means that it does not exist.
+    Version {
+        /// The key.
+        key: Bytes,
+        /// Its version: the log index of its last change.
+        version: u64,
+    },
+    /// The key does not exist.
+    Absent {
+        /// The key.
+        key: Bytes,
+    },
+}
+
+/// A name under which a write is applied at most once: the first reply is kept and replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IdempotencyKey(pub Bytes);
+
+/// One atomic batch: one log entry. The guards are checked first, then the commands run in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Batch {
+    /// The table whose keys are meant.
+    pub table: TableId,
+    /// What must hold before.
+    pub guards: Vec<Guard>,
+    /// The name under which it is applied at most once.
+    pub idempotency: Option<IdempotencyKey>,
+    /// What is done. One command replies with its value; a transaction with the array of all values.
+    pub commands: Vec<Words>,
+    /// True for MULTI/EXEC: the reply is an array even for one command.
+    pub transaction: bool,
+}
+
+/// What a client asks of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Request {
+    /// Reads or writes data.
+    Operate(Operate),
+    /// Asks how this node sees itself and the others. Not replicated, not forwarded.
+    Status,
+    /// Asks that leadership of a group move to a node.
+    Transfer {
+        /// The group.
+        group: u16,
+        /// The next leader.
+        to: NodeId,
+    },
+}
+
+/// A batch with the guarantee that it names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Operate {
+    /// What is done.
+    pub batch: Batch,
+    /// The guarantee asked for.
+    pub want: Want,
+    /// What this session has seen.
+    pub session: Session,
+    /// True when earlier writes of this session are still unanswered: a linearizable read then waits for every entry
+    /// that the leader holds, so that a pipelined read sees the writes before it.
+    pub after_own_writes: bool,
+    /// How long the caller waits, in milliseconds.
+    pub deadline_ms: u32,
+}
+
+/// A value in a reply, in the shapes of the Redis protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// Nothing there.
+    Nil,
+    /// A number.
+    Int(i64),
+    /// Bytes.
+    Bulk(Bytes),
+    /// A short word, such as OK.
+    Status(Bytes),
+    /// A list.
+    Array(Vec<Value>),
+    /// Pairs; a flat list in RESP2.
+    Map(Vec<(Value, Value)>),
+    /// Distinct members; a list in RESP2.
+    Set(Vec<Value>),
+    /// An error of the command itself, such as `WRONGTYPE …` or `ERR …`: the command was evaluated and changed nothing.
+    Error(Bytes),
+}
+
+impl Value {
+    /// `OK`.
+    pub const OK: Value = Value::Status(Bytes::from_static(b"OK"));
+    /// An error with a fixed text.
+    pub const fn error(text: &'static str) -> Value {
+        Value::Error(Bytes::from_static(text.as_bytes()))
+    }
+    /// Bytes, copied.
+    pub fn bulk(bytes: &[u8]) -> Value {
+        Value::Bulk(Bytes::copy_from_slice(bytes))
+    }
+    /// Is it an error?
+    pub fn is_error(&self) -> bool {
+        matches!(self, Value::Error(_))
+    }
+}
+
+/// What a client hears.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reply {
+    /// The outcome of an operation.
+    Operated {
+        /// What became of it.
+        outcome: Outcome,
+        /// What the session has seen now.
+        session: Session,
+    },
+    /// How the node sees itself and the others.
+    Status(Status),
+    /// Leadership was asked to move, or why not.
+    Transferred(Result<(), Refusal>),
+}
+
+/// What became of an operation. A timeout is ambiguous, and the type says so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Evaluated, and the guarantee asked for was met.
+    Done {
+        /// The result.
+        value: Value,
+        /// What was met.
+        receipt: Receipt,
+    },
+    /// Certainly not applied.
+    Refused(Refusal),
+    /// Applied, but the guarantee asked for was not met before the deadline. `applied: yes`.
+    Short {
+        /// The result.
+        value: Value,
+        /// What was met.
+        receipt: Receipt,
+    },
+    /// It may have been applied or may yet be. `applied: unknown`.
+    Unknown(Doubt),
+}
+
+/// Why an operation was certainly not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No leader was reachable before the deadline.
+    NoLeader,
+    /// No majority confirmed the read before the deadline.
+    NoQuorum,
+    /// The replica had not applied what the session saw before the deadline.
+    Behind,
+    /// The keys belong to different consensus groups.
+    CrossGroup,
+    /// No table has this id.
+    UnknownTable,
+    /// No command has this name.
+    UnknownCommand,
+    /// The reply of this command depends on state, so it cannot be given with this ack: only majority or all.
+    AckNeedsBlindWrite,
+    /// A read and a write cannot carry the words given; the sentence says which and why.
+    Impossible(String),
+    /// Too much is in flight here.
+    Overloaded,
+    /// The operation is over a limit; the sentence says which.
+    TooLarge(String),
+    /// The group or node is not part of this cluster, or not a possible target.
+    NoSuchTarget,
+}
+
+/// Why it is not known whether an operation was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Doubt {
+    /// The deadline passed while the entry was on its way.
+    Deadline,
+    /// The leader changed while the entry was on its way.
+    LeaderChanged,
+    /// The node that forwarded the operation lost the node that it forwarded to.
+    LeaderLost,
+}
+
+impl Refusal {
+    /// What happened and what to do, for people.
+    pub fn sentence(&self) -> String {
+        use alloc::string::ToString;
+        match self {
+            Refusal::NoLeader => "no leader was reachable before the deadline; try again".to_string(),
+            Refusal::NoQuorum => "no majority of the nodes answered before the deadline; try again, or read with level session or eventual".to_string(),
+            Refusal::Behind => "this replica has not yet applied what the session saw; try again, ask another node, or read with level linearizable".to_string(),
+            Refusal::CrossGroup => "the keys belong to different groups; give them a common {tag}".to_string(),
+            Refusal::UnknownTable => "there is no such table".to_string(),
+            Refusal::UnknownCommand => "there is no such command".to_string(),
+            Refusal::AckNeedsBlindWrite => "the reply of this command depends on the state, which only a committed entry has; use ack majority or all".to_string(),
+            Refusal::Impossible(why) | Refusal::TooLarge(why) => why.clone(),
+            Refusal::Overloaded => "too many operations are in flight here; try again after a pause".to_string(),
+            Refusal::NoSuchTarget => "there is no such group or node".to_string(),
+        }
+    }
+    /// May the same call succeed later without a change?
+    pub fn may_retry(&self) -> bool {
+        matches!(self, Refusal::NoLeader | Refusal::NoQuorum | Refusal::Behind | Refusal::Overloaded)
+    }
+}
+
+impl Doubt {
+    /// What happened and what to do, for people.
+    pub fn sentence(&self) -> &'static str {
+        match self {
+            Doubt::Deadline => {
+                "the deadline passed before the outcome was known; read the state, or repeat with an idempotency key"
+            }
+            Doubt::LeaderChanged => {
+                "the leader changed before the outcome was known; read the state, or repeat with an idempotency key"
+            }
+            Doubt::LeaderLost => {
+                "the leader was lost before the outcome was known; read the state, or repeat with an idempotency key"
+            }
+        }
+    }
+}
+
+/// How a node sees itself and the others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Status {
+    /// The node that answers.
+    pub node: NodeId,
+    /// Its life: rises with every start.
+    pub incarnation: u64,
+    /// The members.
+    pub members: Vec<NodeId>,
+    /// Client calls in flight.
+    pub calls: u64,
+    /// Its groups.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// The part a node plays in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks whether it could win a vote.
+    PreCandidate,
+    /// Asks for votes.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl Role {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Follower => "follower",
+            Role::PreCandidate => "pre-candidate",
+            Role::Candidate => "candidate",
+            Role::Leader => "leader",
+        }
+    }
+}
+
+/// How a node sees one of its groups.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// The group.
+    pub group: u16,
+    /// The part that this node plays.
+    pub role: Role,
+    /// Its term.
+    pub term: u64,
+    /// The leader it knows.
+    pub leader: Option<NodeId>,
+    /// First index in its log.
+    pub first: u64,
+    /// Last index in its log.
+    pub last: u64,
+    /// Last index that survives power loss here.
+    pub durable: u64,
+    /// Last index known to be committed.
+    pub commit: u64,
+    /// Last index applied.
+    pub applied: u64,
+    /// Log time at the applied index, in milliseconds since 1970.
+    pub log_time_ms: u64,
+    /// What a leader knows of its followers: the index that each holds durably, and whether it is suspected.
+    pub followers: Vec<FollowerStatus>,
+}
+
+/// What a leader knows of a follower.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FollowerStatus {
+    /// The follower.
+    pub node: NodeId,
+    /// The index up to which it holds the leader's log durably.
+    pub matched: u64,
+    /// It has not answered for a while.
+    pub suspected: bool,
+}
