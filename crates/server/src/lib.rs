@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The real node: one event loop around the pure machine, its disk, its peers and its clients.
+
+pub mod config;
+pub mod disk;
+pub mod driver;
+pub mod fault;
+pub mod front;
+pub mod handle;
+pub mod http;
+pub mod metrics;
+pub mod peer;

@@ -71,7 +71,7 @@ impl Session {
     /// Reads a token.
     pub fn from_token(text: &str, cluster: u64) -> Result<Session, SessionError> {
         let digits = text.as_bytes();
-        if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(SessionError::Malformed);
         }
         let digit = |d: u8| (d as char).to_digit(16).unwrap_or(0) as u8;
@@ -84,7 +84,7 @@ impl Session {
         if u64::from_be_bytes(*bound) != cluster {
             return Err(SessionError::Foreign);
         }
-        if positions.len() % 8 != 0 || positions.len() / 8 > crate::limits::GROUPS as usize {
+        if !positions.len().is_multiple_of(8) || positions.len() / 8 > crate::limits::GROUPS as usize {
             return Err(SessionError::Malformed);
         }
         let mut session = Session::default();

@@ -1,0 +1,1 @@
+//! The data directory: identity, lock, journal, overlay and base.
