@@ -82,21 +82,21 @@ impl Error {
         Error { kind, applied, message: message.into() }
     }
 
-    /// The error that an error reply of the server is. The server ends what is about the outcome with `applied: …`;
-    /// any other error is about the command itself, which then changed nothing.
+    /// The error that an error reply of the server is. An error about the outcome reads `WORD applied: …; sentence`;
+    /// any other is about the command itself, which then changed nothing.
     pub fn of_reply(text: &[u8]) -> Error {
         let text = String::from_utf8_lossy(text);
-        let code = text.split(' ').next().unwrap_or("");
-        let applied = text
-            .rsplit_once("applied: ")
-            .and_then(|(_, tail)| Applied::parse(tail.split(|c: char| !c.is_ascii_alphabetic()).next()?));
-        let kind = match (code, applied) {
-            (_, Some(Applied::Yes | Applied::Unknown)) => Kind::Doubt,
-            ("NOAUTH" | "WRONGPASS" | "NOPERM", _) => Kind::Denied,
-            ("TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "UNAVAILABLE" | "BUSY" | "MASTERDOWN", _) => Kind::Unavailable,
-            _ => Kind::Rejected,
+        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let told = rest.strip_prefix("applied: ").and_then(|rest| rest.split_once("; "));
+        let told = told.and_then(|(applied, sentence)| Some((Applied::parse(applied)?, sentence)));
+        let applied = told.map_or(Applied::No, |(applied, _)| applied);
+        let kind = match (word, applied) {
+            (_, Applied::Yes | Applied::Unknown) => Kind::Doubt,
+            ("NOAUTH" | "WRONGPASS" | "NOPERM", Applied::No) => Kind::Denied,
+            ("TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "BUSY" | "MASTERDOWN", Applied::No) => Kind::Unavailable,
+            (_, Applied::No) => Kind::Rejected,
         };
-        Error { kind, applied: applied.unwrap_or(Applied::No), message: text.into_owned() }
+        Error { kind, applied, message: told.map_or(&*text, |(_, sentence)| sentence).to_owned() }
     }
 
     /// May the operation be repeated without a key, because it was certainly not applied and may succeed later?
@@ -108,11 +108,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.contains("applied: ") {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{} (applied: {})", self.message, self.applied.word())
-        }
+        write!(f, "{} (applied: {})", self.message, self.applied.word())
     }
 }
 
@@ -125,11 +121,12 @@ mod tests {
     #[test]
     fn an_error_reply_says_whether_it_was_applied() {
         for (text, kind, applied) in [
+            ("REFUSED applied: no; there is no such table", Kind::Rejected, Applied::No),
             ("WRONGTYPE Operation against a key", Kind::Rejected, Applied::No),
             ("NOAUTH Authentication required.", Kind::Denied, Applied::No),
-            ("TRYAGAIN no leader; try again (applied: no)", Kind::Unavailable, Applied::No),
-            ("UNKNOWN the deadline passed; applied: unknown", Kind::Doubt, Applied::Unknown),
-            ("SHORT only the leader (applied: yes)", Kind::Doubt, Applied::Yes),
+            ("CLUSTERDOWN applied: no; no leader was reachable", Kind::Unavailable, Applied::No),
+            ("UNKNOWN applied: unknown; the deadline passed", Kind::Doubt, Applied::Unknown),
+            ("SHORT applied: yes; only the leader holds it", Kind::Doubt, Applied::Yes),
         ] {
             let error = Error::of_reply(text.as_bytes());
             assert_eq!((error.kind, error.applied), (kind, applied), "{text}");

@@ -108,7 +108,7 @@ fn an_idempotency_key_makes_it_safe_to_repeat() {
 #[test]
 fn what_was_refused_for_now_is_repeated_and_what_is_wrong_is_not() {
     let server = server(vec![
-        Act::Say("-TRYAGAIN no leader was reachable (applied: no)\r\n"),
+        Act::Say("-CLUSTERDOWN applied: no; no leader was reachable\r\n"),
         Act::Say("+OK\r\n"),
         Act::Say("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
     ]);

@@ -1,0 +1,3 @@
+//! Clusters that `quorate up` starts on this machine.
+
+pub mod fault;
