@@ -103,7 +103,7 @@ fn describe(receipt: &Reply, start: &Instant) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("took".len());
     for (name, value) in pairs {
         let value = match value.items() {
-            Some(items) if items.is_empty() => "none".to_owned(),
+            Some([]) => "none".to_owned(),
             Some(items) => items.iter().map(Reply::to_string).collect::<Vec<_>>().join(", "),
             None => value.to_string().replace('\n', ", "),
         };

@@ -29,12 +29,16 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    Up(verb::up::Up),
+    Node(verb::node::Node),
     Get(verb::get::Get),
     Put(verb::put::Put),
     Del(verb::del::Del),
     Incr(verb::incr::Incr),
     Cas(verb::cas::Cas),
     Scan(verb::scan::Scan),
+    Status(verb::status::Status),
+    Fault(verb::fault::Fault),
     Bench(verb::bench::Bench),
     Completions(verb::completions::Completions),
 }
@@ -49,19 +53,25 @@ impl Verb {
             Verb::Incr(verb) => verb.access.json,
             Verb::Cas(verb) => verb.access.json,
             Verb::Scan(verb) => verb.access.json,
+            Verb::Status(verb) => verb.json,
+            Verb::Fault(verb) => verb.json,
             Verb::Bench(verb) => verb.json,
-            Verb::Completions(_) => false,
+            Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
         }
     }
 
     fn run(self) -> Outcome {
         match self {
+            Verb::Up(verb) => verb.run(),
+            Verb::Node(verb) => verb.run(),
             Verb::Get(verb) => verb.run(),
             Verb::Put(verb) => verb.run(),
             Verb::Del(verb) => verb.run(),
             Verb::Incr(verb) => verb.run(),
             Verb::Cas(verb) => verb.run(),
             Verb::Scan(verb) => verb.run(),
+            Verb::Status(verb) => verb.run(),
+            Verb::Fault(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
         }

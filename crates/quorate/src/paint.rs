@@ -32,17 +32,20 @@ pub fn bold(text: &str) -> String {
     paint(wanted(std::io::stdout().is_terminal()), "1", text)
 }
 
-/// Rows in columns, the first row the heading. Widths count characters before colour.
+/// Rows in columns, the first row the heading. The last cell of a row that is shorter than others may run on.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| plain_width(cell)).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let counts = |row: &&Vec<String>, at: usize| at + 1 < row.len() || row.len() == columns;
+    let width = |at: usize| {
+        rows.iter().filter(|row| counts(row, at)).filter_map(|row| row.get(at)).map(|cell| plain_width(cell)).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|at| width(at).unwrap_or(0)).collect();
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - plain_width(cell) + 2));
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(plain_width(cell)) + 2));
         }
         let line = line.trim_end();
         out.push_str(&if index == 0 { dim(line) } else { line.to_owned() });
