@@ -18,6 +18,9 @@ pub struct Stamp {
     pub position: Position,
     /// Log time: stamped by the leader, never falls, in milliseconds since 1970.
     pub time_ms: u64,
+    /// The replica's own clock: only a mutant looks at it.
+    #[cfg(feature = "lab")]
+    pub wall_ms: u64,
 }
 
 /// What applying a batch gave.
@@ -60,5 +63,11 @@ pub fn next_expiry(view: &dyn View, space: Space) -> Option<u64> {
 /// with the removal of dropped collections and tables. Called when an entry of kind tick is applied. True if more is due.
 pub fn sweep(store: &mut dyn Store, space: Space, stamp: Stamp) -> bool {
     let _ = (store, space, stamp);
+    false
+}
+
+/// Is this a record of an idempotency key? The key is relative to the space.
+pub fn is_idempotency_record(key: &[u8]) -> bool {
+    let _ = key;
     false
 }
