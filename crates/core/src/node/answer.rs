@@ -128,7 +128,7 @@ impl Node {
             }
             let Some((_, call)) = seat.rounds.pop_front() else { break };
             if seat.group.leads() && seat.group.term() == ticket.term {
-                let proof = Proof::Round { term: ticket.term, answered: seat.group.echoed(ticket.round) };
+                let proof = Proof::Round { answered: seat.group.echoed(ticket.round) };
                 seat.waiting.entry(ticket.index).or_default().push((proof, call));
             } else {
                 astray.push(call);
@@ -163,7 +163,7 @@ impl Node {
             state::read(cx.view(), space, batch.table, &batch.commands, batch.transaction, applied.time_ms, display_ms);
         let mut tally = Tally::default();
         let path = match proof {
-            Some(Proof::Round { answered, term: _ }) => {
+            Some(Proof::Round { answered }) => {
                 answered.iter().for_each(|node| tally.answered(node));
                 Path::LeaderRound
             }

@@ -54,7 +54,7 @@ pub(super) struct Settling {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof {
     /// These nodes echoed the round.
-    Round { term: u64, answered: NodeSet },
+    Round { answered: NodeSet },
     /// The session saw no more than the index.
     Session,
 }
