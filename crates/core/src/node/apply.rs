@@ -41,12 +41,8 @@ impl Node {
     fn apply_entry(&mut self, cx: &mut Cx<'_>, id: u16, index: u64, entry: &Entry) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         let space = seat.group.space();
-        let stamp = Stamp {
-            position: Position { group: id, term: entry.term, index },
-            time_ms: entry.time_ms,
-            #[cfg(feature = "lab")]
-            wall_ms: cx.now().wall.latest_ms,
-        };
+        let position = Position { group: id, term: entry.term, index };
+        let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms);
         let applied = match &entry.payload {
             Payload::Nothing => None,
             Payload::Tick => {
