@@ -144,12 +144,15 @@ pub fn scan(reader: Reader<'_>, words: &[Bytes]) -> Ran {
     let options = scan::Options::parse(&words[2..], true)?;
     let mut page = Page::new(options.count);
     reader.cells(from, &mut |hash, key, value| {
+        // Expired keys do not fill pages, so that no page tells whether a sweep ran.
+        if Cell::decode_expiry(value).is_some_and(|expiry| expiry <= reader.scope.time_ms) {
+            return true;
+        }
         if !page.takes(hash) {
             return false;
         }
-        let lives = Cell::decode_expiry(value).is_none_or(|expiry| expiry > reader.scope.time_ms);
         let typed = options.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(Cell::decode_type(value).as_bytes()));
-        if lives && typed && options.asks_for(key) {
+        if typed && options.asks_for(key) {
             page.items.push(Value::bulk(key));
         }
         true
