@@ -1,1 +1,2 @@
 //! What clients speak: the Redis protocol.
+pub mod codec;
