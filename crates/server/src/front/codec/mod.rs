@@ -5,4 +5,4 @@ mod inline;
 mod parse;
 
 pub use encode::{Protocol, encode, null_array};
-pub use parse::{Bounds, Parser, ProtocolError};
+pub use parse::{Bounds, Parser, ProtocolError, number};
