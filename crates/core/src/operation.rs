@@ -182,6 +182,8 @@ pub enum Refusal {
     AckNeedsBlindWrite,
     /// A read and a write cannot carry the words given; the sentence says which and why.
     Impossible(String),
+    /// The leader changed, and its successor's log has another entry in the place of this one.
+    Superseded,
     /// Too much is in flight here.
     Overloaded,
     /// The operation is over a limit; the sentence says which.
@@ -214,13 +216,17 @@ impl Refusal {
             Refusal::UnknownCommand => "there is no such command".to_string(),
             Refusal::AckNeedsBlindWrite => "the reply of this command depends on the state, which only a committed entry has; use ack majority or all".to_string(),
             Refusal::Impossible(why) | Refusal::TooLarge(why) => why.clone(),
+            Refusal::Superseded => "the leader changed and the operation was dropped; try again".to_string(),
             Refusal::Overloaded => "too many operations are in flight here; try again after a pause".to_string(),
             Refusal::NoSuchTarget => "there is no such group or node".to_string(),
         }
     }
     /// May the same call succeed later without a change?
     pub fn may_retry(&self) -> bool {
-        matches!(self, Refusal::NoLeader | Refusal::NoQuorum | Refusal::Behind | Refusal::Overloaded)
+        matches!(
+            self,
+            Refusal::NoLeader | Refusal::NoQuorum | Refusal::Behind | Refusal::Superseded | Refusal::Overloaded
+        )
     }
 }
 

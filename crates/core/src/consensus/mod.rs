@@ -1,7 +1,442 @@
-//! The consensus room.
+//! # The consensus room: one log per group, agreed by a majority
+//!
+//! **The idea.** A group of nodes agrees on one log of entries. One of them, elected for a numbered term, leads: it
+//! appends entries and copies them to the others. An entry is committed once a majority holds it durably, counting
+//! only entries of the leader's own term. Whoever wins a later election holds every committed entry, because voters
+//! refuse candidates whose log is behind theirs. All nodes apply the committed entries in order. A read at the leader
+//! is safe once a majority has confirmed, after the read began, that it still leads.
+//!
+//! **Sources.** Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm* (2014); Ongaro's thesis
+//! (2014) for pre-vote, leadership transfer and ReadIndex; etcd #20418 for the fresh read round.
+//!
+//! **Promises.**
+//! - C1 At most one leader per term. (`judge` election safety)
+//! - C2 Two logs that agree at an index and term agree before it. (`judge` log matching)
+//! - C3 A committed entry never changes and never vanishes. (`judge` committed entries)
+//! - C4 An entry of an older term is never committed by counting. (`scripts/consensus/figure_8.txt`)
+//! - C5 A confirmed read round proves leadership at a moment after the read began. (`scripts/consensus/stale_leader.txt`)
+//! - C6 A vote, an acknowledgement and a term are durable before another node learns of them. (mutants `vote-not-durable`, `ack-before-sync`)
+//!
+//! **Not here.** What entries mean (`state`), who is answered (`node`), changes of membership (a seat is left in [`Payload`]).
+//!
+//! **Said and heard.** [`Message`]; each variant says when it is sent and what is lost if it is lost.
+//!
+//! **On disk.** Drawer 1, group, then `h` term and vote, `b` base of the log, `l` + index entries, `a` applied position.
+//!
+//! **What breaks it.** The mutants of [`crate::mutant`] from `ack-before-sync` to `follower-does-not-truncate`.
+//!
+//! **Read next.** `election.rs`, `replicate.rs`, `read.rs`, `snapshot.rs`, then `node/`.
 
+mod election;
+mod log;
+mod majority;
+mod message;
+mod read;
+mod replicate;
+mod snapshot;
+
+pub use log::Log;
+pub use message::{Body, Entry, Message, Payload, Point};
+pub use read::ReadTicket;
+pub use snapshot::Holding;
+
+use crate::guarantee::NodeSet;
+use crate::limits;
+use crate::machine::{Mono, NodeId, Now, Step, Wake};
+use crate::mutant::Mutants;
+use crate::operation::Role;
+use crate::state::Space;
+use crate::store::{Seq, View, drawer};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What members of a group tell each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Message {}
+/// The context in which the room runs: a step of the node, with the room's own messages.
+pub type Cx<'a> = Step<'a, (), Message>;
+
+/// What a group needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The group.
+    pub group: u16,
+    /// Who we are.
+    pub node: NodeId,
+    /// All members, ourselves included.
+    pub members: Vec<NodeId>,
+    /// A leader says at least this often that it leads, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Silence of this length, and a random two thirds more, makes a follower ask for votes, in milliseconds.
+    pub election_ms: u64,
+    /// Applied entries kept for followers that lag.
+    pub keep_entries: u64,
+    /// Bytes of applied entries kept for followers that lag.
+    pub keep_bytes: usize,
+    /// Rules that are broken.
+    pub mutants: Mutants,
+}
+
+/// How far a group has applied its log, and where its state lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Applied {
+    /// The last applied entry.
+    pub at: Point,
+    /// Its log time in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The generation of the space that holds the state: rises when a snapshot is installed.
+    pub generation: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Hard {
+    term: u64,
+    vote: Option<NodeId>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Follower,
+    PreCandidate {
+        granted: NodeSet,
+    },
+    /// `own` is the write of our own vote: it counts once it is durable.
+    Candidate {
+        granted: NodeSet,
+        own: Seq,
+    },
+    Leader(replicate::Leading),
+}
+
+/// One consensus group as one of its members sees it.
+#[derive(Clone, Debug)]
+pub struct Group {
+    config: Config,
+    hard: Hard,
+    log: Log,
+    applied: Applied,
+    commit: u64,
+    /// The last own entry that survives power loss, and the writes that will raise it.
+    durable: u64,
+    appended: VecDeque<(Seq, u64)>,
+    part: Part,
+    leader: Option<NodeId>,
+    /// When we last heard from a leader of this term.
+    heard: Option<Mono>,
+    election_at: Mono,
+    /// The room has something to say that waits for the end of the burst.
+    due: bool,
+    incoming: Option<snapshot::Incoming>,
+    garbage: snapshot::Garbage,
+}
+
+impl Group {
+    /// Builds the group from what survived.
+    pub fn boot(config: Config, now: Now, disk: &dyn View) -> Group {
+        let record = |kind| disk.get(&log::record_key(config.group, kind));
+        let hard = record(b'h').map(|bytes| postcard::from_bytes(&bytes).expect("a term on disk decodes"));
+        let applied: Option<Applied> =
+            record(b'a').map(|bytes| postcard::from_bytes(&bytes).expect("an applied position on disk decodes"));
+        let log = Log::boot(config.group, disk);
+        let applied = applied.unwrap_or_default();
+        let garbage = snapshot::Garbage::boot(config.group, applied.generation, disk);
+        assert!(log.base().index <= applied.at.index, "the log begins after the applied position");
+        Group {
+            hard: hard.unwrap_or_default(),
+            commit: applied.at.index,
+            durable: log.last().index,
+            log,
+            applied,
+            appended: VecDeque::new(),
+            part: Part::Follower,
+            leader: None,
+            heard: None,
+            // The node does not know how long it was away: it waits a full timeout, spread by its own id, and draws the
+            // next ones from its stream.
+            election_at: if config.members.len() == 1 {
+                now.mono
+            } else {
+                now.mono.after_ms(config.election_ms / 4 * (1 + config.node.0 as u64 % 3))
+            },
+            due: false,
+            incoming: None,
+            garbage,
+            config,
+        }
+    }
+
+    /// Appends an entry. `None` when this node does not lead, hands leadership over, or holds too much uncommitted.
+    pub fn propose(&mut self, cx: &mut Cx<'_>, payload: Payload) -> Option<Point> {
+        self.accepts().then(|| self.append_own(cx, payload))
+    }
+
+    /// Would a proposal be taken now?
+    pub fn accepts(&self) -> bool {
+        let Part::Leader(leading) = &self.part else { return false };
+        leading.transfer.is_none() && leading.uncommitted < limits::LOG_UNCOMMITTED_BYTES
+    }
+
+    /// Asks for a wake as soon as the burst of inputs ended.
+    pub fn go_on(&mut self) {
+        self.due = true;
+    }
+
+    /// A peer spoke.
+    pub fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
+        if !self.config.members.contains(&from) {
+            return;
+        }
+        if message.term > self.hard.term && !self.follow_newer_term(cx, from, &message) {
+            return;
+        }
+        if message.term < self.hard.term {
+            self.answer_older_term(cx, from, &message);
+            return;
+        }
+        self.current_term(cx, from, message);
+    }
+
+    fn current_term(&mut self, cx: &mut Cx<'_>, from: NodeId, Message { term, body }: Message) {
+        match body {
+            Body::PreVote { last } => self.on_pre_vote(cx, from, term, last),
+            Body::PreVoteReply { granted } => self.on_pre_vote_reply(cx, from, granted),
+            Body::Vote { last, transfer: _ } => self.on_vote(cx, from, last),
+            Body::VoteReply { granted } => self.on_vote_reply(cx, from, granted),
+            Body::Append { previous, entries, commit } => {
+                self.heard_leader(cx, from);
+                self.on_append(cx, from, previous, entries, commit);
+            }
+            Body::Appended { matched } => self.on_appended(cx, from, matched),
+            Body::Rejected { previous, hint } => self.on_rejected(cx, from, previous, hint),
+            Body::Heartbeat { commit, round, reply } => {
+                self.heard_leader(cx, from);
+                self.on_heartbeat(cx, from, commit, round, reply);
+            }
+            Body::HeartbeatReply { round } => self.on_heartbeat_reply(cx, from, round),
+            Body::Snapshot { at, time_ms, attempt, piece, pairs, done } => {
+                self.heard_leader(cx, from);
+                self.on_snapshot(cx, from, snapshot::Piece { at, time_ms, attempt, piece, pairs, done });
+            }
+            Body::SnapshotReply { at, attempt, next } => self.on_snapshot_reply(cx, from, at, attempt, next),
+            Body::TakeOver => self.on_take_over(cx, from),
+        }
+    }
+
+    /// Writes up to `upto` survive power loss.
+    pub fn synced(&mut self, cx: &mut Cx<'_>, upto: Seq) {
+        while let Some(&(seq, index)) = self.appended.front() {
+            if seq > upto {
+                break;
+            }
+            self.appended.pop_front();
+            self.durable = self.durable.max(index);
+        }
+        if let Part::Candidate { granted, own } = &mut self.part
+            && *own <= upto
+        {
+            granted.insert(self.config.node);
+            self.count_votes(cx);
+        }
+        self.advance_commit();
+    }
+
+    /// The transport believes that a peer's process ended.
+    pub fn lost(&mut self, cx: &mut Cx<'_>, peer: NodeId) {
+        if self.leader == Some(peer) {
+            self.leader = None;
+            self.heard = None;
+            let spread = cx.random() % (self.config.heartbeat_ms.max(1) * 1000);
+            self.election_at = self.election_at.min(cx.now().mono.after_us(spread));
+        }
+        if let Part::Leader(leading) = &mut self.part {
+            leading.lost(peer);
+        }
+    }
+
+    /// Time passed, or a burst of inputs ended.
+    pub fn wake(&mut self, cx: &mut Cx<'_>) {
+        self.due = false;
+        let now = cx.now().mono;
+        match &self.part {
+            Part::Leader(_) => self.lead(cx),
+            Part::Follower | Part::PreCandidate { .. } | Part::Candidate { .. } if now >= self.election_at => {
+                self.campaign(cx)
+            }
+            Part::Follower | Part::PreCandidate { .. } | Part::Candidate { .. } => {}
+        }
+        if self.log.has_garbage() {
+            self.log.delete_some(cx);
+        } else {
+            self.delete_garbage(cx);
+        }
+    }
+
+    /// When [`Group::wake`] is wanted next.
+    pub fn wake_at(&self) -> Wake {
+        if self.due {
+            return Wake { at: Mono(0), why: "replicate" };
+        }
+        if self.log.has_garbage() || self.garbage.any() {
+            return Wake { at: Mono(0), why: "delete what was forgotten" };
+        }
+        match &self.part {
+            Part::Leader(leading) => Wake { at: leading.heartbeat_at, why: "heartbeat" },
+            Part::Follower | Part::PreCandidate { .. } | Part::Candidate { .. } => {
+                Wake { at: self.election_at, why: "election timeout" }
+            }
+        }
+    }
+
+    /// The next committed entry that is not yet applied.
+    pub fn next_to_apply(&self) -> Option<(u64, &Entry)> {
+        let index = self.applied.at.index + 1;
+        if index > self.commit {
+            return None;
+        }
+        self.log.entry(index).map(|entry| (index, entry))
+    }
+
+    /// The entry at the next index was applied. [`Group::write_applied`] must follow in the same step.
+    pub fn mark_applied(&mut self, index: u64, term: u64, time_ms: u64) {
+        assert_eq!(index, self.applied.at.index + 1, "entries are applied in order");
+        self.applied.at = Point { term, index };
+        self.applied.time_ms = time_ms;
+    }
+
+    /// Records the applied position, in the batch that holds what was applied, and compacts the log.
+    pub fn write_applied(&mut self, cx: &mut Cx<'_>) {
+        let bytes = postcard::to_allocvec(&self.applied).expect("positions always encode");
+        cx.put(&log::record_key(self.config.group, b'a'), &bytes);
+        self.compact(cx);
+    }
+
+    fn compact(&mut self, cx: &mut Cx<'_>) {
+        let base = self.log.base().index;
+        let kept = self.applied.at.index - base;
+        if kept <= self.config.keep_entries && self.log.bytes() <= self.config.keep_bytes {
+            return;
+        }
+        // Down to half of what may be kept, so that compaction is rare.
+        let mut index = self.applied.at.index.saturating_sub(self.config.keep_entries / 2).max(base);
+        let mut bytes = self.log.bytes();
+        for at in base + 1..=self.applied.at.index {
+            if at > index && bytes <= self.config.keep_bytes / 2 {
+                break;
+            }
+            bytes -= self.log.entry(at).map_or(0, Entry::size);
+            index = index.max(at);
+        }
+        self.log.compact(cx, index);
+    }
+
+    fn append_own(&mut self, cx: &mut Cx<'_>, payload: Payload) -> Point {
+        let wall = cx.now().wall;
+        let now_ms = wall.earliest_ms / 2 + wall.latest_ms / 2;
+        let entry = Entry { term: self.hard.term, time_ms: self.last_time_ms().max(now_ms), payload };
+        let size = entry.size();
+        let index = self.log.append(cx, entry);
+        cx.hurry();
+        self.appended.push_back((cx.seq(), index));
+        if let Part::Leader(leading) = &mut self.part {
+            leading.uncommitted += size;
+        }
+        self.due = true;
+        Point { term: self.hard.term, index }
+    }
+
+    fn last_time_ms(&self) -> u64 {
+        self.log.entry(self.log.last().index).map_or(self.applied.time_ms, |entry| entry.time_ms)
+    }
+
+    fn write_hard(&mut self, cx: &mut Cx<'_>, hard: Hard) {
+        self.hard = hard;
+        let bytes = postcard::to_allocvec(&hard).expect("terms always encode");
+        cx.put(&log::record_key(self.config.group, b'h'), &bytes);
+        cx.hurry();
+    }
+
+    fn peers(&self) -> Vec<NodeId> {
+        self.config.members.iter().copied().filter(|&member| member != self.config.node).collect()
+    }
+
+    fn say(&self, body: Body) -> Message {
+        Message { term: self.hard.term, body }
+    }
+}
+
+/// What others may look at: the node to answer and route, the judges to judge.
+impl Group {
+    /// The part that this node plays.
+    pub fn role(&self) -> Role {
+        match self.part {
+            Part::Follower => Role::Follower,
+            Part::PreCandidate { .. } => Role::PreCandidate,
+            Part::Candidate { .. } => Role::Candidate,
+            Part::Leader(_) => Role::Leader,
+        }
+    }
+    /// Does this node lead?
+    pub fn leads(&self) -> bool {
+        matches!(self.part, Part::Leader(_))
+    }
+    /// The current term.
+    pub fn term(&self) -> u64 {
+        self.hard.term
+    }
+    /// The vote of this term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.hard.vote
+    }
+    /// The leader that this node knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+    /// The commit position.
+    pub fn commit(&self) -> u64 {
+        self.commit
+    }
+    /// The last own entry that survives power loss.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+    /// How far the log is applied.
+    pub fn applied(&self) -> Applied {
+        self.applied
+    }
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+    /// Where the state of the group lives in the store.
+    pub fn space(&self) -> Space {
+        space(self.config.group, self.applied.generation)
+    }
+    /// How many members the group has.
+    pub fn members(&self) -> usize {
+        self.config.members.len()
+    }
+    /// The members that hold an index durably, as far as this node knows.
+    pub fn holders(&self, index: u64) -> NodeSet {
+        let mut holders = NodeSet::default();
+        if self.durable >= index {
+            holders.insert(self.config.node);
+        }
+        if let Part::Leader(leading) = &self.part {
+            leading.holders(index).iter().for_each(|node| holders.insert(node));
+        }
+        holders
+    }
+    /// For a leader: each follower, the index that it holds durably, and whether it is suspected.
+    pub fn followers(&self, now: Mono) -> Vec<(NodeId, u64, bool)> {
+        let Part::Leader(leading) = &self.part else { return Vec::new() };
+        leading.followers(now, self.config.heartbeat_ms)
+    }
+}
+
+/// The space of a group's state in a generation.
+pub(crate) fn space(group: u16, generation: u32) -> Space {
+    let mut space = [drawer::STATE, 0, 0, 0, 0, 0, 0];
+    space[1..3].copy_from_slice(&group.to_be_bytes());
+    space[3..].copy_from_slice(&generation.to_be_bytes());
+    space
+}
+
+type Followers = BTreeMap<NodeId, replicate::Follower>;

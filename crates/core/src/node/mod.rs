@@ -1,14 +1,28 @@
 //! The node: the one place that knows all rooms. It translates and routes; no protocol logic lives here.
+//!
+//! A call comes in, `plan` decides its way, `route` takes it there: to the log of a group, to a read round, to the
+//! leader on another node, or to a place where it waits. Whatever moves a group on ends in `settle`, which applies what
+//! is committed and answers whoever waited for it.
 
 use crate::consensus;
-use crate::machine::{CallId, Input, Machine, NodeId, Now, Step, Wake};
+use crate::limits;
+use crate::machine::{CallId, Input, Machine, Mono, NodeId, Now, Step, Wake};
 use crate::mutant::Mutants;
-use crate::operation::{Operate, Reply, Request};
+use crate::operation::{Operate, Refusal, Reply, Request};
 use crate::store::View;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use seat::{Call, Origin, Seat};
 use serde::{Deserialize, Serialize};
 
+mod answer;
+mod apply;
+mod gather;
+pub mod plan;
+mod route;
+mod seat;
+mod status;
 pub mod wire;
 
 /// What does not change during one life of a node.
@@ -26,6 +40,8 @@ pub struct Config {
     pub tables: Vec<Table>,
     /// Timeouts.
     pub timing: Timing,
+    /// How much of an applied log a group keeps for followers that lag.
+    pub keep: Keep,
     /// Rules that are broken; always none outside the lab.
     pub mutants: Mutants,
 }
@@ -50,6 +66,21 @@ pub struct Timing {
     pub election_ms: u64,
 }
 
+/// How much of an applied log a group keeps. A follower that needs more gets a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Default for Keep {
+    fn default() -> Keep {
+        Keep { entries: limits::LOG_KEEP_ENTRIES, bytes: limits::LOG_KEEP_BYTES }
+    }
+}
+
 impl Default for Timing {
     fn default() -> Timing {
         Timing { heartbeat_ms: 100, election_ms: 750 }
@@ -71,6 +102,7 @@ impl Config {
             members,
             tables: (0..16).map(table).collect(),
             timing: Timing::default(),
+            keep: Keep::default(),
             mutants: Mutants::none(),
         }
     }
@@ -86,7 +118,7 @@ pub enum Message {
         /// What it says.
         message: consensus::Message,
     },
-    /// A follower passes a call on to the leader. Lost: the caller hears `Unknown` at its deadline.
+    /// A follower passes a call on to the leader. Lost: the caller hears `Unknown`, for a write, at its deadline.
     Forward {
         /// The call, as the follower names it.
         call: CallId,
@@ -94,6 +126,8 @@ pub enum Message {
         incarnation: u64,
         /// The group whose leader is meant.
         group: u16,
+        /// The term in which the receiver leads, as the follower knows it. A copy that arrives in another term is not taken.
+        term: u64,
         /// What is asked.
         operate: Operate,
     },
@@ -108,9 +142,25 @@ pub enum Message {
     },
 }
 
+/// How often deadlines are looked at, in milliseconds.
+const SWEEP_MS: u64 = 50;
+
+type Cx<'a> = Step<'a, Reply, Message>;
+
 /// The whole node.
+#[derive(Debug)]
 pub struct Node {
     config: Config,
+    seats: BTreeMap<u16, Seat>,
+    /// Calls passed on to a leader elsewhere, by the number that this node gave them.
+    forwarded: BTreeMap<CallId, route::Forwarded>,
+    next_forward: u64,
+    gathers: BTreeMap<u64, gather::Gather>,
+    next_gather: u64,
+    /// Calls in flight here.
+    calls: usize,
+    /// When deadlines are looked at next.
+    sweep_at: Option<Mono>,
 }
 
 impl Machine for Node {
@@ -119,15 +169,157 @@ impl Machine for Node {
     type Reply = Reply;
     type Message = Message;
 
-    fn boot(config: &Config, _now: Now, _disk: &dyn View) -> Node {
-        Node { config: config.clone() }
+    fn boot(config: &Config, now: Now, disk: &dyn View) -> Node {
+        let groups = config.tables.iter().flat_map(|table| table.first_group..table.first_group + table.groups);
+        let boot = |group| {
+            let config = consensus::Config {
+                group,
+                node: config.node,
+                members: config.members.clone(),
+                heartbeat_ms: config.timing.heartbeat_ms,
+                election_ms: config.timing.election_ms,
+                keep_entries: config.keep.entries,
+                keep_bytes: config.keep.bytes,
+                mutants: config.mutants,
+            };
+            (group, Seat::new(consensus::Group::boot(config, now, disk)))
+        };
+        Node {
+            config: config.clone(),
+            seats: groups.map(boot).collect(),
+            forwarded: BTreeMap::new(),
+            next_forward: 0,
+            gathers: BTreeMap::new(),
+            next_gather: 0,
+            calls: 0,
+            sweep_at: None,
+        }
     }
 
-    fn step(&mut self, _cx: &mut Step<'_, Reply, Message>, _input: Input<Request, Message>) {
-        let _ = &self.config;
+    fn step(&mut self, cx: &mut Cx<'_>, input: Input<Request, Message>) {
+        match input {
+            Input::Request { call, request } => self.request(cx, call, request),
+            Input::Message { from, message } => self.message(cx, from, message),
+            Input::Synced { upto } => self.each_group(cx, |group, cx| group.synced(cx, upto)),
+            Input::Lost { peer } => {
+                self.each_group(cx, |group, cx| group.lost(cx, peer));
+                self.forwarded_to_lost(cx, peer);
+            }
+            Input::Wake => self.wake(cx),
+        }
     }
 
     fn wake_at(&self) -> Option<Wake> {
-        None
+        let groups = self.seats.values().map(|seat| seat.group.wake_at());
+        let expiry = self.seats.values().filter_map(Seat::expiry_at).map(|at| Wake { at, why: "expiry" });
+        let sweep = self.sweep_at.map(|at| Wake { at, why: "deadlines" });
+        groups.chain(expiry).chain(sweep).min_by_key(|wake| wake.at)
     }
+}
+
+impl Node {
+    /// What this node was told at its start.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A group of this node, for those who judge and show.
+    pub fn group(&self, group: u16) -> Option<&consensus::Group> {
+        self.seats.get(&group).map(|seat| &seat.group)
+    }
+
+    /// The groups of this node.
+    pub fn groups(&self) -> impl Iterator<Item = (u16, &consensus::Group)> {
+        self.seats.iter().map(|(&id, seat)| (id, &seat.group))
+    }
+
+    fn request(&mut self, cx: &mut Cx<'_>, call: CallId, request: Request) {
+        match request {
+            Request::Operate(operate) => self.accept(cx, Origin::Local(call), operate, None),
+            Request::Status => cx.answer(call, Reply::Status(self.status(cx.now().mono))),
+            Request::Transfer { group, to } => {
+                let result = self.transfer(cx, group, to);
+                cx.answer(call, Reply::Transferred(result));
+            }
+        }
+    }
+
+    fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
+        match message {
+            Message::Consensus { group, message } => {
+                self.in_group(cx, group, |group, cx| group.message(cx, from, message));
+            }
+            Message::Forward { call, incarnation, group, term, operate } => {
+                self.forward_arrived(cx, from, (call, incarnation), (group, term), operate);
+            }
+            Message::Answer { call, incarnation, reply } => {
+                if incarnation == self.config.incarnation {
+                    self.answer_arrived(cx, call, reply);
+                }
+            }
+        }
+    }
+
+    fn transfer(&mut self, cx: &mut Cx<'_>, group: u16, to: NodeId) -> Result<(), Refusal> {
+        let seat = self.seats.get_mut(&group).ok_or(Refusal::NoSuchTarget)?;
+        if !seat.group.leads() {
+            return Err(Refusal::NoLeader);
+        }
+        let begun = cx.within(wrap(group), |cx| seat.group.transfer(cx, to));
+        if begun { Ok(()) } else { Err(Refusal::NoSuchTarget) }
+    }
+
+    fn accept(&mut self, cx: &mut Cx<'_>, origin: Origin, operate: Operate, pinned: Option<u16>) {
+        self.calls += 1;
+        let deadline_ms = operate.deadline_ms.min(limits::DEADLINE_MAX_MS);
+        let until = cx.now().mono.after_ms(u64::from(deadline_ms));
+        if self.sweep_at.is_none() {
+            self.sweep_at = Some(cx.now().mono.after_ms(SWEEP_MS));
+        }
+        let call = Call { origin, operate, until, pinned };
+        if self.calls > limits::CALLS {
+            self.refuse(cx, call, Refusal::Overloaded);
+            return;
+        }
+        self.route(cx, call);
+    }
+
+    fn wake(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now().mono;
+        let ids: Vec<u16> = self.seats.keys().copied().collect();
+        for id in ids {
+            let Some(seat) = self.seats.get_mut(&id) else { continue };
+            if seat.unwritten {
+                seat.unwritten = false;
+                cx.within(wrap(id), |cx| seat.group.write_applied(cx));
+            }
+            if seat.group.wake_at().at <= now {
+                cx.within(wrap(id), |cx| seat.group.wake(cx));
+            }
+            self.expire(cx, id);
+            self.settle(cx, id);
+        }
+        if self.sweep_at.is_some_and(|at| now >= at) {
+            self.sweep_deadlines(cx);
+            self.sweep_at = (self.calls > 0).then(|| now.after_ms(SWEEP_MS));
+        }
+    }
+
+    fn in_group(&mut self, cx: &mut Cx<'_>, id: u16, run: impl FnOnce(&mut consensus::Group, &mut consensus::Cx<'_>)) {
+        if let Some(seat) = self.seats.get_mut(&id) {
+            cx.within(wrap(id), |cx| run(&mut seat.group, cx));
+            self.settle(cx, id);
+        }
+    }
+
+    fn each_group(&mut self, cx: &mut Cx<'_>, run: impl Fn(&mut consensus::Group, &mut consensus::Cx<'_>)) {
+        let ids: Vec<u16> = self.seats.keys().copied().collect();
+        for id in ids {
+            self.in_group(cx, id, |group, cx| run(group, cx));
+        }
+    }
+}
+
+fn wrap(group: u16) -> impl Fn(consensus::Message) -> Message {
+    move |message| Message::Consensus { group, message }
 }

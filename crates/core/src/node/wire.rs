@@ -22,3 +22,88 @@ pub fn decode(bytes: &[u8]) -> Option<Message> {
     let (message, rest) = postcard::take_from_bytes(body).ok()?;
     rest.is_empty().then_some(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::{self, Body, Entry, Payload, Point};
+    use crate::guarantee::{Session, Want};
+    use crate::machine::CallId;
+    use crate::operation::{Batch, Guard, IdempotencyKey, Operate, Outcome, Refusal, Reply, TableId};
+    use alloc::string::String;
+    use alloc::vec;
+    use bytes::Bytes;
+    use core::fmt::Write;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn operate() -> Operate {
+        Operate {
+            batch: Batch {
+                table: TableId(1),
+                guards: vec![Guard::Absent { key: Bytes::from_static(b"k") }],
+                idempotency: Some(IdempotencyKey(Bytes::from_static(b"once"))),
+                commands: vec![vec![Bytes::from_static(b"SET"), Bytes::from_static(b"k"), Bytes::from_static(b"v")]],
+                transaction: false,
+            },
+            want: Want::default(),
+            session: Session::default(),
+            after_own_writes: false,
+            deadline_ms: 5000,
+        }
+    }
+
+    /// The bytes of version 1. A change here is a new version.
+    #[test]
+    fn messages_have_the_bytes_of_their_version() {
+        let consensus = |body| Message::Consensus { group: 0, message: consensus::Message { term: 7, body } };
+        let entry = Entry { term: 7, time_ms: 300, payload: Payload::Batch(Bytes::from_static(b"abc")) };
+        let last = Point { term: 6, index: 9 };
+        let outcome = Outcome::Refused(Refusal::NoLeader);
+        let reply = Some(Reply::Operated { outcome, session: Session::default() });
+        let short = Some(Reply::Operated { outcome: Outcome::Refused(Refusal::Behind), session: Session::default() });
+        let cases = [
+            (consensus(Body::PreVote { last }), "010000070006 09"),
+            (consensus(Body::Vote { last, transfer: true }), "01000007020609 01"),
+            (
+                consensus(Body::Append { previous: last, entries: vec![entry], commit: 8 }),
+                "0100000704060901 07ac020103616263 08",
+            ),
+            (consensus(Body::Appended { matched: 10 }), "01000007050a"),
+            (consensus(Body::Heartbeat { commit: 8, round: 2, reply: true }), "0100000707080201"),
+            (
+                Message::Forward { call: CallId(4), incarnation: 2, group: 0, term: 7, operate: operate() },
+                "010104020007 01 01 01 01 6b 01 04 6f6e6365 01 03 03 534554 01 6b 01 76 00 02 02 00 00 8827",
+            ),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply }, "010204020100010000"),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "010204020100010200"),
+        ];
+        for (message, expected) in cases {
+            let bytes = encode(&message, vec![]);
+            assert_eq!(hex(&bytes), expected.replace(' ', ""), "{message:?}");
+            assert_eq!(decode(&bytes), Some(message));
+            assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
+        }
+        assert_eq!(decode(&[]), None);
+        assert_eq!(decode(&[VERSION + 1, 0]), None);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic_and_values_come_back() {
+        let mut random = crate::random::Random::new(1);
+        for _ in 0..20_000 {
+            let mut bytes: Vec<u8> = (0..random.below(60)).map(|_| random.next() as u8).collect();
+            bytes.insert(0, VERSION);
+            if let Some(message) = decode(&bytes) {
+                assert_eq!(decode(&encode(&message, vec![])), Some(message));
+            }
+        }
+        let node = Message::Answer { call: CallId(1), incarnation: 1, reply: Some(Reply::Transferred(Ok(()))) };
+        assert_eq!(decode(&encode(&node, vec![])), Some(node));
+    }
+}

@@ -1,0 +1,228 @@
+//! From an operation to the way it takes. Pure: decides before anything starts, and refuses what cannot be given.
+
+use super::Config;
+use crate::guarantee::{Ack, Level};
+use crate::limits;
+use crate::operation::{Operate, Refusal, Words};
+use crate::state::command::{self, Spec};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// The way an operation takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// One entry in the log of a group.
+    Write {
+        /// The group.
+        group: u16,
+        /// Can be acknowledged with `OK` before it is committed.
+        blind: bool,
+    },
+    /// A read of the state of a group.
+    Read {
+        /// The group.
+        group: u16,
+        /// What it must not miss.
+        level: Level,
+    },
+    /// The same command on every group of the table; the replies are put together.
+    Gather(Gathering),
+}
+
+/// How the replies of several groups become one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gathering {
+    /// The groups, first and count, and what to do with their replies.
+    All {
+        /// The first group.
+        first: u16,
+        /// How many.
+        groups: u16,
+        /// How the replies become one.
+        join: Join,
+    },
+    /// One piece of a scan that walks the groups one after the other.
+    Scan {
+        /// The group that the cursor names.
+        group: u16,
+        /// The group that the walk goes to next.
+        following: Option<u16>,
+        /// The cursor within the group.
+        cursor: Bytes,
+    },
+}
+
+/// How the replies of all groups become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Adds numbers.
+    Sum,
+    /// Appends lists.
+    Concatenate,
+    /// Takes one that is not nil.
+    AnyOf,
+    /// All must be the same, such as `OK`.
+    Same,
+}
+
+/// The group of a key: the stable hash of its `{tag}`, or of all of it, over the groups of the table.
+pub fn group_of(first: u16, groups: u16, key: &[u8]) -> u16 {
+    if groups <= 1 {
+        return first;
+    }
+    first + (xxhash_rust::xxh3::xxh3_64(tag(key)) % u64::from(groups)) as u16
+}
+
+/// What decides where a key lives: the part between the first `{` and the next `}`, if it is not empty.
+fn tag(key: &[u8]) -> &[u8] {
+    let Some(open) = key.iter().position(|&byte| byte == b'{') else { return key };
+    match key[open + 1..].iter().position(|&byte| byte == b'}') {
+        None | Some(0) => key,
+        Some(length) => &key[open + 1..open + 1 + length],
+    }
+}
+
+/// Decides the way of an operation. `pinned` is the group when that was decided before.
+pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<Plan, Refusal> {
+    let batch = &operate.batch;
+    let table = config.tables.get(usize::from(batch.table.0)).ok_or(Refusal::UnknownTable)?;
+    let specs = specs(&batch.commands)?;
+    check_size(operate)?;
+    let group = match group_of_batch(table.first_group, table.groups, operate, &specs)? {
+        Some(group) if pinned.is_some_and(|pinned| pinned != group) => return Err(Refusal::CrossGroup),
+        Some(group) => Some(group),
+        None => pinned,
+    };
+    let write = specs.iter().any(|spec| spec.write);
+    if !write && (batch.idempotency.is_some() || !batch.guards.is_empty()) {
+        return Err(Refusal::Impossible("idempotency keys and guards belong to writes".to_string()));
+    }
+    let Some(group) = group else {
+        return gather(table.first_group, table.groups, &batch.commands, &specs).map(Plan::Gather);
+    };
+    if !write {
+        return Ok(Plan::Read { group, level: operate.want.level });
+    }
+    let conditional = batch.idempotency.is_some() || !batch.guards.is_empty() || batch.transaction;
+    let blind = !conditional && specs.iter().zip(&batch.commands).all(|(spec, words)| command::is_blind(spec, words));
+    if operate.want.ack < Ack::Majority && !blind {
+        return Err(Refusal::AckNeedsBlindWrite);
+    }
+    Ok(Plan::Write { group, blind })
+}
+
+fn specs(commands: &[Words]) -> Result<Vec<&'static Spec>, Refusal> {
+    if commands.is_empty() {
+        return Err(Refusal::Impossible("a batch needs at least one command".to_string()));
+    }
+    commands
+        .iter()
+        .map(|words| words.first().and_then(|name| command::find(name)).ok_or(Refusal::UnknownCommand))
+        .collect()
+}
+
+/// The one group that all keys of the batch belong to. `None` for a single command without keys on a table of several.
+fn group_of_batch(first: u16, groups: u16, operate: &Operate, specs: &[&'static Spec]) -> Result<Option<u16>, Refusal> {
+    if groups <= 1 {
+        return Ok(Some(first));
+    }
+    let mut found = None;
+    for (spec, words) in specs.iter().zip(&operate.batch.commands) {
+        let mut keyed = false;
+        for key in command::keys(spec, words) {
+            keyed = true;
+            let group = group_of(first, groups, key);
+            if *found.get_or_insert(group) != group {
+                return Err(Refusal::CrossGroup);
+            }
+        }
+        if !keyed && specs.len() > 1 {
+            return Err(Refusal::CrossGroup);
+        }
+    }
+    Ok(found)
+}
+
+fn gather(first: u16, groups: u16, commands: &[Words], specs: &[&'static Spec]) -> Result<Gathering, Refusal> {
+    let join = match specs[0].name {
+        "SCAN" => return scan(first, groups, &commands[0]),
+        "DBSIZE" => Join::Sum,
+        "KEYS" => Join::Concatenate,
+        "RANDOMKEY" => Join::AnyOf,
+        "FLUSHDB" | "FLUSHALL" => Join::Same,
+        _ => return Err(Refusal::CrossGroup),
+    };
+    Ok(Gathering::All { first, groups, join })
+}
+
+/// A scan cursor over several groups is `g<group>:<cursor within the group>`.
+fn scan(first: u16, groups: u16, words: &Words) -> Result<Gathering, Refusal> {
+    let malformed = || Refusal::Impossible("invalid cursor".to_string());
+    let cursor = words.get(1).ok_or_else(malformed)?;
+    let (group, inner) = match cursor.strip_prefix(b"g") {
+        None if cursor.as_ref() == b"0" => (first, cursor.clone()),
+        None => return Err(malformed()),
+        Some(rest) => {
+            let colon = rest.iter().position(|&byte| byte == b':').ok_or_else(malformed)?;
+            let number = core::str::from_utf8(&rest[..colon]).ok().and_then(|text| text.parse().ok());
+            (number.ok_or_else(malformed)?, cursor.slice_ref(&rest[colon + 1..]))
+        }
+    };
+    if !(first..first + groups).contains(&group) {
+        return Err(malformed());
+    }
+    let following = (group + 1 < first + groups).then_some(group + 1);
+    Ok(Gathering::Scan { group, following, cursor: inner })
+}
+
+fn check_size(operate: &Operate) -> Result<(), Refusal> {
+    let batch = &operate.batch;
+    if batch.commands.len() > limits::BATCH_COMMANDS {
+        return Err(Refusal::TooLarge(format!("a batch has at most {} commands", limits::BATCH_COMMANDS)));
+    }
+    let mut bytes = 0;
+    for words in &batch.commands {
+        if words.len() > limits::ARGUMENTS {
+            return Err(Refusal::TooLarge(format!("a command has at most {} words", limits::ARGUMENTS)));
+        }
+        for word in words {
+            bytes += word.len();
+            if word.len() > limits::VALUE_BYTES {
+                return Err(Refusal::TooLarge(format!("a value has at most {} bytes", limits::VALUE_BYTES)));
+            }
+        }
+        if let Some(spec) = words.first().and_then(|name| command::find(name))
+            && command::keys(spec, words).any(|key| key.len() > limits::KEY_BYTES)
+        {
+            return Err(Refusal::TooLarge(format!("a key has at most {} bytes", limits::KEY_BYTES)));
+        }
+    }
+    if bytes > limits::REQUEST_BYTES {
+        return Err(Refusal::TooLarge(format!("a request has at most {} bytes", limits::REQUEST_BYTES)));
+    }
+    if let Some(key) = &batch.idempotency
+        && (key.0.is_empty() || key.0.len() > limits::IDEMPOTENCY_KEY_BYTES)
+    {
+        return Err(Refusal::TooLarge(format!("an idempotency key has 1 to {} bytes", limits::IDEMPOTENCY_KEY_BYTES)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_keeps_keys_together() {
+        assert_eq!(tag(b"user"), b"user");
+        assert_eq!(tag(b"a{user}b"), b"user");
+        assert_eq!(tag(b"a{}b"), b"a{}b");
+        assert_eq!(tag(b"a{b"), b"a{b");
+        for groups in 1..9 {
+            assert_eq!(group_of(2, groups, b"{x}1"), group_of(2, groups, b"2{x}"));
+            assert!((2..2 + groups).contains(&group_of(2, groups, b"key")));
+        }
+    }
+}

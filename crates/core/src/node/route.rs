@@ -1,0 +1,206 @@
+//! Routing: where a call goes, and what happens when the place turns out to be another.
+
+use super::plan::Plan;
+use super::seat::{Call, Origin, Proof, Write};
+use super::{Cx, Message, Node, wrap};
+use crate::consensus::Payload;
+use crate::guarantee::{Ack, Level};
+use crate::machine::{CallId, Mono, NodeId};
+use crate::mutant::Mutant;
+use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A call that was passed on to a leader elsewhere.
+#[derive(Clone, Debug)]
+pub(super) struct Forwarded {
+    call: Call,
+    to: NodeId,
+    group: u16,
+    term: u64,
+    write: bool,
+    /// May be sent again: it changes nothing, or at most once.
+    repeatable: bool,
+}
+
+impl Node {
+    pub(super) fn follow_plan(&mut self, cx: &mut Cx<'_>, plan: Plan, call: Call) {
+        match plan {
+            Plan::Write { group, blind: _ } => self.write(cx, group, call),
+            Plan::Read { group, level: Level::Linearizable } => self.read_at_leader(cx, group, call),
+            Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
+            Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),
+            Plan::Gather(gathering) => self.gather(cx, gathering, call),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
+        let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
+        if !seat.group.leads() {
+            return self.pass_on(cx, id, call, true);
+        }
+        let payload = postcard::to_allocvec(&call.operate.batch).expect("batches always encode");
+        let point = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Batch(Bytes::from(payload))));
+        let Some(point) = point else {
+            // Leadership is being handed over, or too much is on its way: it waits its turn.
+            seat.parked.push_back(call);
+            return;
+        };
+        let Call { origin, operate, until, pinned: _ } = call;
+        if operate.want.ack < Ack::Majority {
+            seat.early.insert(point.index);
+        }
+        let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until };
+        seat.writes.insert(point.index, write);
+    }
+
+    fn read_at_leader(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
+        let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
+        match seat.group.read(call.operate.after_own_writes) {
+            None => self.pass_on(cx, id, call, false),
+            Some(ticket) if ticket.round <= seat.group.confirmed_round() => {
+                seat.rounds.push_back((ticket, call));
+                self.settle(cx, id);
+            }
+            Some(ticket) => seat.rounds.push_back((ticket, call)),
+        }
+    }
+
+    fn read_after_session(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
+        let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
+        let seen = call.operate.session.position(id);
+        if seen <= seat.group.applied().at.index || self.config.mutants.has(Mutant::SessionIgnored) {
+            self.serve_read(cx, id, Some(Proof::Session), call);
+        } else {
+            seat.waiting.entry(seen).or_default().push((Proof::Session, call));
+        }
+    }
+
+    /// Passes a call on to the leader, or parks it until there is one. A call that came from another node goes back:
+    /// calls are passed on once.
+    pub(super) fn pass_on(&mut self, cx: &mut Cx<'_>, id: u16, call: Call, write: bool) {
+        if let Origin::Remote { node, call, incarnation } = call.origin {
+            self.calls -= 1;
+            cx.send(node, Message::Answer { call, incarnation, reply: None });
+            return;
+        }
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let Some(leader) = seat.group.leader().filter(|&leader| leader != self.config.node) else {
+            seat.parked.push_back(call);
+            return;
+        };
+        self.next_forward += 1;
+        let number = CallId(self.next_forward);
+        let term = seat.group.term();
+        let left_us = call.until.0.saturating_sub(cx.now().mono.0);
+        let deadline_ms = left_us.div_ceil(1000).min(u64::from(u32::MAX)) as u32;
+        let operate = Operate { deadline_ms, ..call.operate.clone() };
+        let incarnation = self.config.incarnation;
+        cx.send(leader, Message::Forward { call: number, incarnation, group: id, term, operate });
+        let repeatable = !write || call.operate.batch.idempotency.is_some();
+        self.forwarded.insert(number, Forwarded { call, to: leader, group: id, term, write, repeatable });
+    }
+
+    /// Takes calls that waited for a leader, if there may be one now.
+    pub(super) fn unpark(&mut self, cx: &mut Cx<'_>, id: u16) {
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let elsewhere = seat.group.leader().is_some_and(|leader| leader != self.config.node);
+        if seat.parked.is_empty() || seat.misled || !(seat.group.accepts() || elsewhere) {
+            return;
+        }
+        for call in core::mem::take(&mut seat.parked) {
+            self.route(cx, call);
+        }
+    }
+
+    pub(super) fn route(&mut self, cx: &mut Cx<'_>, call: Call) {
+        match super::plan::plan(&self.config, &call.operate, call.pinned) {
+            Ok(plan) => self.follow_plan(cx, plan, call),
+            Err(refusal) => self.refuse(cx, call, refusal),
+        }
+    }
+
+    pub(super) fn forward_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: NodeId,
+        (call, incarnation): (CallId, u64),
+        (group, term): (u16, u64),
+        operate: Operate,
+    ) {
+        let Some(seat) = self.seats.get_mut(&group) else { return };
+        if !seat.group.accepts() || seat.group.term() != term {
+            cx.send(from, Message::Answer { call, incarnation, reply: None });
+        } else if seat.first_arrival(from, incarnation, call) {
+            self.accept(cx, Origin::Remote { node: from, call, incarnation }, operate, Some(group));
+        }
+    }
+
+    pub(super) fn answer_arrived(&mut self, cx: &mut Cx<'_>, number: CallId, reply: Option<Reply>) {
+        let Some(forwarded) = self.forwarded.remove(&number) else { return };
+        match reply {
+            Some(Reply::Operated { outcome, session }) => self.answer(cx, forwarded.call.origin, outcome, session),
+            Some(Reply::Status(_) | Reply::Transferred(_)) => {}
+            None => {
+                // It did nothing there. Wait for this node to learn of the next leader.
+                if let Some(seat) = self.seats.get_mut(&forwarded.group) {
+                    seat.parked.push_back(forwarded.call);
+                    seat.misled |= seat.group.term() == forwarded.term;
+                }
+            }
+        }
+    }
+
+    /// A peer was lost, or no longer leads: what was passed on to it is passed on anew where that is safe.
+    pub(super) fn forwarded_to_lost(&mut self, cx: &mut Cx<'_>, peer: NodeId) {
+        let stale: Vec<CallId> =
+            self.forwarded.iter().filter(|(_, forwarded)| forwarded.to == peer).map(|(&number, _)| number).collect();
+        self.give_up_forwarded(cx, stale, Doubt::LeaderLost);
+    }
+
+    /// The leader of a group changed: calls that went to an earlier one get one more election timeout.
+    pub(super) fn forwarded_to_earlier(&mut self, cx: &mut Cx<'_>, id: u16) {
+        let Some(term) = self.seats.get(&id).map(|seat| seat.group.term()) else { return };
+        let patience = cx.now().mono.after_ms(self.config.timing.election_ms);
+        let mut again = Vec::new();
+        for (&number, forwarded) in &mut self.forwarded {
+            if forwarded.group == id && forwarded.term < term {
+                if forwarded.repeatable {
+                    again.push(number);
+                } else {
+                    forwarded.call.until = forwarded.call.until.min(patience);
+                }
+            }
+        }
+        self.give_up_forwarded(cx, again, Doubt::LeaderChanged);
+    }
+
+    fn give_up_forwarded(&mut self, cx: &mut Cx<'_>, numbers: Vec<CallId>, doubt: Doubt) {
+        for number in numbers {
+            let Some(forwarded) = self.forwarded.remove(&number) else { continue };
+            if forwarded.repeatable {
+                if let Some(seat) = self.seats.get_mut(&forwarded.group) {
+                    seat.parked.push_back(forwarded.call);
+                }
+            } else {
+                let session = forwarded.call.operate.session;
+                self.answer(cx, forwarded.call.origin, Outcome::Unknown(doubt.clone()), session);
+            }
+        }
+    }
+
+    /// Answers forwarded calls whose deadline passed.
+    pub(super) fn sweep_forwarded(&mut self, cx: &mut Cx<'_>, now: Mono) {
+        let late: Vec<CallId> =
+            self.forwarded.iter().filter(|(_, it)| it.call.until <= now).map(|(&number, _)| number).collect();
+        for number in late {
+            let Some(forwarded) = self.forwarded.remove(&number) else { continue };
+            if forwarded.write {
+                let session = forwarded.call.operate.session;
+                self.answer(cx, forwarded.call.origin, Outcome::Unknown(Doubt::Deadline), session);
+            } else {
+                self.refuse(cx, forwarded.call, Refusal::NoQuorum);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A group in its place at the node: what of it is in flight, and who waits for what.
+
+use crate::consensus::{Group, ReadTicket};
+use crate::guarantee::{NodeSet, Want};
+use crate::machine::{CallId, Mono, NodeId};
+use crate::operation::{Operate, Value};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+/// Forwarded calls that a leader remembers per follower, so that a doubled message is not applied twice.
+const FORWARDS_REMEMBERED: usize = 8_192;
+
+/// Who waits for the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A client of this node.
+    Local(CallId),
+    /// A client of another node that forwarded the call.
+    Remote { node: NodeId, call: CallId, incarnation: u64 },
+    /// A part of an operation over several groups.
+    Part { gather: u64, part: u16 },
+}
+
+/// A call on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) origin: Origin,
+    pub(super) operate: Operate,
+    pub(super) until: Mono,
+    /// The group that it is for, when that was decided elsewhere: by a gathering, or by the node that passed it on.
+    pub(super) pinned: Option<u16>,
+}
+
+/// A write whose entry is in the log.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub(super) term: u64,
+    pub(super) origin: Origin,
+    pub(super) want: Want,
+    pub(super) session: crate::guarantee::Session,
+    pub(super) until: Mono,
+}
+
+/// A write that is applied and waits until every member holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Settling {
+    pub(super) write: Write,
+    pub(super) value: Value,
+    pub(super) time_ms: u64,
+    pub(super) replay_of: Option<crate::guarantee::Position>,
+}
+
+/// Why a read that waits for an index may be served there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof {
+    /// These nodes echoed the round.
+    Round { answered: NodeSet },
+    /// The session saw no more than the index.
+    Session,
+}
+
+/// A group and what is in flight on it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) group: Group,
+    /// Own entries by index.
+    pub(super) writes: BTreeMap<u64, Write>,
+    /// Own entries that can be acknowledged before they are committed.
+    pub(super) early: BTreeSet<u64>,
+    /// Applied writes that wait for all members.
+    pub(super) settling: BTreeMap<u64, Settling>,
+    /// Reads that wait for a round, in the order of their rounds.
+    pub(super) rounds: VecDeque<(ReadTicket, Call)>,
+    /// Reads that wait for an applied index.
+    pub(super) waiting: BTreeMap<u64, Vec<(Proof, Call)>>,
+    /// Calls that wait for a leader.
+    pub(super) parked: VecDeque<Call>,
+    /// A node that was taken for the leader was not: parked calls wait for news, or for the next look at deadlines.
+    pub(super) misled: bool,
+    /// The leadership that was last seen, to notice a change.
+    seen: (u64, Option<NodeId>),
+    forwards: Forwards,
+    pub(super) expiry: Expiry,
+    /// The applied position was not yet written; only with a broken rule.
+    pub(super) unwritten: bool,
+}
+
+/// When something expires.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Expiry {
+    /// The state changed since the next expiry was looked up.
+    pub(super) stale: bool,
+    /// The next expiry may be looked up from this moment on.
+    pub(super) look_at: Mono,
+    /// When the next expiry is due.
+    pub(super) due_at: Option<Mono>,
+    /// The entry that will sweep.
+    pub(super) tick: u64,
+}
+
+/// The forwarded calls that were taken in one term.
+#[derive(Debug, Default)]
+struct Forwards {
+    term: u64,
+    seen: BTreeMap<(NodeId, u64), BTreeSet<u64>>,
+}
+
+impl Seat {
+    pub(super) fn new(group: Group) -> Seat {
+        Seat {
+            group,
+            writes: BTreeMap::new(),
+            early: BTreeSet::new(),
+            settling: BTreeMap::new(),
+            rounds: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            parked: VecDeque::new(),
+            misled: false,
+            seen: (0, None),
+            forwards: Forwards::default(),
+            expiry: Expiry { stale: true, ..Expiry::default() },
+            unwritten: false,
+        }
+    }
+
+    /// Did the leadership change since the last time this was asked?
+    pub(super) fn leader_changed(&mut self) -> bool {
+        let now = (self.group.term(), self.group.leader());
+        let changed = now != self.seen;
+        self.seen = now;
+        self.misled &= !changed;
+        changed
+    }
+
+    /// Is this the first time that the forwarded call arrives in this term? Within a term the leader has one life, so
+    /// what it remembers covers every copy of the message.
+    pub(super) fn first_arrival(&mut self, from: NodeId, incarnation: u64, call: CallId) -> bool {
+        let term = self.group.term();
+        if self.forwards.term != term {
+            self.forwards = Forwards { term, seen: BTreeMap::new() };
+        }
+        let seen = self.forwards.seen.entry((from, incarnation)).or_default();
+        if seen.len() >= FORWARDS_REMEMBERED {
+            // Older than all that is remembered: it cannot be told from a copy.
+            if seen.first().is_some_and(|&oldest| call.0 < oldest) {
+                return false;
+            }
+            seen.pop_first();
+        }
+        seen.insert(call.0)
+    }
+}

@@ -1,0 +1,283 @@
+//! A few nodes on a small network in memory: the shortest proof that the node works at all. The lab does the rest.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use quorate_core::guarantee::{Ack, Level, Met, Session, Want};
+use quorate_core::machine::*;
+use quorate_core::node::{Config, Message, Node};
+use quorate_core::operation::*;
+use quorate_core::random::Random;
+use quorate_core::store::{MemoryStore, Seq};
+use std::collections::{BTreeMap, VecDeque};
+
+struct Host {
+    node: Option<Node>,
+    store: MemoryStore,
+    written: Seq,
+    random: Random,
+    held: Vec<(Seq, NodeId, Message)>,
+}
+
+struct Net {
+    now_us: u64,
+    hosts: BTreeMap<NodeId, Host>,
+    queue: VecDeque<(NodeId, NodeId, Message)>,
+    replies: BTreeMap<CallId, Reply>,
+    next_call: u64,
+    random: Random,
+    drop_per_mille: u64,
+    cut: Option<NodeId>,
+    groups: u16,
+    keep: u64,
+}
+
+impl Net {
+    fn new(nodes: u16, groups: u16, seed: u64) -> Net {
+        let mut net = Net {
+            now_us: 0,
+            hosts: BTreeMap::new(),
+            queue: VecDeque::new(),
+            replies: BTreeMap::new(),
+            next_call: 0,
+            random: Random::new(seed),
+            drop_per_mille: 0,
+            cut: None,
+            groups,
+            keep: 1000,
+        };
+        for id in 1..=nodes {
+            let random = net.random.fork();
+            let (store, written) = (MemoryStore::default(), Seq(0));
+            net.hosts.insert(NodeId(id), Host { node: None, store, written, random, held: Vec::new() });
+        }
+        (1..=nodes).for_each(|id| net.boot(id));
+        net
+    }
+
+    fn boot(&mut self, id: u16) {
+        let members: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let mut config = Config::new(9, NodeId(id), members, self.groups);
+        config.incarnation = self.now_us + 1;
+        config.keep.entries = self.keep;
+        let now = self.now();
+        let host = self.hosts.get_mut(&NodeId(id)).unwrap();
+        host.node = Some(Node::boot(&config, now, &host.store));
+    }
+
+    fn now(&self) -> Now {
+        let ms = 1_000_000 + self.now_us / 1000;
+        Now { mono: Mono(self.now_us), wall: Wall { earliest_ms: ms, latest_ms: ms } }
+    }
+
+    fn step(&mut self, id: NodeId, input: Input<Request, Message>) {
+        let now = self.now();
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Some(node) = &mut host.node else { return };
+        let mut turn = Turn::default();
+        let mut cx = Step::open(now, host.written, &mut host.store, &mut host.random, &mut turn);
+        node.step(&mut cx, input);
+        if turn.wrote {
+            host.written = Seq(host.written.0 + 1);
+        }
+        for send in turn.sends {
+            assert_ne!(send.to, id);
+            match send.leave {
+                Leave::Now => self.queue.push_back((id, send.to, send.message)),
+                Leave::AfterSync => host.held.push((turn.after, send.to, send.message)),
+            }
+        }
+        for answer in turn.answers {
+            assert!(self.replies.insert(answer.call, answer.reply).is_none(), "answered twice");
+        }
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms * 4 {
+            self.now_us += 250;
+            let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+            for &id in &ids {
+                let host = self.hosts.get_mut(&id).unwrap();
+                let written = host.written;
+                for (_, to, message) in std::mem::take(&mut host.held) {
+                    self.queue.push_back((id, to, message));
+                }
+                if self.hosts[&id].node.is_some() {
+                    self.step(id, Input::Synced { upto: written });
+                }
+            }
+            for _ in 0..self.queue.len() {
+                let (from, to, message) = self.queue.pop_front().unwrap();
+                let cut = self.cut.is_some_and(|cut| cut == from || cut == to);
+                if !cut && !self.random.chance(self.drop_per_mille) {
+                    self.step(to, Input::Message { from, message });
+                }
+            }
+            for &id in &ids {
+                let due = |net: &Net| {
+                    let node = net.hosts[&id].node.as_ref();
+                    node.and_then(|node| node.wake_at()).is_some_and(|wake| wake.at.0 <= net.now_us)
+                };
+                for _ in 0..4 {
+                    if due(self) {
+                        self.step(id, Input::Wake);
+                    }
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, to: u16, want: Want, session: Session, words: &[&str]) -> CallId {
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+        let batch =
+            Batch { table: TableId(0), guards: vec![], idempotency: None, commands: vec![words], transaction: false };
+        let operate = Operate { batch, want, session, after_own_writes: false, deadline_ms: 3000 };
+        self.step(NodeId(to), Input::Request { call, request: Request::Operate(operate) });
+        call
+    }
+
+    fn ask(&mut self, to: u16, want: Want, words: &[&str]) -> Outcome {
+        let call = self.call(to, want, Session::default(), words);
+        for _ in 0..80 {
+            if let Some(Reply::Operated { outcome, .. }) = self.replies.get(&call) {
+                return outcome.clone();
+            }
+            self.run(50);
+        }
+        panic!("no reply");
+    }
+
+    fn value(&mut self, to: u16, words: &[&str]) -> Value {
+        match self.ask(to, Want::default(), words) {
+            Outcome::Done { value, .. } => value,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn leader(&self, group: u16) -> u16 {
+        let leads = |host: &&Host| host.node.as_ref().is_some_and(|node| node.group(group).unwrap().leads());
+        self.hosts.values().find(leads).unwrap().node.as_ref().unwrap().config().node.0
+    }
+}
+
+#[test]
+fn any_node_takes_writes_and_reads() {
+    for nodes in [1, 2, 3, 5] {
+        let mut net = Net::new(nodes, 1, 1);
+        for id in 1..=nodes {
+            assert_eq!(net.value(id, &["SET", "k", &id.to_string()]), Value::OK);
+            assert_eq!(net.value(nodes + 1 - id, &["GET", "k"]), Value::bulk(id.to_string().as_bytes()));
+        }
+        assert_eq!(net.value(1, &["INCR", "k"]), Value::Int(i64::from(nodes) + 1));
+    }
+}
+
+#[test]
+fn receipts_name_who_answered() {
+    let mut net = Net::new(5, 1, 2);
+    for (ack, met) in
+        [(Ack::Leader, Ack::Leader), (Ack::One, Ack::One), (Ack::Majority, Ack::Majority), (Ack::All, Ack::All)]
+    {
+        let outcome = net.ask(1, Want { ack, ..Want::default() }, &["SET", "k", "v"]);
+        let Outcome::Done { value, receipt } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(value, Value::OK);
+        let Met::Write(Some(really)) = receipt.met() else { panic!("{receipt:?}") };
+        assert!(really >= met, "{receipt:?}");
+    }
+    let outcome = net.ask(2, Want { level: Level::Eventual, ..Want::default() }, &["GET", "k"]);
+    let Outcome::Done { receipt, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((receipt.met(), receipt.served_by()), (Met::Read(Level::Eventual), NodeId(2)));
+    assert_eq!(
+        net.ask(2, Want { ack: Ack::One, ..Want::default() }, &["INCR", "n"]),
+        Outcome::Refused(Refusal::AckNeedsBlindWrite)
+    );
+}
+
+#[test]
+fn losing_the_leader_loses_no_acknowledged_write() {
+    let mut net = Net::new(3, 1, 3);
+    for round in 0..6 {
+        assert_eq!(net.value(1 + round % 3, &["SET", "k", &round.to_string()]), Value::OK);
+        let leader = net.leader(0);
+        net.hosts.get_mut(&NodeId(leader)).unwrap().node = None;
+        let other = 1 + leader % 3;
+        net.hosts
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|id| net.step(id, Input::Lost { peer: NodeId(leader) }));
+        assert_eq!(net.value(other, &["GET", "k"]), Value::bulk(round.to_string().as_bytes()));
+        assert_eq!(net.value(other, &["SET", "other", &round.to_string()]), Value::OK);
+        net.boot(leader);
+        net.run(100);
+    }
+}
+
+#[test]
+fn a_follower_that_missed_the_log_gets_the_state() {
+    let mut net = Net::new(3, 1, 4);
+    net.keep = 20;
+    (1..=3).for_each(|id| net.boot(id));
+    net.run(1500);
+    let cut = 1 + net.leader(0) % 3;
+    net.cut = Some(NodeId(cut));
+    let through = net.leader(0);
+    for n in 0..100 {
+        assert_eq!(net.value(through, &["SET", &format!("key{n}"), &"x".repeat(5000)]), Value::OK);
+        assert_eq!(net.value(through, &["INCR", "n"]), Value::Int(n + 1));
+    }
+    net.cut = None;
+    net.run(2000);
+    let outcome = net.ask(cut, Want { level: Level::Eventual, ..Want::default() }, &["GET", "n"]);
+    assert!(matches!(outcome, Outcome::Done { value, .. } if value == Value::bulk(b"100")));
+    let state = |net: &Net, id: u16| {
+        let host = &net.hosts[&NodeId(id)];
+        let space = host.node.as_ref().unwrap().group(0).unwrap().space();
+        let pairs = host.store.0.iter().filter(|(key, _)| key.starts_with(&space));
+        pairs.map(|(key, value)| (key.slice(7..), value.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(state(&net, cut), state(&net, through));
+    assert!(net.hosts[&NodeId(cut)].node.as_ref().unwrap().group(0).unwrap().applied().generation > 0);
+}
+
+#[test]
+fn a_lossy_network_only_slows_it_down() {
+    for seed in 0..20 {
+        let mut net = Net::new(3, 2, seed);
+        net.drop_per_mille = 50;
+        net.run(2000);
+        for n in 0..20u16 {
+            let outcome = net.ask(1 + n % 3, Want::default(), &["INCR", &format!("k{}", n % 4)]);
+            assert!(!matches!(outcome, Outcome::Short { .. }), "{outcome:?}");
+        }
+        net.drop_per_mille = 0;
+        net.run(1000);
+        assert!(matches!(net.value(1, &["DBSIZE"]), Value::Int(4)));
+    }
+}
+
+#[test]
+fn leadership_moves_when_asked() {
+    let mut net = Net::new(3, 1, 5);
+    net.value(1, &["SET", "k", "v"]);
+    let (from, to) = (net.leader(0), 1 + net.leader(0) % 3);
+    net.next_call += 1;
+    let call = CallId(net.next_call);
+    net.step(NodeId(from), Input::Request { call, request: Request::Transfer { group: 0, to: NodeId(to) } });
+    net.run(100);
+    assert_eq!(net.replies[&call], Reply::Transferred(Ok(())));
+    assert_eq!(net.leader(0), to);
+    assert_eq!(net.value(from, &["GET", "k"]), Value::bulk(b"v"));
+}
+
+#[test]
+fn keys_expire_by_log_time() {
+    let mut net = Net::new(3, 1, 6);
+    net.value(1, &["SET", "k", "v", "PX", "500"]);
+    assert_eq!(net.value(2, &["GET", "k"]), Value::bulk(b"v"));
+    net.run(600);
+    assert_eq!(net.value(2, &["GET", "k"]), Value::Nil);
+    assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(0));
+}
