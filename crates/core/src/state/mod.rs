@@ -1,15 +1,19 @@
 //! Replicated state: what a batch does to data, by log time.
 
-#[allow(dead_code)] // Collections follow.
 mod cells;
 pub mod command;
 mod expiry;
 mod failure;
+mod hash;
 mod idempotency;
 mod key;
-#[allow(dead_code)] // Collections follow.
 mod layout;
 mod number;
+mod pattern;
+mod sample;
+mod scan;
+mod server;
+mod set;
 mod string;
 mod sweep;
 #[cfg(test)]
