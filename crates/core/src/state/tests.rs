@@ -9,6 +9,7 @@ use alloc::vec;
 use bytes::Bytes;
 
 mod families;
+mod format;
 mod laws;
 mod strings;
 

@@ -38,6 +38,9 @@ pub struct DataDir {
 pub(super) struct Record {
     pub(super) identity: Identity,
     pub(super) incarnation: u64,
+    /// Writes that are synced at least: those before the last close in order. It stays while the directory is open, so
+    /// that a second attempt to open a damaged directory knows it too.
+    pub(super) synced: Seq,
     pub(super) state: State,
 }
 
@@ -45,8 +48,7 @@ pub(super) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Open,
-    /// Closed when this was the last write, with everything synced.
-    Closed(Seq),
+    Closed,
 }
 
 impl DataDir {
@@ -71,6 +73,7 @@ impl DataDir {
         let record = Record {
             identity: *identity,
             incarnation: found.as_ref().map_or(0, |record| record.incarnation) + 1,
+            synced: found.as_ref().map_or(Seq(0), |record| record.synced),
             state: State::Open,
         };
         write_identity(path, &record)?;
@@ -109,16 +112,14 @@ impl DataDir {
         self.before == Some(State::Open)
     }
 
-    /// The last write of the life before, if that one was closed in order.
-    pub(super) fn closed_at(&self) -> Option<Seq> {
-        match self.before {
-            Some(State::Closed(seq)) => Some(seq),
-            Some(State::Open) | None => None,
-        }
+    /// Writes up to here must be found.
+    pub(super) fn synced(&self) -> Seq {
+        self.record.synced
     }
 
     pub(super) fn close(mut self, last: Seq) -> Result<(), OpenError> {
-        self.record.state = State::Closed(last);
+        self.record.state = State::Closed;
+        self.record.synced = last;
         write_identity(&self.path, &self.record)
     }
 }
@@ -207,12 +208,12 @@ pub(super) fn sync_directory(path: &Path) -> std::io::Result<()> {
 /// as they are in every later format, so that an old program can tell a newer directory from a damaged one.
 pub(super) fn encode(record: &Record) -> String {
     let state = match record.state {
-        State::Open => String::from("open"),
-        State::Closed(seq) => format!("closed {}", seq.0),
+        State::Open => "open",
+        State::Closed => "closed",
     };
     let body = format!(
-        "{TITLE}\nformat {FORMAT}\ncluster {:016x}\nnode {}\nincarnation {}\nstate {state}\n",
-        record.identity.cluster, record.identity.node, record.incarnation
+        "{TITLE}\nformat {FORMAT}\ncluster {:016x}\nnode {}\nincarnation {}\nsynced {}\nstate {state}\n",
+        record.identity.cluster, record.identity.node, record.incarnation, record.synced.0
     );
     let sum = crc32c::crc32c(body.as_bytes());
     format!("{body}crc32c {sum:08x}\n")
@@ -241,11 +242,13 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Record, OpenError> {
     let cluster = number(next("cluster")?, 16)?;
     let node = u16::try_from(number(next("node")?, 10)?).map_err(|_| damaged("the node id is too large"))?;
     let incarnation = number(next("incarnation")?, 10)?;
-    let state = match next("state")?.split_once(' ') {
-        None => State::Open,
-        Some((_, seq)) => State::Closed(Seq(number(seq, 10)?)),
+    let synced = Seq(number(next("synced")?, 10)?);
+    let state = match next("state")? {
+        "open" => State::Open,
+        "closed" => State::Closed,
+        _ => return Err(damaged("its state cannot be read")),
     };
-    Ok(Record { identity: Identity { cluster, node }, incarnation, state })
+    Ok(Record { identity: Identity { cluster, node }, incarnation, synced, state })
 }
 
 #[cfg(test)]
@@ -254,13 +257,14 @@ mod tests {
     use super::*;
 
     const GOLDEN: &str = "quorate data directory\nformat 1\ncluster 00000000deadbeef\nnode 2\nincarnation 7\n\
-        state closed 12345\ncrc32c b19ba623\n";
+        synced 12345\nstate closed\ncrc32c 3eb3d888\n";
 
     fn record() -> Record {
         Record {
             identity: Identity { cluster: 0xdead_beef, node: 2 },
             incarnation: 7,
-            state: State::Closed(Seq(12345)),
+            synced: Seq(12345),
+            state: State::Closed,
         }
     }
 

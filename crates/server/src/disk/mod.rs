@@ -133,7 +133,7 @@ impl Disk {
         make.map_err(|error| OpenError::io(&journal_path, "creating", error))?;
         let base = Base::open(&base_path, options.cache_bytes)?;
         let unreadable = |error| OpenError::damaged(&base_path, 0, format!("the base cannot be read ({error})"));
-        let known = recovery::Known { base: base.last().map_err(unreadable)?, closed: directory.closed_at() };
+        let known = recovery::Known { base: base.last().map_err(unreadable)?, closed: directory.synced() };
         let (mut active, tops) = (Overlay::default(), Tops::default());
         let mut failed = None;
         let remains = recovery::replay(&journal_path, known, |operation| {

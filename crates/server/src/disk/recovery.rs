@@ -42,8 +42,8 @@ pub(super) struct Remains {
 pub(super) struct Known {
     /// The last write in the base.
     pub(super) base: Seq,
-    /// The last write when the directory was closed in order, if it was.
-    pub(super) closed: Option<Seq>,
+    /// The last write when the directory was last closed in order.
+    pub(super) closed: Seq,
 }
 
 /// Replays the journal in order into `apply`, cuts a torn end off, and makes the rest durable. Changes no file when it
@@ -55,7 +55,7 @@ pub(super) struct Known {
 /// a mixture, but nobody reads before replay has ended.
 pub(super) fn replay(journal: &Path, known: Known, mut apply: impl FnMut(Operation<'_>)) -> Result<Remains, OpenError> {
     let ids = list(journal)?;
-    let mut read = Read { journal, known, last: None, end: None, frames: 0, sealed: VecDeque::new() };
+    let mut read = Read { journal, known, first: None, last: None, end: None, frames: 0, sealed: VecDeque::new() };
     for &id in &ids {
         read.segment(id, &mut apply)?;
     }
@@ -82,6 +82,8 @@ fn list(journal: &Path) -> Result<Vec<u64>, OpenError> {
 struct Read<'a> {
     journal: &'a Path,
     known: Known,
+    /// The first segment that was read.
+    first: Option<u64>,
     /// The last frame that was read.
     last: Option<Seq>,
     /// The segment and the offset where it ends.
@@ -109,6 +111,7 @@ impl Read<'_> {
             offset = found.end;
             self.end = Some((id, offset));
         }
+        self.first.get_or_insert(id);
         if offset > frame::SEGMENT_HEADER {
             self.sealed.push_back(Sealed { id, bytes: bytes.len() as u64, recyclable: true });
         }
@@ -125,7 +128,12 @@ impl Read<'_> {
                 Err(OpenError::damaged(&segment_path(self.journal, id), end as u64, what(last.0 + 1)))
             }
             (None, _) if found.0 == 0 || found.0 > self.known.base.0 + 1 => {
-                Err(OpenError::damaged(path, offset as u64, what(self.known.base.0 + 1)))
+                // When segments before this one hold nothing that can be read, the first of them is the broken one.
+                let (path, offset) = match self.first {
+                    Some(first) => (segment_path(self.journal, first), frame::SEGMENT_HEADER),
+                    None => (path.to_path_buf(), offset),
+                };
+                Err(OpenError::damaged(&path, offset as u64, what(self.known.base.0 + 1)))
             }
             _ => Ok(()),
         }
@@ -134,7 +142,7 @@ impl Read<'_> {
     /// The last write there is, if nothing says that there must be more.
     fn judge_end(&self, ids: &[u64]) -> Result<Seq, OpenError> {
         let last = self.last.unwrap_or(self.known.base);
-        let promised = self.known.base.max(self.known.closed.unwrap_or_default());
+        let promised = self.known.base.max(self.known.closed);
         if last >= promised {
             return Ok(last);
         }
