@@ -48,7 +48,8 @@ fn data_goes_in_and_comes_out() {
 #[test]
 fn a_receipt_and_a_session_come_with_the_value() {
     let cluster = Cluster::start();
-    let put: Value = serde_json::from_str(&succeeds(&cluster.quorate(&["put", "k", "v", "--receipt", "--json"]))).unwrap();
+    let put: Value =
+        serde_json::from_str(&succeeds(&cluster.quorate(&["put", "k", "v", "--receipt", "--json"]))).unwrap();
     assert_eq!(put["value"], "OK");
     assert!(["majority", "all"].contains(&put["receipt"]["met"].as_str().unwrap()), "{put}");
     assert!(put["receipt"]["durable"].as_array().unwrap().len() >= 2, "{put}");

@@ -30,7 +30,8 @@ fn strings_hashes_and_sets_through_every_node() {
         assert_eq!(redis.sadd::<_, _, i64>(key("set"), &["x", "y", "x"]).unwrap(), 2);
         let members: BTreeSet<String> = redis.smembers(key("set")).unwrap();
         assert_eq!(members, BTreeSet::from(["x".to_owned(), "y".to_owned()]));
-        let found: BTreeSet<String> = redis.scan_match::<_, String>(format!("{{{node}}}*")).unwrap().map(Result::unwrap).collect();
+        let found: BTreeSet<String> =
+            redis.scan_match::<_, String>(format!("{{{node}}}*")).unwrap().map(Result::unwrap).collect();
         assert_eq!(found.len(), 5, "{found:?}");
         assert_eq!(redis.del::<_, i64>(vec![key("s"), key("n"), key("gone")]).unwrap(), 2);
         let wrong: RedisResult<i64> = redis.incr(key("h"), 1);

@@ -87,9 +87,8 @@ impl Cluster {
     pub fn up(&mut self) {
         let mut child = self.up_command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
-        let mut streams: Vec<Box<dyn std::io::Read + Send>> = Vec::new();
-        streams.push(Box::new(child.stdout.take().unwrap()));
-        streams.push(Box::new(child.stderr.take().unwrap()));
+        let streams: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         for stream in streams {
             let said = Arc::clone(&said);
             std::thread::spawn(move || {

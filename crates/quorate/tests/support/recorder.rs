@@ -91,7 +91,12 @@ impl Load {
                 wait("a read is answered", || client.call(&get).ok()) == Reply::Nil
             })
             .collect();
-        assert!(missing.is_empty(), "{} of {} acknowledged writes are missing: {missing:?}", missing.len(), ledger.len());
+        assert!(
+            missing.is_empty(),
+            "{} of {} acknowledged writes are missing: {missing:?}",
+            missing.len(),
+            ledger.len()
+        );
         let history = self.history.lock().unwrap();
         match register::check(&history, 10 * register::BUDGET) {
             Verdict::Valid => {}
