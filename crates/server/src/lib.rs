@@ -9,3 +9,5 @@ pub mod handle;
 pub mod http;
 pub mod metrics;
 pub mod peer;
+mod slab;
+mod token;
