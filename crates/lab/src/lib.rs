@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The lab: a deterministic simulator around any machine, faults, judges outside the node, and mutants that prove that
+//! the judges notice.
+//!
+//! Everything is a function of a seed. A seed is a bug report.
+
+pub mod check;
+pub mod digest;
+pub mod fault;
+pub mod lesson;
+pub mod simulator;

@@ -15,6 +15,9 @@ use bytes::Bytes;
 /// Collections of at most this many elements are removed at once, larger ones by `sweep`.
 const SMALL_COLLECTION: u64 = 32;
 
+/// Looks at hash, name and value of what a scan finds; false ends the scan.
+pub type Visit<'v> = dyn FnMut(u64, &[u8], &[u8]) -> bool + 'v;
+
 /// Where and when commands run.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
@@ -65,7 +68,7 @@ impl<'a> Reader<'a> {
     }
     /// Visits hash, element and value of the elements whose hash is at least `from`, in the order of hashes, until
     /// `visit` returns false.
-    pub fn elements(&self, collection: &Collection, from: u64, visit: &mut dyn FnMut(u64, &[u8], &[u8]) -> bool) {
+    pub fn elements(&self, collection: &Collection, from: u64, visit: &mut Visit<'_>) {
         let (from, until) = collection.id.element_range(self.scope.space, from);
         self.view.scan(&from, &until, &mut |key, value| {
             let (hash, element) = element_name(key);
@@ -74,7 +77,7 @@ impl<'a> Reader<'a> {
     }
     /// Visits hash, key and cell of the keys whose hash is at least `from`, in the order of hashes, until `visit`
     /// returns false.
-    pub fn cells(&self, from: u64, visit: &mut dyn FnMut(u64, &[u8], &[u8]) -> bool) {
+    pub fn cells(&self, from: u64, visit: &mut Visit<'_>) {
         let (from, until) = self.scope.table.cell_range(self.scope.space, from);
         self.view.scan(&from, &until, &mut |key, value| {
             let (hash, name) = cell_name(key);

@@ -210,6 +210,7 @@ pub struct Cell {
 }
 
 const TYPE: u8 = 0b0111;
+const TYPE_NAMES: [&str; 3] = ["string", "hash", "set"];
 const EXPIRES: u8 = 0b1000;
 
 impl Cell {
@@ -238,11 +239,7 @@ impl Cell {
             Body::Collection(_) => CollectionId::BYTES + 8,
         };
         let mut out = Vec::with_capacity(17 + room);
-        let tag = match &self.body {
-            Body::String(_) => 0,
-            Body::Collection(collection) => collection.kind as u8,
-        };
-        out.push(FORMAT << 4 | tag | if self.expiry.is_some() { EXPIRES } else { 0 });
+        out.push(FORMAT << 4 | self.tag() | if self.expiry.is_some() { EXPIRES } else { 0 });
         out.extend_from_slice(&self.version.to_be_bytes());
         if let Some(expiry) = self.expiry {
             out.extend_from_slice(&expiry.to_be_bytes());
@@ -255,6 +252,24 @@ impl Cell {
             }
         }
         out
+    }
+    /// The expiry of an encoded cell.
+    pub fn decode_expiry(value: &[u8]) -> Option<u64> {
+        (value[0] & EXPIRES != 0).then(|| u64_at(value, 9))
+    }
+    /// The name of the type of an encoded cell.
+    pub fn decode_type(value: &[u8]) -> &'static str {
+        TYPE_NAMES[usize::from(value[0] & TYPE)]
+    }
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
+        TYPE_NAMES[self.tag() as usize]
+    }
+    fn tag(&self) -> u8 {
+        match &self.body {
+            Body::String(_) => 0,
+            Body::Collection(collection) => collection.kind as u8,
+        }
     }
     /// Is it there at this log time?
     pub fn lives(&self, time_ms: u64) -> bool {

@@ -8,6 +8,8 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use bytes::Bytes;
 
+mod families;
+mod laws;
 mod strings;
 
 const SPACE: Space = [crate::store::drawer::STATE, 0, 0, 0, 0, 0, 1];

@@ -12,12 +12,7 @@ use quorate_core::machine::NodeId;
 use quorate_core::operation::{Request, Value, Words};
 
 /// `QUORATE STATUS | FAULTS <json> | TRANSFER <group> <node> | SESSION [token] | HELP`.
-pub(super) fn quorate(
-    connection: &mut Connection,
-    words: Words,
-    shared: &Shared,
-    issues: &mut Vec<Issue>,
-) -> Flow {
+pub(super) fn quorate(connection: &mut Connection, words: Words, shared: &Shared, issues: &mut Vec<Issue>) -> Flow {
     let plain = Render::Value { receipt: false, scan: false };
     match (&words[1].to_ascii_uppercase()[..], &words[2..]) {
         (b"STATUS", []) => {

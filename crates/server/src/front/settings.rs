@@ -42,9 +42,9 @@ fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
 }
 
 fn get(patterns: &[Bytes], shared: &Shared) -> Value {
-    let matching = settings(shared).into_iter().filter(|(name, _)| {
-        patterns.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
-    });
+    let matching = settings(shared)
+        .into_iter()
+        .filter(|(name, _)| patterns.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), name.as_bytes())));
     let pair = |(name, value): (&'static str, String)| {
         (Value::Bulk(Bytes::from_static(name.as_bytes())), Value::Bulk(Bytes::from(value)))
     };

@@ -139,7 +139,8 @@ fn exec(connection: &mut Connection, words: Words, wish: Wish, issues: &mut Vec<
         return Flow::Next;
     }
     if wish.if_version.is_some() || wish.if_absent {
-        connection.reply_error("ERR applied: no; if-version and if-absent need one command; use WATCH for a transaction");
+        connection
+            .reply_error("ERR applied: no; if-version and if-absent need one command; use WATCH for a transaction");
         return Flow::Next;
     }
     if commands.is_empty() {

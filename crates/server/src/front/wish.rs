@@ -47,7 +47,8 @@ impl Wish {
 }
 
 /// The words that WITH knows, for its error.
-const KNOWN: &str = "linearizable, session, eventual, leader, one, majority, all, receipt, deadline=MS, if-version=N, if-absent";
+const KNOWN: &str =
+    "linearizable, session, eventual, leader, one, majority, all, receipt, deadline=MS, if-version=N, if-absent";
 
 /// Takes `WITH …` and `IDEM …` off the front of a command, in any order, and leaves the command.
 pub fn take(words: Words) -> Result<(Wish, Words), Value> {

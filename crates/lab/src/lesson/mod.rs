@@ -1,0 +1,3 @@
+//! Small machines of their own: lessons, and the proof that the simulator and its judges catch what they should.
+
+pub mod register;
