@@ -262,7 +262,11 @@ impl Clients {
         let waiting = client.connection.output().len();
         if waiting > shared.bounds.output_bytes {
             shared.metrics.connections_slow += 1;
-            tracing::warn!("client {} at {} does not read its replies and is closed", client.connection.id, client.connection.address);
+            tracing::warn!(
+                "client {} at {} does not read its replies and is closed",
+                client.connection.id,
+                client.connection.address
+            );
             return self.close(at, shared);
         }
         if waiting == 0 && client.connection.is_over() && !client.lingering {

@@ -5,8 +5,8 @@
 
 use super::codec::{self, Parser, Protocol};
 use super::failure;
-use super::own;
 use super::name::Name;
+use super::own;
 use super::render;
 use super::shared::{Issue, Question, Shared};
 use super::slot::{Kind, Ready, Render, Slots, Waiting};

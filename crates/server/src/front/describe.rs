@@ -2,8 +2,8 @@
 
 use super::connection::Connection;
 use super::failure::unknown_subcommand;
-use super::own::{OWN, Own};
 use super::name::Name;
+use super::own::{OWN, Own};
 use bytes::Bytes;
 use quorate_core::operation::{Value, Words};
 use quorate_core::state::command::{self, COMMANDS, Spec};

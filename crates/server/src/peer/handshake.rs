@@ -76,14 +76,24 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Garbage => f.write_str("it does not speak the protocol between nodes"),
             Refusal::Version(theirs) => {
-                write!(f, "it speaks version {theirs} of the protocol between nodes, this node version {}", wire::VERSION)
+                write!(
+                    f,
+                    "it speaks version {theirs} of the protocol between nodes, this node version {}",
+                    wire::VERSION
+                )
             }
             Refusal::Cluster(theirs) => write!(f, "it belongs to another cluster ({theirs:016x})"),
             Refusal::Member(theirs) => {
-                write!(f, "it says that it is node {theirs}, which it cannot be: compare the members of both configurations")
+                write!(
+                    f,
+                    "it says that it is node {theirs}, which it cannot be: compare the members of both configurations"
+                )
             }
             Refusal::Addressee(meant) => {
-                write!(f, "it wanted to reach node {meant}: compare the addresses of the members in both configurations")
+                write!(
+                    f,
+                    "it wanted to reach node {meant}: compare the addresses of the members in both configurations"
+                )
             }
             Refusal::Secret => f.write_str("it does not know the peer_secret of this cluster"),
             Refusal::Theirs(code) => {
@@ -158,7 +168,12 @@ impl Handshake {
 
     /// Consumes what it can of the other side's bytes. After an error, what is in `out` should be sent and the
     /// connection be closed.
-    pub fn receive(&mut self, identity: &Identity, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    pub fn receive(
+        &mut self,
+        identity: &Identity,
+        input: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Refusal> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Hello => {
@@ -392,9 +407,8 @@ mod tests {
 
     #[test]
     fn garbage_and_other_versions_are_known_early() {
-        let receive = |bytes: &[u8]| {
-            Handshake::accept([0; 16]).receive(&identity(1), &mut bytes.to_vec(), &mut Vec::new())
-        };
+        let receive =
+            |bytes: &[u8]| Handshake::accept([0; 16]).receive(&identity(1), &mut bytes.to_vec(), &mut Vec::new());
         assert_eq!(receive(b"GET / HTTP/1.1"), Err(Refusal::Garbage));
         assert_eq!(receive(b"QRTP\x63"), Err(Refusal::Version(0x63)));
         assert_eq!(receive(b"QR"), Ok(Progress::More));

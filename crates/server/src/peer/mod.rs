@@ -173,14 +173,7 @@ impl Peers {
     }
 
     /// A socket may be readable or writable.
-    pub fn ready(
-        &mut self,
-        at: usize,
-        closed: bool,
-        now: Mono,
-        arrivals: &mut Vec<Arrival>,
-        metrics: &mut Metrics,
-    ) {
+    pub fn ready(&mut self, at: usize, closed: bool, now: Mono, arrivals: &mut Vec<Arrival>, metrics: &mut Metrics) {
         let Some(link) = self.links.get_mut(at) else { return };
         let mut taken = link.read(closed);
         if let Stage::Meeting(..) = link.stage {
