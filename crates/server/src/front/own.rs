@@ -112,7 +112,7 @@ pub(super) fn execute(
         b"AUTH" => auth::auth(connection, &words, shared),
         b"HELLO" => auth::hello(connection, &words, shared),
         b"CLIENT" => client::client(connection, &words, issues),
-        b"COMMAND" => describe::command(connection, &words, shared),
+        b"COMMAND" => describe::command(connection, &words),
         b"CONFIG" => settings::config(connection, &words, shared),
         b"INFO" => info::info(connection, &words, issues),
         b"QUORATE" => return quorate::quorate(connection, words, shared, issues),
