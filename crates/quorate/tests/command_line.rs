@@ -156,7 +156,7 @@ fn another_number_of_nodes_on_the_same_data_is_refused() {
     assert_eq!(succeeds(&cluster.quorate(&["put", "k", "v"])), "OK");
     assert!(cluster.down().success());
     cluster.nodes = 3;
-    fails(&cluster.up_command().output().unwrap(), 2, &["a cluster of 1 nodes", "--nodes 3"]);
+    fails(&cluster.up_command().output().unwrap(), 2, &["nodes: 1", "--nodes 3"]);
     cluster.nodes = 1;
     cluster.up();
     assert_eq!(succeeds(&cluster.quorate(&["get", "k"])), "v");

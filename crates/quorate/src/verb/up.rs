@@ -7,6 +7,7 @@ use crate::cluster::supervise::{Event, Supervisor};
 use crate::exit::{Failure, Outcome};
 use crate::paint;
 use clap::Args;
+use quorate_server::config::{self, Config, Listen};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -27,6 +28,9 @@ pub struct Up {
     /// How many nodes [default: 3, or as many as the data directory holds]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=quorate_core::limits::NODE_ID_MAX as i64))]
     nodes: Option<u16>,
+    /// Consensus groups that share the keys; fixed for the life of the data [default: 1, or as before]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=quorate_core::limits::GROUPS as i64))]
+    groups: Option<u16>,
     /// Where the data is, and the log of each node
     #[arg(long, value_name = "DIR", default_value = "./quorate-data")]
     data: PathBuf,
@@ -47,6 +51,7 @@ pub struct Up {
 struct Memory {
     cluster: String,
     nodes: u16,
+    groups: u16,
     resp_port: u16,
     http_port: u16,
     peer_port: u16,
@@ -120,15 +125,20 @@ impl Up {
     }
 
     fn decide(&self, before: Option<&Memory>) -> Result<Memory, Failure> {
-        if let (Some(nodes), Some(before)) = (self.nodes, before)
-            && nodes != before.nodes
-        {
-            let what = format!(
-                "{} holds a cluster of {} nodes, and its membership is fixed; --nodes {nodes} cannot change it",
-                self.data.display(),
-                before.nodes
-            );
-            return Err(Failure::usage(what).hint("leave --nodes out, or start a new cluster with another --data DIR"));
+        if let Some(before) = before {
+            for (option, asked, held, what) in [
+                ("--nodes", self.nodes, before.nodes, "nodes"),
+                ("--groups", self.groups, before.groups, "consensus groups"),
+            ] {
+                if let Some(asked) = asked.filter(|asked| *asked != held) {
+                    let what = format!(
+                        "{} holds a cluster with {what}: {held}; that is fixed, and {option} {asked} cannot change it",
+                        self.data.display(),
+                    );
+                    return Err(Failure::usage(what)
+                        .hint(format!("leave {option} out, or start a new cluster with another --data DIR")));
+                }
+            }
         }
         let resp_port = self.resp_port.or(before.map(|before| before.resp_port)).unwrap_or(RESP_PORT);
         let beside = || resp_port.checked_add(1_000).or(resp_port.checked_sub(1_000)).unwrap_or(resp_port);
@@ -141,6 +151,7 @@ impl Up {
         Ok(Memory {
             cluster: before.map_or_else(new_name, |before| before.cluster.clone()),
             nodes: self.nodes.or(before.map(|before| before.nodes)).unwrap_or(NODES),
+            groups: self.groups.or(before.map(|before| before.groups)).unwrap_or(1),
             resp_port,
             http_port: self.http_port.or(before.map(|before| before.http_port)).unwrap_or(HTTP_PORT),
             peer_port,
@@ -168,8 +179,30 @@ fn lock(layout: &Layout) -> Result<File, Failure> {
     }
 }
 
-fn configuration(_memory: &Memory, _layout: &Layout, _member: &layout::Member) -> String {
-    String::new()
+/// The configuration of one node, as text.
+fn configuration(memory: &Memory, layout: &Layout, member: &layout::Member) -> String {
+    let local = |port: u16| format!("127.0.0.1:{port}");
+    let known = |member: &layout::Member| config::Member {
+        node: member.id,
+        peer: local(member.peer),
+        resp: Some(local(member.resp)),
+        http: Some(local(member.http)),
+    };
+    let config = Config {
+        node: member.id,
+        cluster: memory.cluster.clone(),
+        data: member.directory.join("data"),
+        listen: Listen { resp: local(member.resp), http: local(member.http), peer: local(member.peer) },
+        members: layout.members.iter().map(known).collect(),
+        groups: memory.groups,
+        tables: Vec::new(),
+        security: config::Security::default(),
+        timing: config::Timing::default(),
+        disk: config::Disk::default(),
+        limits: config::Limits::default(),
+        faults_allowed: true,
+    };
+    format!("# Written by `quorate up` at every start; changes are overwritten.\n{}", config.to_text())
 }
 
 fn greet(layout: &Layout, supervisor: &Supervisor, start: Instant) {
@@ -214,7 +247,7 @@ mod tests {
     use super::*;
 
     fn up(nodes: Option<u16>, resp_port: Option<u16>) -> Up {
-        Up { nodes, data: "d".into(), resp_port, http_port: None, peer_port: None }
+        Up { nodes, groups: None, data: "d".into(), resp_port, http_port: None, peer_port: None }
     }
 
     #[test]
@@ -230,7 +263,7 @@ mod tests {
     fn another_number_of_nodes_is_refused() {
         let first = up(None, None).decide(None).expect("valid");
         let failure = up(Some(5), None).decide(Some(&first)).expect_err("5 is not 3");
-        assert!(failure.what.contains("a cluster of 3 nodes"), "{}", failure.what);
+        assert!(failure.what.contains("nodes: 3; that is fixed"), "{}", failure.what);
     }
 
     #[test]
