@@ -92,25 +92,35 @@ pub fn to_json(reply: &Reply) -> Value {
 
 /// A receipt in a few lines for people: the asked and the met guarantee, who answered, and where in the log.
 fn describe(receipt: &Reply, start: &Instant) -> String {
-    let mut out = String::from("receipt\n");
-    let pairs: Vec<(String, &Reply)> = match receipt {
-        Reply::Map(pairs) => pairs.iter().map(|(key, value)| (key.to_string(), value)).collect(),
-        _ => {
-            let items = receipt.items().unwrap_or_default();
-            items.chunks_exact(2).map(|pair| (pair[0].to_string(), &pair[1])).collect()
-        }
+    let field = |name: &str| receipt.field(name).map_or_else(|| "?".to_owned(), inline);
+    let replayed = match receipt.field("replayed").and_then(Reply::number) {
+        Some(0) => "no",
+        Some(_) => "yes, for its idempotency key: the position is that of the first time",
+        None => "?",
     };
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("took".len());
-    for (name, value) in pairs {
-        let value = match value.items() {
-            Some([]) => "none".to_owned(),
-            Some(items) => items.iter().map(Reply::to_string).collect::<Vec<_>>().join(", "),
-            None => value.to_string().replace('\n', ", "),
-        };
-        out.push_str(&format!("  {name:width$}  {value}\n", name = name.replace('_', " ")));
+    let rows = [
+        ("asked", field("asked")),
+        ("met", field("met")),
+        ("served by", format!("node {}, by {}", field("served_by"), field("path"))),
+        ("position", format!("group {}, term {}, index {}", field("group"), field("term"), field("index"))),
+        ("answered", format!("{} of {} members", field("answered"), field("members"))),
+        ("durable on", field("durable")),
+        ("log time", format!("{} ms since 1970, by the leader's clock", field("log_time_ms"))),
+        ("replayed", replayed.to_owned()),
+        ("session", field("session")),
+        ("took", format!("{:.2} ms", start.elapsed().as_secs_f64() * 1000.0)),
+    ];
+    let lines = rows.iter().map(|(name, value)| format!("\n  {name:10}  {value}"));
+    format!("receipt{}", lines.collect::<String>())
+}
+
+/// A reply on one line.
+fn inline(reply: &Reply) -> String {
+    match reply.items() {
+        Some([]) => "none".to_owned(),
+        Some(items) => items.iter().map(Reply::to_string).collect::<Vec<_>>().join(", "),
+        None => reply.to_string(),
     }
-    out.push_str(&format!("  {:width$}  {:.2} ms", "took", start.elapsed().as_secs_f64() * 1000.0));
-    out
 }
 
 #[cfg(test)]
@@ -140,8 +150,11 @@ mod tests {
     #[test]
     fn a_receipt_reads_as_lines() {
         let nodes = Reply::Array(vec![Reply::Int(1), Reply::Int(3)]);
-        let receipt = named(vec![("met", Reply::Bulk("majority".into())), ("durable", nodes)]);
+        let receipt =
+            named(vec![("met", Reply::Bulk("majority".into())), ("durable", nodes), ("replayed", Reply::Int(0))]);
         let text = describe(&receipt, &Instant::now());
-        assert!(text.starts_with("receipt\n  met      majority\n  durable  1, 3\n  took"), "{text}");
+        assert!(text.contains("\n  met         majority\n"), "{text}");
+        assert!(text.contains("\n  durable on  1, 3\n"), "{text}");
+        assert!(text.contains("\n  replayed    no\n"), "{text}");
     }
 }

@@ -24,7 +24,7 @@ Examples:
   quorate fault heal")]
 pub struct Fault {
     /// The fault and its words
-    #[arg(required = true, value_name = "WORD", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
     /// The data directory of the cluster
     #[arg(long, value_name = "DIR", default_value = "./quorate-data")]
