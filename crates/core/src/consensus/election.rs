@@ -115,7 +115,7 @@ impl Group {
     }
 
     pub(super) fn on_pre_vote(&mut self, cx: &mut Cx<'_>, from: NodeId, term: u64, last: Point) {
-        let granted = term > self.hard.term && last >= self.log.last() && !self.hears_leader(cx);
+        let granted = term > self.hard.term && self.may_lead(last) && !self.hears_leader(cx);
         let term = if granted { term } else { self.hard.term };
         cx.send_synced(from, Message { term, body: Body::PreVoteReply { granted } });
     }
@@ -134,8 +134,7 @@ impl Group {
             None => matches!(self.part, Part::Follower | Part::PreCandidate { .. }) && self.leader.is_none(),
             Some(vote) => vote == from,
         };
-        let current = last >= self.log.last() || self.config.mutants.has(Mutant::ElectionRestrictionOff);
-        let granted = free && current;
+        let granted = free && self.may_lead(last);
         if granted {
             if self.hard.vote.is_none() {
                 self.write_hard(cx, Hard { term: self.hard.term, vote: Some(from) });
@@ -179,6 +178,12 @@ impl Group {
             self.heard = None;
             self.begin_leading(cx);
         }
+    }
+
+    /// The election restriction (Raft §5.4.1): only a log that is not behind ours may lead, so that a leader holds
+    /// every committed entry.
+    fn may_lead(&self, last: Point) -> bool {
+        last >= self.log.last() || self.config.mutants.has(Mutant::ElectionRestrictionOff)
     }
 
     /// Heard a leader so recently that there must still be one; or leads.

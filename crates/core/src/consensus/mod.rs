@@ -51,6 +51,10 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+/// While a snapshot is on its way, the log may grow to this many times what is kept, so that the follower finds the
+/// entries that come after it.
+const SNAPSHOT_PATIENCE: usize = 4;
+
 /// The context in which the room runs: a step of the node, with the room's own messages.
 pub type Cx<'a> = Step<'a, (), Message>;
 
@@ -314,6 +318,10 @@ impl Group {
         if kept <= self.config.keep_entries && self.log.bytes() <= self.config.keep_bytes {
             return;
         }
+        let needed = self.snapshot_needs();
+        if self.log.bytes() <= self.config.keep_bytes * SNAPSHOT_PATIENCE && needed <= self.applied.at.index {
+            return;
+        }
         // Down to half of what may be kept, so that compaction is rare.
         let mut index = self.applied.at.index.saturating_sub(self.config.keep_entries / 2).max(base);
         let mut bytes = self.log.bytes();
@@ -325,6 +333,12 @@ impl Group {
             index = index.max(at);
         }
         self.log.compact(cx, index);
+    }
+
+    /// The oldest index that a snapshot on its way will need entries after; without one, none.
+    fn snapshot_needs(&self) -> u64 {
+        let Part::Leader(leading) = &self.part else { return u64::MAX };
+        leading.followers.values().filter_map(replicate::Follower::snapshot_index).min().unwrap_or(u64::MAX)
     }
 
     fn append_own(&mut self, cx: &mut Cx<'_>, payload: Payload) -> Point {

@@ -119,6 +119,14 @@ impl Follower {
         self.lost = false;
     }
 
+    /// The position of the snapshot that it is being sent.
+    pub(super) fn snapshot_index(&self) -> Option<u64> {
+        match &self.mode {
+            Mode::Snapshot(outgoing) => Some(outgoing.index()),
+            Mode::Probe { .. } | Mode::Pipeline => None,
+        }
+    }
+
     pub(super) fn stream_from(&mut self, next: u64) {
         self.probe_from(next);
         self.mode = Mode::Pipeline;

@@ -51,7 +51,10 @@ impl Node {
             seat.early.insert(point.index);
         }
         let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until };
-        seat.writes.insert(point.index, write);
+        if let Some(earlier) = seat.writes.insert(point.index, write) {
+            // An entry of an earlier leadership of ours stood here. It is gone from this log, but perhaps not from others.
+            self.answer(cx, earlier.origin, Outcome::Unknown(Doubt::LeaderChanged), earlier.session);
+        }
     }
 
     fn read_at_leader(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {

@@ -2,7 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::Ran;
-use super::{expiry, key, string};
+use super::{expiry, hash, key, server, set, string};
 use crate::operation::Words;
 use bytes::Bytes;
 
@@ -60,7 +60,6 @@ impl Spec {
         self.blind = true;
         self
     }
-    #[allow(dead_code)]
     const fn counted_keys(mut self, at: usize) -> Spec {
         self.key_count_at = at;
         self
@@ -71,6 +70,8 @@ impl Spec {
 const TABLE: &[Spec] = &[
     spec("string", "APPEND", 3, ONE, Write(string::append)),
     spec("string", "CAS", 4, ONE, Write(string::cas)),
+    spec("key", "COPY", -3, TWO, Write(key::copy)),
+    spec("server", "DBSIZE", 1, NONE, Read(server::dbsize)),
     spec("string", "DECR", 2, ONE, Write(string::decr)),
     spec("string", "DECRBY", 3, ONE, Write(string::decrby)),
     spec("key", "DEL", -2, ALL, Write(key::del)),
@@ -78,14 +79,33 @@ const TABLE: &[Spec] = &[
     spec("expiry", "EXPIRE", -3, ONE, Write(expiry::expire)),
     spec("expiry", "EXPIREAT", -3, ONE, Write(expiry::expireat)),
     spec("expiry", "EXPIRETIME", 2, ONE, Read(expiry::expiretime)),
+    spec("server", "FLUSHALL", -1, NONE, Write(server::flushall)).blind(),
+    spec("server", "FLUSHDB", -1, NONE, Write(server::flushdb)).blind(),
     spec("string", "GET", 2, ONE, Read(string::get)),
     spec("string", "GETDEL", 2, ONE, Write(string::getdel)),
     spec("string", "GETEX", -2, ONE, Write(string::getex)),
     spec("string", "GETRANGE", 4, ONE, Read(string::getrange)),
     spec("string", "GETSET", 3, ONE, Write(string::getset)),
+    spec("hash", "HDEL", -3, ONE, Write(hash::hdel)),
+    spec("hash", "HEXISTS", 3, ONE, Read(hash::hexists)),
+    spec("hash", "HGET", 3, ONE, Read(hash::hget)),
+    spec("hash", "HGETALL", 2, ONE, Read(hash::hgetall)),
+    spec("hash", "HINCRBY", 4, ONE, Write(hash::hincrby)),
+    spec("hash", "HINCRBYFLOAT", 4, ONE, Write(hash::hincrbyfloat)),
+    spec("hash", "HKEYS", 2, ONE, Read(hash::hkeys)),
+    spec("hash", "HLEN", 2, ONE, Read(hash::hlen)),
+    spec("hash", "HMGET", -3, ONE, Read(hash::hmget)),
+    spec("hash", "HMSET", -4, ONE, Write(hash::hmset)),
+    spec("hash", "HRANDFIELD", -2, ONE, Read(hash::hrandfield)),
+    spec("hash", "HSCAN", -3, ONE, Read(hash::hscan)),
+    spec("hash", "HSET", -4, ONE, Write(hash::hset)),
+    spec("hash", "HSETNX", 4, ONE, Write(hash::hsetnx)),
+    spec("hash", "HSTRLEN", 3, ONE, Read(hash::hstrlen)),
+    spec("hash", "HVALS", 2, ONE, Read(hash::hvals)),
     spec("string", "INCR", 2, ONE, Write(string::incr)),
     spec("string", "INCRBY", 3, ONE, Write(string::incrby)),
     spec("string", "INCRBYFLOAT", 3, ONE, Write(string::incrbyfloat)),
+    spec("key", "KEYS", 2, NONE, Read(key::keys)),
     spec("string", "MGET", -2, ALL, Read(string::mget)),
     spec("string", "MSET", -3, PAIRS, Write(string::mset)).blind(),
     spec("string", "MSETNX", -3, PAIRS, Write(string::msetnx)),
@@ -95,16 +115,38 @@ const TABLE: &[Spec] = &[
     spec("expiry", "PEXPIRETIME", 2, ONE, Read(expiry::pexpiretime)),
     spec("string", "PSETEX", 4, ONE, Write(string::psetex)).blind(),
     spec("expiry", "PTTL", 2, ONE, Read(expiry::pttl)),
+    spec("key", "RANDOMKEY", 1, NONE, Read(key::randomkey)),
+    spec("key", "RENAME", 3, TWO, Write(key::rename)),
+    spec("key", "RENAMENX", 3, TWO, Write(key::renamenx)),
+    spec("set", "SADD", -3, ONE, Write(set::sadd)),
+    spec("key", "SCAN", -2, NONE, Read(key::scan)),
+    spec("set", "SCARD", 2, ONE, Read(set::scard)),
+    spec("set", "SDIFF", -2, ALL, Read(set::sdiff)),
+    spec("set", "SDIFFSTORE", -3, ALL, Write(set::sdiffstore)),
     spec("string", "SET", -3, ONE, Write(string::set)).blind(),
     spec("string", "SETEX", 4, ONE, Write(string::setex)).blind(),
     spec("string", "SETNX", 3, ONE, Write(string::setnx)),
     spec("string", "SETRANGE", 4, ONE, Write(string::setrange)),
+    spec("set", "SINTER", -2, ALL, Read(set::sinter)),
+    spec("set", "SINTERCARD", -3, NONE, Read(set::sintercard)).counted_keys(1),
+    spec("set", "SINTERSTORE", -3, ALL, Write(set::sinterstore)),
+    spec("set", "SISMEMBER", 3, ONE, Read(set::sismember)),
+    spec("set", "SMEMBERS", 2, ONE, Read(set::smembers)),
+    spec("set", "SMISMEMBER", -3, ONE, Read(set::smismember)),
+    spec("set", "SMOVE", 4, TWO, Write(set::smove)),
+    spec("set", "SPOP", -2, ONE, Write(set::spop)),
+    spec("set", "SRANDMEMBER", -2, ONE, Read(set::srandmember)),
+    spec("set", "SREM", -3, ONE, Write(set::srem)),
+    spec("set", "SSCAN", -3, ONE, Read(set::sscan)),
     spec("string", "STRLEN", 2, ONE, Read(string::strlen)),
     spec("string", "SUBSTR", 4, ONE, Read(string::getrange)),
+    spec("set", "SUNION", -2, ALL, Read(set::sunion)),
+    spec("set", "SUNIONSTORE", -3, ALL, Write(set::sunionstore)),
     spec("key", "TOUCH", -2, ALL, Read(key::exists)),
     spec("expiry", "TTL", 2, ONE, Read(expiry::ttl)),
+    spec("key", "TYPE", 2, ONE, Read(key::type_of)),
     spec("key", "UNLINK", -2, ALL, Write(key::del)),
-    spec("string", "VERSION", 2, ONE, Read(string::version)),
+    spec("key", "VERSION", 2, ONE, Read(key::version)),
 ];
 
 /// All commands, sorted by name.
@@ -150,6 +192,7 @@ pub fn is_blind(spec: &Spec, words: &Words) -> bool {
         && match spec.name {
             "SET" => string::set_is_blind(words),
             "SETEX" | "PSETEX" => string::expiry_is_safe(&words[2]),
+            "FLUSHDB" | "FLUSHALL" => server::flush_is_blind(words),
             "MSET" => !words.len().is_multiple_of(2),
             _ => true,
         }
@@ -173,6 +216,7 @@ pub fn keys<'a>(spec: &Spec, words: &'a Words) -> impl Iterator<Item = &'a Bytes
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use alloc::vec::Vec;

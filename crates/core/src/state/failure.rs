@@ -77,8 +77,6 @@ pub const OVERFLOW: Failure = Failure::new("ERR increment or decrement would ove
 /// A sum that is not a finite number.
 pub const NOT_FINITE: Failure = Failure::new("ERR increment would produce NaN or Infinity");
 /// A key that must exist and does not.
-#[allow(dead_code)]
 pub const NO_SUCH_KEY: Failure = Failure::new("ERR no such key");
 /// A cursor that no scan gave.
-#[allow(dead_code)]
 pub const INVALID_CURSOR: Failure = Failure::new("ERR invalid cursor");

@@ -202,6 +202,7 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

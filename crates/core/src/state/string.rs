@@ -287,8 +287,3 @@ pub fn cas(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     writer.put_string(slot, words[3].clone());
     Ok(ONE)
 }
-
-/// `VERSION key`: the log index of its last change, 0 if it is absent.
-pub fn version(reader: Reader<'_>, words: &[Bytes]) -> Ran {
-    Ok(Value::Int(reader.cell(&words[1]).map_or(0, |cell| cell.version as i64)))
-}

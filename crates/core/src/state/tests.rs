@@ -8,6 +8,9 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use bytes::Bytes;
 
+mod families;
+mod format;
+mod laws;
 mod strings;
 
 const SPACE: Space = [crate::store::drawer::STATE, 0, 0, 0, 0, 0, 1];

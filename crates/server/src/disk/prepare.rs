@@ -1,0 +1,193 @@
+//! The thread that makes the next segment of the journal ready ahead of time.
+//!
+//! A sync of space that was written before costs about two thirds of a sync of new space, as the file system has nothing
+//! to note down. So a segment is filled with zeros before its use, or is an old one under a new name.
+
+use super::directory::sync_directory;
+use super::frame::{self, Origin, Seed};
+use super::journal::segment_path;
+use rustix::fs::{FallocateFlags, fallocate};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// Zeros are written and synced in pieces of this size, so that syncs of the active segment get their turn.
+const ZEROS: &[u8] = &[0; 512 * 1024];
+
+/// A segment that is ready for frames.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) id: u64,
+    pub(super) file: Arc<File>,
+    pub(super) seed: Seed,
+    /// Bytes up to which the file is allocated.
+    pub(super) capacity: u64,
+}
+
+enum Task {
+    Prepare { id: u64, bytes: u64 },
+    Free { id: u64, recycle: Option<u64> },
+}
+
+/// The way to the thread.
+pub(super) struct Preparer {
+    tasks: Option<Sender<Task>>,
+    ready: Arc<Mutex<Option<io::Result<Segment>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Preparer {
+    pub(super) fn start(journal: &Path) -> io::Result<Preparer> {
+        let (tasks, inbox) = channel();
+        let ready = Arc::new(Mutex::new(None));
+        let mut worker = Worker { journal: journal.to_path_buf(), ready: ready.clone(), spare: None };
+        let thread = std::thread::Builder::new().name("disk-prepare".into()).spawn(move || worker.run(&inbox))?;
+        Ok(Preparer { tasks: Some(tasks), ready, thread: Some(thread) })
+    }
+
+    /// Asks for a segment of about this size.
+    pub(super) fn prepare(&self, id: u64, bytes: u64) {
+        self.send(Task::Prepare { id, bytes });
+    }
+
+    /// Gives back a segment that is needed no more; `recycle` is its allocated size if it may serve again.
+    pub(super) fn free(&self, id: u64, recycle: Option<u64>) {
+        self.send(Task::Free { id, recycle });
+    }
+
+    /// The segment that was asked for, when it is ready.
+    pub(super) fn take(&self) -> Option<io::Result<Segment>> {
+        self.ready.lock().expect("no thread panics while it holds this lock").take()
+    }
+
+    fn send(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // Without the thread the journal makes its segments itself.
+            let _ = tasks.send(task);
+        }
+    }
+}
+
+impl Drop for Preparer {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    journal: PathBuf,
+    ready: Arc<Mutex<Option<io::Result<Segment>>>>,
+    spare: Option<(PathBuf, u64)>,
+}
+
+impl Worker {
+    fn run(&mut self, inbox: &Receiver<Task>) {
+        while let Ok(task) = inbox.recv() {
+            match task {
+                Task::Prepare { id, bytes } => {
+                    let made = match self.spare.take_if(|(_, size)| *size >= bytes) {
+                        Some((path, size)) => recycle(&self.journal, &path, id, size),
+                        None => create(&self.journal, id, bytes, Fill::Zeros),
+                    };
+                    *self.ready.lock().expect("no thread panics while it holds this lock") = Some(made);
+                }
+                Task::Free { id, recycle } => {
+                    if let Err(error) = self.free(id, recycle) {
+                        tracing::warn!("a segment of the journal that is needed no more could not be freed: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the largest free segment for another use and removes the others.
+    fn free(&mut self, id: u64, recycle: Option<u64>) -> io::Result<()> {
+        let path = segment_path(&self.journal, id);
+        match (recycle, &self.spare) {
+            (None, _) => fs::remove_file(path)?,
+            (Some(bytes), Some((_, size))) if *size >= bytes => fs::remove_file(path)?,
+            (Some(bytes), Some((worse, _))) => {
+                fs::remove_file(worse)?;
+                self.keep(&path, id, bytes)?;
+            }
+            (Some(bytes), None) => self.keep(&path, id, bytes)?,
+        }
+        // Segments vanish in order, also for a power loss: what is left is always the end of the journal.
+        sync_directory(&self.journal)
+    }
+
+    fn keep(&mut self, path: &Path, id: u64, bytes: u64) -> io::Result<()> {
+        let spare = self.journal.join(format!("{id:016x}{SPARE}"));
+        fs::rename(path, &spare)?;
+        self.spare = Some((spare, bytes));
+        Ok(())
+    }
+}
+
+/// The end of the name of a file that is no part of the journal, or not yet.
+pub(super) const SPARE: &str = ".spare";
+
+/// Gives an old segment a new name and header. Its old frames fail the checksums of the new seed. The file has a name
+/// that recovery ignores while its header is changed.
+fn recycle(journal: &Path, spare: &Path, id: u64, capacity: u64) -> io::Result<Segment> {
+    let file = File::options().read(true).write(true).open(spare)?;
+    let (header, seed) = frame::segment_header(id, salt()?, Origin::Recycled);
+    file.write_all_at(&header, 0)?;
+    file.sync_all()?;
+    publish(journal, spare, id)?;
+    Ok(Segment { id, file: Arc::new(file), seed, capacity })
+}
+
+/// How the space of a new segment is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// Written with zeros: slow to make, fast to sync.
+    Zeros,
+    /// Only set aside: fast to make.
+    Reserve,
+}
+
+/// Makes a new segment.
+pub(super) fn create(journal: &Path, id: u64, bytes: u64, fill: Fill) -> io::Result<Segment> {
+    let path = journal.join(format!("{id:016x}{SPARE}"));
+    let file = File::options().create(true).truncate(true).read(true).write(true).open(&path)?;
+    match fill {
+        Fill::Zeros => {
+            let mut offset = 0;
+            while offset < bytes {
+                let count = ZEROS.len().min((bytes - offset) as usize);
+                file.write_all_at(&ZEROS[..count], offset)?;
+                file.sync_data()?;
+                offset += count as u64;
+            }
+        }
+        Fill::Reserve => match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            // Some file systems cannot; then the file grows as it is written.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        },
+    }
+    let (header, seed) = frame::segment_header(id, salt()?, Origin::New);
+    file.write_all_at(&header, 0)?;
+    file.sync_all()?;
+    publish(journal, &path, id)?;
+    Ok(Segment { id, file: Arc::new(file), seed, capacity: bytes })
+}
+
+fn publish(journal: &Path, from: &Path, id: u64) -> io::Result<()> {
+    fs::rename(from, segment_path(journal, id))?;
+    sync_directory(journal)
+}
+
+fn salt() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u64::from_le_bytes(bytes))
+}

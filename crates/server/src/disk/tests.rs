@@ -1,0 +1,205 @@
+//! Tests that need to reach inside: golden bytes, and files that fail.
+#![allow(clippy::unwrap_used)]
+
+use super::frame::{self, Origin};
+use super::medium::{Files, Medium};
+use super::*;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+#[test]
+fn a_frame_and_a_segment_header_have_these_bytes() {
+    let (header, seed) = frame::segment_header(5, 0x0102_0304_0506_0708, Origin::New);
+    assert_eq!(hex(&header), "71756f726174654a0100000000000000050000000000000008070605040302019b308d2b00000000");
+    let mut bytes = Vec::new();
+    let start = frame::begin(&mut bytes);
+    frame::put(&mut bytes, b"\x02key", b"value");
+    frame::delete(&mut bytes, b"\x01old");
+    assert!(frame::finish(&mut bytes, start, seed, Seq(12), Seq(9)));
+    assert_eq!(
+        hex(&bytes),
+        concat!("17000000784344a30c000000000000000300000073bba47d01040005000000026b657976616c7565", "020400016f6c6400")
+    );
+    let read = frame::read(&bytes, 0, seed).unwrap();
+    assert_eq!((read.seq, read.synced, read.end), (Seq(12), Seq(9), bytes.len()));
+    let mut operations = read.operations;
+    assert_eq!(frame::take_operation(&mut operations), Some(Operation::Put(b"\x02key", b"value")));
+    assert_eq!(frame::take_operation(&mut operations), Some(Operation::Delete(b"\x01old")));
+    assert!(operations.is_empty());
+    assert_eq!(frame::read_segment_header(&header, 5), Ok((Origin::New, seed)));
+    assert!(frame::read_segment_header(&header, 6).is_err());
+}
+
+#[test]
+fn a_frame_of_another_segment_is_no_frame() {
+    let (_, seed) = frame::segment_header(5, 77, Origin::New);
+    let mut bytes = Vec::new();
+    let start = frame::begin(&mut bytes);
+    frame::put(&mut bytes, b"\x02key", b"value");
+    assert!(frame::finish(&mut bytes, start, seed, Seq(12), Seq(9)));
+    assert!(frame::read(&bytes, 0, seed).is_some());
+    for (id, salt) in [(6, 77), (5, 78)] {
+        let (_, other) = frame::segment_header(id, salt, Origin::Recycled);
+        assert!(frame::read(&bytes, 0, other).is_none());
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Files that fail when they are told to.
+#[derive(Debug, Default)]
+struct Faulty {
+    fail_writes: AtomicBool,
+    fail_syncs: AtomicBool,
+    syncs: AtomicUsize,
+}
+
+impl Medium for Faulty {
+    fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.fail_writes.load(SeqCst) {
+            // As a full disk does, it takes a part of what it is given.
+            Files.write_all_at(file, &bytes[..bytes.len() / 2], offset)?;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Files.write_all_at(file, bytes, offset)
+    }
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        self.syncs.fetch_add(1, SeqCst);
+        if self.fail_syncs.load(SeqCst) {
+            return Err(io::Error::other("the device is gone"));
+        }
+        Files.sync_data(file)
+    }
+}
+
+fn open(path: &std::path::Path, medium: &Arc<Faulty>) -> Disk {
+    let directory = DataDir::open(path, &Identity { cluster: 1, node: 1 }).unwrap();
+    let options = Options { first_segment_bytes: 64 * 1024, segment_bytes: 64 * 1024, ..Options::default() };
+    Disk::open_with(directory, options, Arc::new(|| ()), medium.clone()).unwrap()
+}
+
+fn step(disk: &mut Disk, key: u8) -> Result<(), DiskError> {
+    disk.put(&[2, key], &[key; 100]);
+    disk.end_turn(Seq(disk.written().0 + 1), true)?;
+    disk.flush_frames()
+}
+
+/// Everything fails, with the first cause, and no sync is tried again.
+fn assert_poisoned(disk: &mut Disk, medium: &Faulty, cause: &str) {
+    let syncs = medium.syncs.load(SeqCst);
+    let synced = disk.synced();
+    let errors = [
+        step(disk, 9).unwrap_err(),
+        disk.flush_frames().unwrap_err(),
+        disk.request_sync(Seq(1)).unwrap_err(),
+        disk.poll_synced().unwrap_err(),
+        disk.sync_now().unwrap_err(),
+        disk.flush_overlay().unwrap_err(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.contains(cause) && text.contains("restart the node"), "{text}");
+    }
+    assert_eq!(disk.synced(), synced);
+    assert_eq!(medium.syncs.load(SeqCst), syncs);
+}
+
+#[test]
+fn a_failed_sync_here_poisons_the_disk() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let mut disk = open(directory.path(), &medium);
+    step(&mut disk, 1).unwrap();
+    assert_eq!(disk.sync_now().unwrap(), Seq(1));
+    step(&mut disk, 2).unwrap();
+    medium.fail_syncs.store(true, SeqCst);
+    assert!(disk.sync_now().is_err());
+    medium.fail_syncs.store(false, SeqCst);
+    assert_poisoned(&mut disk, &medium, "the device is gone");
+    assert_eq!(disk.synced(), Seq(1));
+    assert!(disk.close().is_err());
+}
+
+#[test]
+fn a_failed_sync_there_poisons_the_disk() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let mut disk = open(directory.path(), &medium);
+    step(&mut disk, 1).unwrap();
+    medium.fail_syncs.store(true, SeqCst);
+    disk.request_sync(Seq(1)).unwrap();
+    while disk.poll_synced().is_ok() {
+        std::thread::yield_now();
+    }
+    medium.fail_syncs.store(false, SeqCst);
+    assert_poisoned(&mut disk, &medium, "the device is gone");
+    assert_eq!(disk.synced(), Seq(0));
+}
+
+#[test]
+fn a_full_disk_poisons_the_disk_and_keeps_what_was_synced() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let mut disk = open(directory.path(), &medium);
+    step(&mut disk, 1).unwrap();
+    disk.sync_now().unwrap();
+    medium.fail_writes.store(true, SeqCst);
+    assert!(step(&mut disk, 2).is_err());
+    medium.fail_writes.store(false, SeqCst);
+    assert_poisoned(&mut disk, &medium, "no storage space");
+    drop(disk);
+    let disk = open(directory.path(), &medium);
+    assert!(disk.directory().was_unclean());
+    assert_eq!(disk.recovery().last, Seq(1));
+    assert!(disk.recovery().cut.is_some());
+    assert_eq!(disk.get(&[2, 1]), Some(Bytes::from_static(&[1; 100])));
+    assert_eq!(disk.get(&[2, 2]), None);
+}
+
+#[test]
+fn log_entries_that_die_early_leave_nothing_behind() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let mut disk = open(directory.path(), &medium);
+    let key = |index: u64| [&[1, 0, 0, b'l'][..], &index.to_be_bytes()].concat();
+    for index in 0..100 {
+        disk.put(&key(index), b"entry");
+    }
+    for index in 0..60 {
+        disk.delete(&key(index));
+    }
+    assert_eq!(disk.active.iter().count(), 40);
+    disk.end_turn(Seq(1), true).unwrap();
+    disk.flush_overlay().unwrap();
+    // Those that reached the base need tombstones, later ones do not.
+    for index in 60..100 {
+        disk.delete(&key(index));
+    }
+    assert_eq!(disk.active.iter().count(), 40);
+    for index in 100..200 {
+        disk.put(&key(index), b"entry");
+        disk.delete(&key(index));
+    }
+    assert_eq!(disk.active.iter().count(), 40);
+    disk.delete(&key(500));
+    assert_eq!(disk.active.iter().count(), 40);
+}
+
+#[test]
+fn the_end_of_a_sync_wakes_the_loop() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, inbox) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let wake: Wake = Arc::new(move || sender.lock().unwrap().send(()).unwrap_or(()));
+    let data = DataDir::open(directory.path(), &Identity { cluster: 1, node: 1 }).unwrap();
+    let mut disk = Disk::open(data, Options::default(), wake).unwrap();
+    for key in 1..=100 {
+        step(&mut disk, key).unwrap();
+        disk.request_sync(Seq(u64::from(key))).unwrap();
+    }
+    while disk.poll_synced().unwrap() < Seq(100) {
+        inbox.recv().unwrap();
+    }
+    let metrics = disk.metrics();
+    assert!(metrics.syncs >= 1 && metrics.syncs <= 100 && metrics.sync_us_max > 0, "{metrics:?}");
+    assert_eq!((metrics.frames, metrics.writes), (100, 100));
+}

@@ -1,0 +1,176 @@
+//! INFO and the status as JSON.
+
+use super::auth::REDIS_VERSION;
+use super::connection::Connection;
+use super::shared::{Issue, Question, Shared};
+use super::slot::{Kind, Render};
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use quorate_core::operation::{GroupStatus, Request, Role, Status, Words};
+use std::fmt::Write;
+
+/// `INFO [section …]`.
+pub(super) fn info(connection: &mut Connection, words: &Words, issues: &mut Vec<Issue>) {
+    let sections = words[1..].iter().map(|word| Bytes::from(word.to_ascii_lowercase())).collect();
+    connection.ask(Question::Machine(Request::Status), Render::Info(sections), Kind::Read, issues);
+}
+
+/// The text of INFO.
+pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> String {
+    let wanted = |name: &str| {
+        let all = ["default", "all", "everything"];
+        sections.is_empty() || sections.iter().any(|section| section == name || all.iter().any(|all| section == all))
+    };
+    let writers: [(&str, fn(&mut String, &Status, &Shared)); 6] = [
+        ("server", server),
+        ("clients", clients),
+        ("memory", memory),
+        ("stats", stats),
+        ("replication", replication),
+        ("quorate", quorate),
+    ];
+    let mut out = String::new();
+    for (name, write) in writers {
+        if wanted(name) {
+            if !out.is_empty() {
+                out.push_str("\r\n");
+            }
+            let mut letters = name.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+            out.extend(first);
+            out.insert_str(out.len() - 1, "# ");
+            out.push_str(letters.as_str());
+            out.push_str("\r\n");
+            write(&mut out, status, shared);
+        }
+    }
+    out
+}
+
+/// Writes one `name:value` line.
+macro_rules! field {
+    ($out:expr, $name:literal, $value:expr) => {
+        let _ = write!($out, concat!($name, ":{}\r\n"), $value);
+    };
+}
+
+fn server(out: &mut String, status: &Status, shared: &Shared) {
+    let seconds = shared.now_us / 1_000_000;
+    field!(out, "redis_version", REDIS_VERSION);
+    field!(out, "redis_mode", "standalone");
+    field!(out, "quorate_version", env!("CARGO_PKG_VERSION"));
+    field!(out, "os", std::env::consts::OS);
+    field!(out, "arch_bits", usize::BITS);
+    field!(out, "process_id", std::process::id());
+    field!(out, "run_id", format!("{:016x}{:04x}{:020x}", shared.cluster, status.node.0, status.incarnation));
+    field!(out, "tcp_port", shared.port);
+    field!(out, "uptime_in_seconds", seconds);
+    field!(out, "uptime_in_days", seconds / 86_400);
+}
+
+fn clients(out: &mut String, status: &Status, shared: &Shared) {
+    field!(out, "connected_clients", shared.metrics.connections);
+    field!(out, "maxclients", shared.bounds.connections);
+    field!(out, "calls_in_flight", status.calls);
+}
+
+fn memory(out: &mut String, _status: &Status, _shared: &Shared) {
+    field!(out, "used_memory", resident_bytes());
+    field!(out, "used_memory_rss", resident_bytes());
+    field!(out, "maxmemory", 0);
+    field!(out, "maxmemory_policy", "noeviction");
+}
+
+fn stats(out: &mut String, _status: &Status, shared: &Shared) {
+    let metrics = &shared.metrics;
+    field!(out, "total_connections_received", metrics.connections_total);
+    field!(out, "total_commands_processed", metrics.answered);
+    field!(out, "total_net_input_bytes", metrics.client_bytes_in);
+    field!(out, "total_net_output_bytes", metrics.client_bytes_out);
+    field!(out, "rejected_connections", metrics.connections_refused);
+    field!(out, "total_error_replies", metrics.refused + metrics.uncertain);
+}
+
+/// Clients read from `role` whether they may write. Every node takes writes, so every node says master.
+fn replication(out: &mut String, status: &Status, _shared: &Shared) {
+    field!(out, "role", "master");
+    field!(out, "connected_slaves", status.members.len().saturating_sub(1));
+    field!(out, "master_repl_offset", status.groups.first().map_or(0, |group| group.applied));
+}
+
+fn quorate(out: &mut String, status: &Status, shared: &Shared) {
+    let metrics = &shared.metrics;
+    let leads = status.groups.iter().filter(|group| matches!(group.role, Role::Leader)).count();
+    field!(out, "cluster", shared.cluster_name);
+    field!(out, "node", status.node.0);
+    field!(out, "incarnation", status.incarnation);
+    field!(out, "members", status.members.len());
+    field!(out, "groups", status.groups.len());
+    field!(out, "groups_led", leads);
+    field!(out, "steps", metrics.steps);
+    field!(out, "refused", metrics.refused);
+    field!(out, "uncertain", metrics.uncertain);
+    field!(out, "peers_connected", metrics.peers_connected);
+    field!(out, "peer_messages_in", metrics.peer_messages_in);
+    field!(out, "peer_messages_out", metrics.peer_messages_out);
+    field!(out, "peer_messages_dropped", metrics.peer_messages_dropped);
+    field!(out, "journal_bytes", metrics.journal_bytes);
+    field!(out, "syncs", metrics.syncs);
+    field!(out, "sync_us_total", metrics.sync_us_total);
+    field!(out, "sync_us_max", metrics.sync_us_max);
+    for group in &status.groups {
+        let _ = write!(
+            out,
+            "group{}:role={},term={},leader={},commit={},applied={}\r\n",
+            group.group,
+            group.role.word(),
+            group.term,
+            group.leader.map_or(0, |leader| leader.0),
+            group.commit,
+            group.applied
+        );
+    }
+}
+
+/// Resident memory of this process, 0 where it cannot be learned.
+fn resident_bytes() -> u64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/statm") else { return 0 };
+    let pages: u64 = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
+
+/// The status of a node with its counters, as `QUORATE STATUS` and the HTTP interface give it.
+pub fn status_json(status: &Status, metrics: &Metrics) -> serde_json::Value {
+    let nodes = |nodes: &[quorate_core::machine::NodeId]| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
+    serde_json::json!({
+        "node": status.node.0,
+        "incarnation": status.incarnation,
+        "members": nodes(&status.members),
+        "calls": status.calls,
+        "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
+        "metrics": metrics,
+    })
+}
+
+fn group_json(group: &GroupStatus) -> serde_json::Value {
+    let followers = group.followers.iter().map(|follower| {
+        serde_json::json!({
+            "node": follower.node.0,
+            "matched": follower.matched,
+            "suspected": follower.suspected,
+        })
+    });
+    serde_json::json!({
+        "group": group.group,
+        "role": group.role.word(),
+        "term": group.term,
+        "leader": group.leader.map(|leader| leader.0),
+        "first": group.first,
+        "last": group.last,
+        "durable": group.durable,
+        "commit": group.commit,
+        "applied": group.applied,
+        "log_time_ms": group.log_time_ms,
+        "followers": followers.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,88 @@
+//! From the node's answer to the reply.
+
+use super::connection::Connection;
+use super::failure;
+use super::info;
+use super::receipt::with_receipt;
+use super::shared::Shared;
+use super::slot::{Entry, Ready, Render};
+use bytes::Bytes;
+use quorate_core::guarantee::{Receipt, Session};
+use quorate_core::operation::{Outcome, Reply, Value};
+
+/// Makes the reply.
+pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, shared: &mut Shared) -> Ready {
+    shared.metrics.answered += 1;
+    match reply {
+        Reply::Operated { outcome, session } => {
+            connection.session.merge(&session);
+            operated(connection, render, outcome, shared)
+        }
+        Reply::Status(status) => Ready::Value(match render {
+            Render::Info(sections) => Value::Bulk(Bytes::from(info::text(&sections, &status, shared))),
+            _ => Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string())),
+        }),
+        Reply::Transferred(Ok(())) => Ready::Value(Value::OK),
+        Reply::Transferred(Err(refusal)) => Ready::Value(failure::refused(&refusal)),
+    }
+}
+
+fn operated(connection: &mut Connection, render: Render, outcome: Outcome, shared: &mut Shared) -> Ready {
+    let (value, receipt) = match outcome {
+        Outcome::Done { value, receipt } => (value, receipt),
+        Outcome::Refused(refusal) => {
+            shared.metrics.refused += 1;
+            return failed(connection, &render, failure::refused(&refusal));
+        }
+        Outcome::Short { receipt, .. } => {
+            shared.metrics.uncertain += 1;
+            return failed(connection, &render, failure::short(&receipt));
+        }
+        Outcome::Unknown(doubt) => {
+            shared.metrics.uncertain += 1;
+            return failed(connection, &render, failure::unknown(&doubt));
+        }
+    };
+    match render {
+        Render::Value { receipt: false, scan: false } => Ready::Value(value),
+        Render::Value { receipt: wanted, scan } => {
+            let value = if scan { shared.cursors.number_in(value) } else { value };
+            Ready::Value(earned(value, wanted, &receipt, &connection.session, shared))
+        }
+        Render::Exec { receipt: wanted, entries } => match value {
+            Value::Error(text) if text.starts_with(b"GUARD") => Ready::NullArray,
+            Value::Array(values) => {
+                let values = assemble(entries, values, shared);
+                Ready::Value(earned(values, wanted, &receipt, &connection.session, shared))
+            }
+            other => Ready::Value(other),
+        },
+        Render::Watch(keys) => Ready::Value(match connection.watches.observe(keys, &value) {
+            Ok(()) => Value::OK,
+            Err(error) => error,
+        }),
+        Render::Status | Render::Info(_) => Ready::Value(value),
+    }
+}
+
+fn failed(connection: &mut Connection, render: &Render, error: Value) -> Ready {
+    if let Render::Watch(_) = render {
+        connection.watches.fail();
+    }
+    Ready::Value(error)
+}
+
+fn earned(value: Value, wanted: bool, receipt: &Receipt, session: &Session, shared: &Shared) -> Value {
+    if wanted { with_receipt(value, receipt, session, shared.cluster) } else { value }
+}
+
+/// Puts the values of a batch and those that the front gave into the order of the commands.
+fn assemble(entries: Vec<Entry>, values: Vec<Value>, shared: &mut Shared) -> Value {
+    let mut values = values.into_iter();
+    let entries = entries.into_iter().map(|entry| match entry {
+        Entry::Answered(value) => value,
+        Entry::Machine { scan: false } => values.next().unwrap_or(Value::Nil),
+        Entry::Machine { scan: true } => shared.cursors.number_in(values.next().unwrap_or(Value::Nil)),
+    });
+    Value::Array(entries.collect())
+}
