@@ -269,7 +269,8 @@ impl Group {
     }
 
     pub(super) fn on_rejected(&mut self, cx: &mut Cx<'_>, from: NodeId, previous: u64, hint: Point) {
-        let agreement = self.log.agreement(hint.index, hint.term);
+        // A follower whose log ends before our base needs the state: nothing here can tell where it agrees.
+        let agreed = self.log.agreement(hint.index, hint.term).index.min(hint.index);
         let Part::Leader(leading) = &mut self.part else { return };
         let Some(follower) = leading.followers.get_mut(&from) else { return };
         follower.hear(cx.now().mono);
@@ -279,7 +280,7 @@ impl Group {
             Mode::Snapshot(_) => true,
         };
         if !stale {
-            follower.probe_from((agreement.index + 1).max(follower.matched + 1));
+            follower.probe_from((agreed + 1).max(follower.matched + 1));
             self.due = true;
         }
     }
