@@ -45,9 +45,10 @@
 //!
 //! # Not here
 //!
-//! Who may lead, what is committed, which group holds a key, connections and MULTI: the node and the fronts. Limits on the
-//! size of keys, values and requests are checked before a command enters the log; here only strings that grow are. A guard
-//! on an absent key (version 0) cannot see that the key came and went in between.
+//! LCS, OBJECT, SORT and the commands on bits. Who may lead, what is committed, which group holds a key, connections and
+//! MULTI are left to the node and the fronts. Limits on the size of keys, values and requests are checked before a
+//! command enters the log; here only strings that grow are. A guard on an absent key (version 0) cannot see that the key
+//! came and went in between.
 //!
 //! # Keys on disk
 //!
