@@ -96,7 +96,7 @@ impl Clients {
 
     fn seat(&mut self, mut socket: TcpStream, address: String, shared: &mut Shared) {
         let _ = socket.set_nodelay(true);
-        if self.clients.len() >= shared.bounds.connections {
+        if self.clients.count() >= shared.bounds.connections {
             shared.metrics.connections_refused += 1;
             let _ = socket.write(b"-ERR max number of clients reached\r\n");
             return;
@@ -117,7 +117,7 @@ impl Clients {
             lingering: false,
         });
         shared.metrics.connections_total += 1;
-        shared.metrics.connections = self.clients.len() as u64;
+        shared.metrics.connections = self.clients.count() as u64;
     }
 
     /// A socket may be readable or writable.
@@ -282,7 +282,7 @@ impl Clients {
     fn close(&mut self, at: usize, shared: &mut Shared) {
         if let Some(mut client) = self.clients.remove(at) {
             let _ = self.registry.deregister(&mut client.socket);
-            shared.metrics.connections = self.clients.len() as u64;
+            shared.metrics.connections = self.clients.count() as u64;
         }
     }
 }
