@@ -1,24 +1,23 @@
-//! The fuzz targets for a short while, from the seeds in `corpus`. `FUZZ_SECONDS` sets another time.
+//! The fuzz targets for a short while, from the seeds in `corpus/resp` and those of `fuzz::peer_seeds`. `FUZZ_SECONDS` sets another time.
 #![allow(clippy::unwrap_used)]
 
 use quorate_server::fuzz;
 use std::path::Path;
 use std::time::Duration;
 
-fn seeds(folder: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
+fn resp_seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/resp");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-fn fuzz(folder: &str, target: fn(&[u8])) {
+fn fuzz(seeds: &[Vec<u8>], target: fn(&[u8])) {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let seeds = seeds(folder);
     let mut last = Vec::new();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        fuzz::run(target, &seeds, 1, Duration::from_secs(seconds), &mut last)
+        fuzz::run(target, seeds, 1, Duration::from_secs(seconds), &mut last)
     }));
     match result {
         Ok(tried) => assert!(tried > 1_000, "only {tried} inputs were tried"),
@@ -28,12 +27,12 @@ fn fuzz(folder: &str, target: fn(&[u8])) {
 
 #[test]
 fn requests() {
-    fuzz("resp", fuzz::fuzz_resp);
+    fuzz(&resp_seeds(), fuzz::fuzz_resp);
 }
 
 #[test]
 fn peers() {
-    fuzz("peer", fuzz::fuzz_peer);
+    fuzz(&fuzz::peer_seeds(), fuzz::fuzz_peer);
 }
 
 #[test]

@@ -166,13 +166,16 @@ fn a_cut_link_is_cut_and_heals() {
     until("the others go on", || cluster.client(1).ask("WITH deadline=1000 SET k 2") == "+OK|");
     let alone = cluster.client(3).ask("WITH deadline=300 SET k 3");
     assert!(alone.starts_with("-CLUSTERDOWN applied: no") || alone.starts_with("-UNKNOWN applied: unknown"), "{alone}");
-    assert!(cluster.client(1).ask("WITH all deadline=300 SET k 2").starts_with("-SHORT applied: yes; asked for ack all"));
+    assert!(
+        cluster.client(1).ask("WITH all deadline=300 SET k 2").starts_with("-SHORT applied: yes; asked for ack all")
+    );
     (1..=3).for_each(|node| faults(node, "{}"));
     until("node 3 is back", || cluster.client(3).ask("GET k") == "$1|2|");
     // A delay is felt.
     let delay = r#"{"cut":false,"drop_per_mille":0,"delay_ms":40}"#;
     let leader = cluster.leader(1).unwrap();
-    let others: Vec<String> = (1..=3).filter(|node| *node != leader).map(|node| format!(r#""{node}":{delay}"#)).collect();
+    let others: Vec<String> =
+        (1..=3).filter(|node| *node != leader).map(|node| format!(r#""{node}":{delay}"#)).collect();
     faults(leader, &format!("{{{}}}", others.join(",")));
     let begin = Instant::now();
     assert_eq!(cluster.client(leader).ask("SET k 4"), "+OK|");

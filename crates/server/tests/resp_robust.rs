@@ -157,7 +157,9 @@ fn info_list_and_status_tell_the_truth() {
     assert!(list.contains(" name=watcher ") && list.contains(" resp=2 "), "{list}");
     assert_eq!(client.ask("SET k v"), "+OK|");
     let info = client.ask("INFO");
-    for part in ["# Server|", "redis_version:7", "# Quorate|", "role:master|", "group0:role=leader,", "connected_clients:1|"] {
+    for part in
+        ["# Server|", "redis_version:7", "# Quorate|", "role:master|", "group0:role=leader,", "connected_clients:1|"]
+    {
         assert!(info.contains(part), "{part} is not in {info}");
     }
     assert!(!client.ask("INFO stats").contains("# Server"));

@@ -220,9 +220,12 @@ impl Clients {
             return;
         }
         match client.socket.read(&mut self.room) {
+            Ok(0) if client.lingering => self.close(at, shared),
             Ok(0) => {
-                client.closed = true;
-                self.close(at, shared);
+                (client.closed, client.readable) = (true, false);
+                let id = client.connection.id;
+                client.connection.end(shared, &mut self.issues);
+                self.raise(at, id, raised);
             }
             Ok(bytes) => {
                 // A read that did not fill the room has emptied the socket; a later arrival is a new event.
@@ -269,7 +272,12 @@ impl Clients {
             );
             return self.close(at, shared);
         }
-        if waiting == 0 && client.connection.is_over() && !client.lingering {
+        if waiting > 0 {
+            return;
+        }
+        if client.connection.is_over() && client.closed {
+            self.close(at, shared);
+        } else if client.connection.is_over() && !client.lingering {
             client.lingering = true;
             let _ = client.socket.shutdown(std::net::Shutdown::Write);
             self.lingering.push_back((now.after_ms(LINGER_MS), at, client.connection.id));
