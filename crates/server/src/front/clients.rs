@@ -151,7 +151,10 @@ impl Clients {
 
     /// Ends connections that lingered long enough.
     pub fn tick(&mut self, now: Mono, shared: &mut Shared) {
-        while let Some((_, at, id)) = self.lingering.pop_front_if(|(until, _, _)| *until <= now) {
+        while let Some(&(until, at, id)) = self.lingering.front()
+            && until <= now
+        {
+            self.lingering.pop_front();
             if self.clients.get(at).is_some_and(|client| client.connection.id == id) {
                 self.close(at, shared);
             }
