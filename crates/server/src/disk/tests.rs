@@ -184,6 +184,40 @@ fn log_entries_that_die_early_leave_nothing_behind() {
     assert_eq!(disk.active.iter().count(), 40);
 }
 
+/// Segments serve again under another name, full of old frames behind the new ones.
+#[test]
+fn remains_in_recycled_segments_are_not_replayed() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let journal = directory.path().join("journal");
+    let mut disk = open(directory.path(), &medium);
+    let (mut recycled, mut written) = (0, 0_u64);
+    for round in 0..40_u64 {
+        for key in 0..200 + round as u8 {
+            step(&mut disk, key).unwrap();
+            written += 1;
+        }
+        if round % 4 == 3 {
+            disk.flush_overlay().unwrap();
+            // The segments of this flush are freed and prepared in the background.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        if round % 5 == 4 {
+            drop(disk);
+            let files = std::fs::read_dir(&journal).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+            recycled += files.filter(|bytes| bytes[12] == Origin::Recycled as u8).count();
+            disk = open(directory.path(), &medium);
+            assert_eq!((disk.recovery().last, &disk.recovery().cut), (Seq(written), &None));
+            let count = std::cell::Cell::new(0);
+            disk.scan(&[2], &[3], &mut |key, value| {
+                count.set(count.get() + 1);
+                value == [key[1]; 100]
+            });
+            assert_eq!(count.get(), 200 + round);
+        }
+    }
+    assert!(recycled > 0, "no segment was recycled, so this proves nothing");
+}
+
 #[test]
 fn the_end_of_a_sync_wakes_the_loop() {
     let directory = tempfile::tempdir().unwrap();
