@@ -3,8 +3,11 @@
 use crate::front::{Connection, Issue, Shared};
 use crate::peer::frame;
 use crate::peer::handshake::{Handshake, Identity};
-use quorate_core::machine::NodeId;
-use quorate_core::operation::{Outcome, Refusal, Reply};
+use bytes::Bytes;
+use quorate_core::guarantee::{Session, Want};
+use quorate_core::machine::{CallId, NodeId};
+use quorate_core::node::{Message, wire};
+use quorate_core::operation::{Batch, Guard, Operate, Outcome, Refusal, Reply, TableId};
 use quorate_core::random::Random;
 use std::time::{Duration, Instant};
 
@@ -51,7 +54,42 @@ pub fn fuzz_peer(data: &[u8]) {
         rest = &rest[taken..];
     }
     // Past the checksum, which random bytes hardly ever pass.
-    let _ = quorate_core::node::wire::decode(data);
+    let _ = wire::decode(data);
+}
+
+/// What honest peers say, for mutation.
+pub fn peer_seeds() -> Vec<Vec<u8>> {
+    let identity = |node: u16| Identity {
+        cluster: 1,
+        node: NodeId(node),
+        incarnation: 1,
+        members: vec![NodeId(1), NodeId(2)],
+        secret: vec![1],
+    };
+    let (mut hello, mut answer, mut proof) = (Vec::new(), Vec::new(), Vec::new());
+    let mut dialer = Handshake::dial(&identity(2), NodeId(1), [0; 16], &mut hello);
+    let mut acceptor = Handshake::accept([0; 16]);
+    let heard = acceptor.receive(&identity(1), &mut hello.clone(), &mut answer);
+    let heard_too = dialer.receive(&identity(2), &mut answer.clone(), &mut proof);
+    assert!(heard.is_ok() && heard_too.is_ok(), "honest peers understand each other");
+    let operate = Operate {
+        batch: Batch {
+            table: TableId(0),
+            guards: vec![Guard::Absent { key: Bytes::from_static(b"k") }],
+            idempotency: None,
+            commands: vec![vec![Bytes::from_static(b"SET"), Bytes::from_static(b"k"), Bytes::from_static(b"v")]],
+            transaction: false,
+        },
+        want: Want::default(),
+        session: Session::default(),
+        after_own_writes: true,
+        deadline_ms: 5,
+    };
+    let (call, incarnation) = (CallId(1), 7);
+    let forward = Message::Forward { call, incarnation, group: 0, term: 3, operate };
+    let answered = Message::Answer { call, incarnation, reply: None };
+    let frames = frame::encode(&answered, frame::encode(&forward, Vec::new()));
+    vec![[&hello[..], &proof].concat(), answer, wire::encode(&forward, Vec::new()), frames]
 }
 
 /// Mutates seeds and feeds them to a target, until the time is over. Gives how many inputs were tried.

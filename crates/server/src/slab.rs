@@ -46,12 +46,8 @@ impl<T> Slab<T> {
         Some(value)
     }
     /// How many values there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len() - self.free.len()
-    }
-    /// Are there none?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
     /// The values with their places.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {

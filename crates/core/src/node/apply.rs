@@ -42,7 +42,8 @@ impl Node {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         let space = seat.group.space();
         let position = Position { group: id, term: entry.term, index };
-        let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms);
+        let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms)
+            .with_steady(seat.group.steady_at(entry.time_ms));
         let applied = match &entry.payload {
             Payload::Nothing => None,
             Payload::Tick => {
@@ -110,7 +111,8 @@ impl Node {
 impl super::seat::Seat {
     /// When [`Node::expire`] has something to do.
     pub(super) fn expiry_at(&self) -> Option<Mono> {
-        if !self.group.leads() || self.expiry.tick > self.group.applied().at.index {
+        // A group that takes no entries now would only be woken again and again.
+        if !self.group.accepts() || self.expiry.tick > self.group.applied().at.index {
             return None;
         }
         let look = self.expiry.stale.then_some(self.expiry.look_at);

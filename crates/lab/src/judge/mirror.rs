@@ -32,7 +32,9 @@ impl Mirror {
         while keep > floor && self.entry(keep).map(|(term, _)| term) != log.term_at(keep) {
             keep -= 1;
         }
-        if keep < log.base().index {
+        let unknown = self.entry(keep).is_some_and(|(term, _)| log.term_at(keep) != Some(term));
+        if keep < log.base().index || unknown {
+            // What the log held between its old end and its new base was never seen.
             keep = log.base().index;
             (self.base, self.entries) = (keep, VecDeque::new());
         }

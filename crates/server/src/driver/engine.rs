@@ -26,6 +26,9 @@ pub enum SyncMode {
     Inline,
 }
 
+/// Effects with the turn that each waits for.
+type Waiting<Reply, Message> = VecDeque<(Seq, Effect<Reply, Message>)>;
+
 /// A machine, its store, and the effects that wait for the disk.
 pub struct Engine<M: Machine, S> {
     machine: M,
@@ -39,7 +42,7 @@ pub struct Engine<M: Machine, S> {
     /// Syncs up to here were asked for.
     requested: Seq,
     dirty: bool,
-    waiting: VecDeque<(Seq, Effect<M::Reply, M::Message>)>,
+    waiting: Waiting<M::Reply, M::Message>,
     leaving: Vec<Effect<M::Reply, M::Message>>,
     steps: u64,
 }
@@ -154,9 +157,8 @@ impl<M: Machine, S: Storage> Engine<M, S> {
             return Ok(());
         }
         self.synced = upto;
-        while let Some((_, effect)) = self.waiting.pop_front_if(|(after, _)| *after <= upto) {
-            self.leaving.push(effect);
-        }
+        let free = self.waiting.iter().take_while(|waiting| waiting.0 <= upto).count();
+        self.leaving.extend(self.waiting.drain(..free).map(|(_, effect)| effect));
         self.step(now, Input::Synced { upto })
     }
 

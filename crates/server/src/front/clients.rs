@@ -96,7 +96,7 @@ impl Clients {
 
     fn seat(&mut self, mut socket: TcpStream, address: String, shared: &mut Shared) {
         let _ = socket.set_nodelay(true);
-        if self.clients.len() >= shared.bounds.connections {
+        if self.clients.count() >= shared.bounds.connections {
             shared.metrics.connections_refused += 1;
             let _ = socket.write(b"-ERR max number of clients reached\r\n");
             return;
@@ -117,7 +117,7 @@ impl Clients {
             lingering: false,
         });
         shared.metrics.connections_total += 1;
-        shared.metrics.connections = self.clients.len() as u64;
+        shared.metrics.connections = self.clients.count() as u64;
     }
 
     /// A socket may be readable or writable.
@@ -151,7 +151,10 @@ impl Clients {
 
     /// Ends connections that lingered long enough.
     pub fn tick(&mut self, now: Mono, shared: &mut Shared) {
-        while let Some((_, at, id)) = self.lingering.pop_front_if(|(until, _, _)| *until <= now) {
+        while let Some(&(until, at, id)) = self.lingering.front()
+            && until <= now
+        {
+            self.lingering.pop_front();
             if self.clients.get(at).is_some_and(|client| client.connection.id == id) {
                 self.close(at, shared);
             }
@@ -220,9 +223,12 @@ impl Clients {
             return;
         }
         match client.socket.read(&mut self.room) {
+            Ok(0) if client.lingering => self.close(at, shared),
             Ok(0) => {
-                client.closed = true;
-                self.close(at, shared);
+                (client.closed, client.readable) = (true, false);
+                let id = client.connection.id;
+                client.connection.end(shared, &mut self.issues);
+                self.raise(at, id, raised);
             }
             Ok(bytes) => {
                 // A read that did not fill the room has emptied the socket; a later arrival is a new event.
@@ -269,7 +275,12 @@ impl Clients {
             );
             return self.close(at, shared);
         }
-        if waiting == 0 && client.connection.is_over() && !client.lingering {
+        if waiting > 0 {
+            return;
+        }
+        if client.connection.is_over() && client.closed {
+            self.close(at, shared);
+        } else if client.connection.is_over() && !client.lingering {
             client.lingering = true;
             let _ = client.socket.shutdown(std::net::Shutdown::Write);
             self.lingering.push_back((now.after_ms(LINGER_MS), at, client.connection.id));
@@ -282,7 +293,7 @@ impl Clients {
     fn close(&mut self, at: usize, shared: &mut Shared) {
         if let Some(mut client) = self.clients.remove(at) {
             let _ = self.registry.deregister(&mut client.socket);
-            shared.metrics.connections = self.clients.len() as u64;
+            shared.metrics.connections = self.clients.count() as u64;
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Connection {
     sent: usize,
     /// A command that waits for answers to those before it.
     held: Option<Words>,
+    /// The client sends no more; what it sent is still to be answered.
+    ended: bool,
     closing: bool,
 }
 
@@ -94,6 +96,7 @@ impl Connection {
             output: Vec::new(),
             sent: 0,
             held: None,
+            ended: false,
             closing: false,
         }
     }
@@ -109,6 +112,12 @@ impl Connection {
         if !self.closing {
             self.input.extend_from_slice(chunk);
         }
+    }
+
+    /// The client will send no more: the connection ends when all that it sent is answered.
+    pub fn end(&mut self, shared: &mut Shared, issues: &mut Vec<Issue>) {
+        self.ended = true;
+        self.proceed(&mut &[][..], shared, issues);
     }
 
     /// An answer arrived.
@@ -129,7 +138,7 @@ impl Connection {
 
     /// Should more bytes be read? Not while a command waits, and not after the end.
     pub fn wants_input(&self) -> bool {
-        self.held.is_none() && !self.closing
+        self.held.is_none() && !self.ended && !self.closing
     }
     /// Bytes to send.
     pub fn output(&self) -> &[u8] {
@@ -188,6 +197,7 @@ impl Connection {
                 Flow::Close => self.closing = true,
             }
         }
+        self.closing |= self.ended && self.held.is_none();
         if self.input.is_empty() && self.input.capacity() > 0 || self.closing {
             self.input = BytesMut::new();
         }

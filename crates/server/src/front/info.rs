@@ -15,13 +15,16 @@ pub(super) fn info(connection: &mut Connection, words: &Words, issues: &mut Vec<
     connection.ask(Question::Machine(Request::Status), Render::Info(sections), Kind::Read, issues);
 }
 
+/// Writes one section.
+type Section = fn(&mut String, &Status, &Shared);
+
 /// The text of INFO.
 pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> String {
     let wanted = |name: &str| {
         let all = ["default", "all", "everything"];
         sections.is_empty() || sections.iter().any(|section| section == name || all.iter().any(|all| section == all))
     };
-    let sections_known: [(&str, fn(&mut String, &Status, &Shared)); 6] = [
+    let sections_known: [(&str, Section); 6] = [
         ("server", server),
         ("clients", clients),
         ("memory", memory),

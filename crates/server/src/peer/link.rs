@@ -172,8 +172,7 @@ impl Link {
 
     /// Moves frames whose delay is over to the output.
     pub fn release(&mut self, now: Mono) {
-        while let Some((_, frame)) = self.delayed.pop_front_if(|(due, _)| *due <= now) {
-            self.output.extend_from_slice(&frame);
-        }
+        let due = self.delayed.iter().take_while(|(due, _)| *due <= now).count();
+        self.delayed.drain(..due).for_each(|(_, frame)| self.output.extend_from_slice(&frame));
     }
 }

@@ -205,7 +205,7 @@ fn check_structure(replica: &Replica, swept: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn counts_and_indexes_agree_with_the_cells(numbers in numbers()) {
