@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod digest;
+pub mod experiment;
 pub mod failure;
 pub mod fault;
 pub mod judge;
