@@ -80,8 +80,10 @@ fn formatting(log: &Path) -> Checked {
     run::captured(&mut run::cargo(&["fmt", "--all", "--check"]), log).map(|_| 1)
 }
 
-fn texts(_log: &Path) -> Checked {
+fn texts(log: &Path) -> Checked {
     let findings = text::check(&run::root())?;
+    let all = [&findings.warnings[..], &findings.errors[..]].concat().join("\n");
+    std::fs::write(log, all).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
     for warning in &findings.warnings {
         println!("      warning: {warning}");
     }
