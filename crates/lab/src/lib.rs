@@ -5,10 +5,12 @@
 
 pub mod check;
 pub mod digest;
+pub mod experiment;
 pub mod failure;
 pub mod fault;
 pub mod judge;
 pub mod lesson;
+pub mod mutant;
 pub mod script;
 pub mod simulator;
 pub mod subject;

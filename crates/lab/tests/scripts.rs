@@ -1,7 +1,7 @@
 //! Plays all golden scripts. With `BLESS=1` their output is written instead of compared.
 #![allow(clippy::unwrap_used)]
 
-use quorate_lab::script;
+use quorate_lab::script::{self, Casting};
 use std::path::{Path, PathBuf};
 
 fn scripts(folder: &Path) -> Vec<PathBuf> {
@@ -36,8 +36,13 @@ fn every_script_gives_its_golden_output() {
     let mut failed = Vec::new();
     for path in all {
         let text = std::fs::read_to_string(&path).unwrap();
-        let played = script::play(&text, None, false);
-        assert_eq!(played.digest, script::play(&text, None, false).digest, "{} is not deterministic", path.display());
+        let played = script::play(&text, &Casting::default());
+        assert_eq!(
+            played.digest,
+            script::play(&text, &Casting::default()).digest,
+            "{} is not deterministic",
+            path.display()
+        );
         if bless {
             std::fs::write(&path, &played.text).unwrap();
         } else if played.text != text {

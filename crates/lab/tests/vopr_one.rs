@@ -22,3 +22,22 @@ fn mutants() {
         println!("MUT {name}: {} {:?} {:?}", caught.len(), &caught[..caught.len().min(3)], start.elapsed());
     }
 }
+#[test]
+#[ignore]
+fn script() {
+    use quorate_lab::{mutant, script};
+    for (m, name, _) in quorate_core::mutant::Mutant::ALL {
+        let Some(s) = mutant::script_for(*m) else { continue };
+        if std::env::var("ONLY").is_ok_and(|only| only != *name) {
+            continue;
+        }
+        let text = mutant::script_named(s).unwrap();
+        let played = script::play(text, &script::Casting { mutant: Some(name), trace: false, blind_to_receipts: true });
+        println!("===== {name}\n{}\n{:?}", played.text, played.failure);
+    }
+    if std::env::var("ONLY").is_err() {
+        let mut plan = mutant::target(quorate_core::mutant::Mutant::CommitOlderTermByCounting, 73);
+        plan.options.mutant = None;
+        println!("{plan}\n{}", quorate_lab::vopr::run_plan(&plan, true));
+    }
+}

@@ -23,8 +23,10 @@ impl Node {
         }
     }
 
+    /// Refuses a call; one that an earlier attempt may have applied stays in doubt.
     pub(super) fn refuse(&mut self, cx: &mut Cx<'_>, call: Call, refusal: Refusal) {
-        self.answer(cx, call.origin, Outcome::Refused(refusal), call.operate.session);
+        let outcome = call.doubt.map_or(Outcome::Refused(refusal), Outcome::Unknown);
+        self.answer(cx, call.origin, outcome, call.operate.session);
     }
 
     /// A group may have moved on: applies what is committed, then answers whoever waited for it.
@@ -156,7 +158,7 @@ impl Node {
         let Some(seat) = self.seats.get(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
         let applied = seat.group.applied();
         let now = cx.now().wall;
-        let Call { origin, operate, until: _, pinned: _ } = call;
+        let Call { origin, operate, until: _, pinned: _, doubt: _ } = call;
         let (batch, space) = (&operate.batch, seat.group.space());
         let display_ms = now.earliest_ms / 2 + now.latest_ms / 2;
         let value =

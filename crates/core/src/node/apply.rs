@@ -75,7 +75,8 @@ impl Node {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         let Some(Applied { value, replay_of }) = applied.filter(|_| write.term == entry.term) else {
             // Another leader's entry is committed in the place of ours, so ours never will be.
-            return self.answer(cx, write.origin, Outcome::Refused(Refusal::Superseded), write.session);
+            let outcome = write.doubt.map_or(Outcome::Refused(Refusal::Superseded), Outcome::Unknown);
+            return self.answer(cx, write.origin, outcome, write.session);
         };
         let held_by_all = seat.group.holders(index).len() == seat.group.members();
         if write.want.ack == Ack::All && !held_by_all && seat.group.leads() {

@@ -44,7 +44,7 @@ impl Node {
             let origin = Origin::Part { gather: id, part: part as u16 };
             self.calls += 1;
             let operate = Operate::clone(&operate);
-            self.route(cx, Call { origin, operate, until: call.until, pinned: Some(group) });
+            self.route(cx, Call { origin, operate, until: call.until, pinned: Some(group), doubt: None });
         }
     }
 

@@ -276,7 +276,7 @@ impl Node {
         if self.sweep_at.is_none() {
             self.sweep_at = Some(cx.now().mono.after_ms(SWEEP_MS));
         }
-        let call = Call { origin, operate, until, pinned };
+        let call = Call { origin, operate, until, pinned, doubt: None };
         if self.calls > limits::CALLS {
             self.refuse(cx, call, Refusal::Overloaded);
             return;

@@ -46,11 +46,11 @@ impl Node {
             seat.parked.push_back(call);
             return;
         };
-        let Call { origin, operate, until, pinned: _ } = call;
+        let Call { origin, operate, until, pinned: _, doubt } = call;
         if operate.want.ack < Ack::Majority {
             seat.early.insert(point.index);
         }
-        let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until };
+        let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until, doubt };
         if let Some(earlier) = seat.writes.insert(point.index, write) {
             // An entry of an earlier leadership of ours stood here. It is gone from this log, but perhaps not from others.
             self.answer(cx, earlier.origin, Outcome::Unknown(Doubt::LeaderChanged), earlier.session);
@@ -142,6 +142,9 @@ impl Node {
     pub(super) fn answer_arrived(&mut self, cx: &mut Cx<'_>, number: CallId, reply: Option<Reply>) {
         let Some(forwarded) = self.forwarded.remove(&number) else { return };
         match reply {
+            Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => {
+                self.refuse(cx, forwarded.call, refusal);
+            }
             Some(Reply::Operated { outcome, session }) => self.answer(cx, forwarded.call.origin, outcome, session),
             Some(Reply::Status(_) | Reply::Transferred(_)) => {}
             None => {
@@ -180,8 +183,11 @@ impl Node {
 
     fn give_up_forwarded(&mut self, cx: &mut Cx<'_>, numbers: Vec<CallId>, doubt: Doubt) {
         for number in numbers {
-            let Some(forwarded) = self.forwarded.remove(&number) else { continue };
+            let Some(mut forwarded) = self.forwarded.remove(&number) else { continue };
             if forwarded.repeatable {
+                if forwarded.write {
+                    forwarded.call.doubt = Some(doubt.clone());
+                }
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {
                     seat.parked.push_back(forwarded.call);
                 }

@@ -3,7 +3,7 @@
 use crate::consensus::{Group, ReadTicket};
 use crate::guarantee::{NodeSet, Want};
 use crate::machine::{CallId, Mono, NodeId};
-use crate::operation::{Operate, Value};
+use crate::operation::{Doubt, Operate, Value};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -29,6 +29,8 @@ pub(super) struct Call {
     pub(super) until: Mono,
     /// The group that it is for, when that was decided elsewhere: by a gathering, or by the node that passed it on.
     pub(super) pinned: Option<u16>,
+    /// An earlier attempt of this write may have been applied, and why that is not known: it can no longer be refused.
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// A write whose entry is in the log.
@@ -39,6 +41,8 @@ pub(super) struct Write {
     pub(super) want: Want,
     pub(super) session: crate::guarantee::Session,
     pub(super) until: Mono,
+    /// As in [`Call`].
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// A write that is applied and waits until every member holds it.

@@ -49,8 +49,10 @@ struct Record {
 pub struct Judge {
     records: BTreeMap<u16, Record>,
     seen: BTreeMap<(NodeId, u16), Seen>,
-    /// The first reply under each idempotency key.
-    replies: BTreeMap<bytes::Bytes, receipt::FirstReply>,
+    /// The first reply under each idempotency key and command.
+    replies: BTreeMap<(bytes::Bytes, u64), receipt::FirstReply>,
+    /// Receipts are not judged, to see what else notices.
+    pub blind_to_receipts: bool,
     failure: Option<Failure>,
 }
 
@@ -114,11 +116,11 @@ impl Judge {
             if group.leads() {
                 seen.led_term = group.term();
             }
-            if !seen.log.is_current(group.log()) {
-                self.log_changed(simulator, node, id, group, &mut seen.log);
-            }
             if seen.led_term != led_term {
                 self.new_leader(simulator, node, id, group);
+            }
+            if !seen.log.is_current(group.log()) {
+                self.log_changed(simulator, node, id, group, &mut seen.log);
             }
             if seen.commit < commit {
                 let detail = format!("node {} of group {id} falls from commit {commit} to {}", node.0, seen.commit);

@@ -40,7 +40,8 @@ impl Judge {
             Path::Log => self.write_lie(simulator, claim),
             Path::LeaderRound | Path::SessionReplica | Path::Replica => read_lie(simulator, claim),
         };
-        if let Some((kind, detail)) = broken.or_else(|| asked_lie(claim)).or_else(|| self.second_outcome(claim)) {
+        let broken = broken.or_else(|| asked_lie(claim)).filter(|_| !self.blind_to_receipts);
+        if let Some((kind, detail)) = broken.or_else(|| self.second_outcome(claim)) {
             self.accuse(simulator.now_us(), kind, format!("{detail}\n  {:?}", claim.receipt));
         }
     }
@@ -77,16 +78,18 @@ impl Judge {
 
     /// Replays of one idempotency key give the first value and position.
     fn second_outcome(&mut self, claim: &Claim<'_>) -> Option<(Kind, String)> {
-        let key: &Bytes = &claim.operate.batch.idempotency.as_ref()?.0;
+        let batch = &claim.operate.batch;
+        // A key that is used with another command hears an error, and that is no outcome of the first.
+        let key: (Bytes, u64) = (batch.idempotency.as_ref()?.0.clone(), Digest::of(&batch.commands));
         let position = claim.receipt.position();
-        let Some(first) = self.replies.get(key) else {
-            self.replies.insert(key.clone(), FirstReply { value: claim.value.clone(), position });
+        let Some(first) = self.replies.get(&key) else {
+            self.replies.insert(key, FirstReply { value: claim.value.clone(), position });
             return None;
         };
         (first.value != *claim.value || first.position != position).then(|| {
             let detail = format!(
                 "key {}: first {:?} at {:?}, then {:?} at {position:?}",
-                String::from_utf8_lossy(key),
+                String::from_utf8_lossy(&key.0),
                 first.value,
                 first.position,
                 claim.value

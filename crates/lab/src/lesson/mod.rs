@@ -1,3 +1,4 @@
 //! Small machines of their own: lessons, and the proof that the simulator and its judges catch what they should.
 
 pub mod register;
+pub mod trial;

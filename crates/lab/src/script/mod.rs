@@ -25,9 +25,20 @@ pub struct Played {
     pub trace: Vec<String>,
 }
 
-/// Runs a script. `mutant` breaks a rule in all its clusters, unless they name one themselves.
-pub fn play(text: &str, mutant: Option<&str>, trace: bool) -> Played {
-    let mut stage = Stage::new(mutant, trace);
+/// How a script is played.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Casting<'a> {
+    /// The rule that is broken in all clusters, unless they name one themselves.
+    pub mutant: Option<&'a str>,
+    /// Write down what happens.
+    pub trace: bool,
+    /// Receipts are not judged, to see what else notices.
+    pub blind_to_receipts: bool,
+}
+
+/// Runs a script.
+pub fn play(text: &str, casting: &Casting<'_>) -> Played {
+    let mut stage = Stage::new(casting);
     let mut out = String::new();
     let mut in_output = false;
     for line in text.lines() {

@@ -1,9 +1,10 @@
 //! The stage on which a script plays: one cluster at a time, its clients, and a judge.
 
-use super::Played;
 use super::command::{self, Command};
+use super::{Casting, Played};
 use crate::check::register::{self, Verdict};
-use crate::check::{Operation, Outcome};
+use crate::check::session::{self, Did};
+use crate::check::{Action, Answer, Operation, Outcome};
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::fault::{Fault, parse_time};
@@ -16,20 +17,21 @@ use quorate_core::consensus::{Group, Payload};
 use quorate_core::guarantee::{Met, NodeSet, Path, Receipt, Session};
 use quorate_core::machine::{CallId, NodeId};
 use quorate_core::operation::{Batch, IdempotencyKey, Operate, Outcome as Heard, Reply, Request, TableId, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How long a command may take, in microseconds.
 const PATIENCE_US: u64 = 10_000_000;
 /// How much faster the clock of a node runs that is to be elected, in parts in a million.
-const ELECT_PPM: i64 = 9_000_000;
+const ELECT_PPM: i64 = 4_000_000;
+/// While it does not lead, the leader is asked this often to hand over, in microseconds.
+const ASK_US: u64 = 60_000;
 
 struct Asked {
     operate: Operate,
     start_us: u64,
     operation: usize,
     session: Option<String>,
-    checked: bool,
     said: Option<String>,
 }
 
@@ -42,6 +44,13 @@ pub struct Stage {
     aliases: BTreeMap<String, CallId>,
     sessions: BTreeMap<String, Session>,
     history: Vec<(Operation, bool)>,
+    /// The operations with an idempotency key: attempts under one key are one operation.
+    attempts: BTreeMap<(bytes::Bytes, u64), usize>,
+    /// Keys that expire, so that their history is not one of a plain register.
+    expiring: BTreeSet<bytes::Bytes>,
+    blind_to_receipts: bool,
+    /// What the sessions of the script did.
+    events: Vec<session::Event>,
     next_call: u64,
     failure: Option<Failure>,
     steps: u64,
@@ -53,7 +62,8 @@ type Said = Result<Vec<String>, String>;
 
 impl Stage {
     /// An empty stage.
-    pub fn new(mutant: Option<&str>, trace: bool) -> Stage {
+    pub fn new(casting: &Casting<'_>) -> Stage {
+        let Casting { mutant, trace, blind_to_receipts } = *casting;
         Stage {
             mutant: mutant.map(str::to_string),
             trace,
@@ -62,6 +72,10 @@ impl Stage {
             aliases: BTreeMap::new(),
             sessions: BTreeMap::new(),
             history: Vec::new(),
+            attempts: BTreeMap::new(),
+            expiring: BTreeSet::new(),
+            blind_to_receipts,
+            events: Vec::new(),
             next_call: 0,
             failure: None,
             steps: 0,
@@ -107,6 +121,9 @@ impl Stage {
         self.aliases.clear();
         self.sessions.clear();
         self.history.clear();
+        self.attempts.clear();
+        self.expiring.clear();
+        self.events.clear();
     }
 
     fn dispatch(&mut self, command: &str) -> Said {
@@ -171,6 +188,7 @@ impl Stage {
             }
         }
         let mut world = vopr::build(&options);
+        world.judge.blind_to_receipts = self.blind_to_receipts;
         if self.trace {
             world.simulator.trace = Some(Vec::new());
         }
@@ -185,7 +203,7 @@ impl Stage {
             let Some(asked) = self.asked.get_mut(&answered.call) else { continue };
             let now = world.simulator.now_us();
             let (operation, checked) = &mut self.history[asked.operation];
-            operation.end = now;
+            let known = matches!(operation.outcome, Outcome::Done(_));
             asked.said = Some(match answered.reply {
                 Reply::Operated { outcome, session } => {
                     if let Some(name) = &asked.session {
@@ -195,12 +213,20 @@ impl Stage {
                         let done = matches!(outcome, Heard::Done { .. });
                         let (operate, start_us) = (&asked.operate, asked.start_us);
                         world.judge.judge_reply(&world.simulator, &Claim { operate, start_us, value, receipt, done });
-                        *checked &= asked.checked && is_linearizable(receipt);
-                        if let Some(answer) = answer(&operation.action, value) {
-                            operation.outcome = Outcome::Done(answer);
+                        if let Some(name) = &asked.session {
+                            let number = self.sessions.keys().position(|known| known == name).unwrap_or(0) as u32;
+                            self.events.extend(event(number, operation, value, receipt));
+                        }
+                        match answer(&operation.action, value).filter(|_| !known) {
+                            Some(answer) if is_linearizable(receipt) => {
+                                (operation.outcome, operation.end) = (Outcome::Done(answer), now);
+                            }
+                            // A weaker read promises nothing here, and a weaker write may be lost.
+                            Some(_) => *checked &= operation.action != Action::Read,
+                            None => {}
                         }
                     }
-                    if matches!(outcome, Heard::Refused(_)) {
+                    if matches!(outcome, Heard::Refused(_)) && asked.operate.batch.idempotency.is_none() {
                         operation.outcome = Outcome::Refused;
                     }
                     told(&outcome)
@@ -272,11 +298,19 @@ impl Stage {
         }
     }
 
-    /// The clock of the node runs fast until it leads, so that it stands before the others do.
+    /// The clock of the node runs fast until it leads, so that it stands before the others do; another leader is asked
+    /// to hand over.
     fn elect(&mut self, node: NodeId) -> Said {
-        self.world()?.simulator.inject(&Fault::Drift(node, ELECT_PPM));
         let until = self.patience()?;
-        let held = self.play_until(until, |stage| stage.leader().is_some_and(|(leader, _)| leader == node))?;
+        self.world()?.simulator.inject(&Fault::Drift(node, ELECT_PPM));
+        let mut held = false;
+        while !held && self.world()?.simulator.now_us() < until {
+            let soon = self.world()?.simulator.now_us() + ASK_US;
+            held = self.play_until(soon, |stage| stage.leader().is_some_and(|(leader, _)| leader == node))?;
+            if let Some((leader, _)) = self.leader().filter(|(leader, _)| *leader != node) {
+                self.transfer(leader, node)?;
+            }
+        }
         self.world()?.simulator.inject(&Fault::Drift(node, 0));
         let term = self.group(node).map_or(0, Group::term);
         Ok(vec![if held { format!("{} leads term {term}", node.0) } else { "waited in vain".to_string() }])
@@ -308,22 +342,22 @@ impl Stage {
         if world.simulator.machine(command.node).is_none() {
             return Ok(vec!["the node is down".to_string()]);
         }
-        let start = world.simulator.now_us();
+        // A command begins after the one before it ended, so that they do not count as concurrent.
+        let start = world.simulator.now_us() + 1;
         world.simulator.call(start, command.node, call, Request::Operate(operate.clone()));
-        self.history.push((
-            Operation {
-                client: call.0 as u32,
-                key: command.key,
-                action: command.action,
-                outcome: Outcome::Unknown,
-                start,
-                end: u64::MAX,
-            },
-            true,
-        ));
-        let operation = self.history.len() - 1;
-        let checked = !command.expires;
-        let asked = Asked { operate, start_us: start, operation, session: command.session, checked, said: None };
+        if command.expires {
+            self.expiring.insert(command.key.clone());
+        }
+        let operation = Operation {
+            client: call.0 as u32,
+            key: command.key,
+            action: command.action,
+            outcome: Outcome::Unknown,
+            start,
+            end: u64::MAX,
+        };
+        let operation = self.enter(operation, &operate.batch);
+        let asked = Asked { operate, start_us: start, operation, session: command.session, said: None };
         self.asked.insert(call, asked);
         match command.alias {
             Some(alias) => {
@@ -332,6 +366,19 @@ impl Stage {
             }
             None => self.await_call(call),
         }
+    }
+
+    /// The place of an operation in the history: a retry under its idempotency key has the place of the first attempt.
+    fn enter(&mut self, operation: Operation, batch: &Batch) -> usize {
+        let next = self.history.len();
+        let place = match &batch.idempotency {
+            Some(key) => *self.attempts.entry((key.0.clone(), Digest::of(&batch.commands))).or_insert(next),
+            None => next,
+        };
+        if place == next {
+            self.history.push((operation, true));
+        }
+        place
     }
 
     fn await_alias(&mut self, alias: &str) -> Said {
@@ -387,11 +434,19 @@ impl Stage {
     fn judge(&mut self) -> Said {
         let history: Vec<Operation> =
             self.history.iter().filter(|(_, checked)| *checked).map(|(operation, _)| operation.clone()).collect();
+        let expiring = self.expiring.clone();
+        let events = self.events.clone();
+        let history: Vec<Operation> =
+            history.into_iter().filter(|operation| !expiring.contains(&operation.key)).collect();
         let world = self.world()?;
         world.judge.checkpoint(&world.simulator);
         if let Verdict::Invalid(witness) = register::check(&history, register::BUDGET) {
             let now = world.simulator.now_us();
             world.judge.accuse(now, Kind::NotLinearizable(witness.reason), witness.to_string());
+        }
+        if let Some((broken, at)) = session::check(&events) {
+            let now = world.simulator.now_us();
+            world.judge.accuse(now, Kind::Session(broken), format!("{:?}", events[at]));
         }
         Ok(match world.judge.failure() {
             None => vec!["all promises held".to_string()],
@@ -420,6 +475,23 @@ fn is_linearizable(receipt: &Receipt) -> bool {
         Met::Read(level) => level == Level::Linearizable,
         Met::Write(ack) => ack >= Some(Ack::Majority),
     }
+}
+
+/// What a session did, as the checker of sessions wants it.
+fn event(session: u32, operation: &Operation, value: &Value, receipt: &Receipt) -> Option<session::Event> {
+    use quorate_core::guarantee::{Ack, Level};
+    let did = match receipt.met() {
+        Met::Write(ack) if ack >= Some(Ack::Majority) => Did::Write(receipt.position().index),
+        Met::Write(_) => return None,
+        Met::Read(Level::Eventual) => Did::Glance,
+        Met::Read(Level::Session | Level::Linearizable) => Did::Read,
+    };
+    let value = match (&operation.action, answer(&operation.action, value)?) {
+        (Action::Read, Answer::Value(value)) => value,
+        (Action::Write(value) | Action::Swap(value), _) => Some(value.clone()),
+        _ => return None,
+    };
+    Some(session::Event { session, key: operation.key.clone(), did, value })
 }
 
 fn shown(batch: &Batch) -> String {

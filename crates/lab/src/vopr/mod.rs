@@ -130,7 +130,9 @@ pub fn build(options: &Options) -> World {
     let simulator: Simulator<Node> = Simulator::new(options.seed, options.habits.clone(), configs);
     let random = Random::new(Digest::of(&(options.seed, "clients")));
     let workload = Workload::new(options.mix.clone(), options.members(), random);
-    World::new(simulator, workload)
+    let mut world = World::new(simulator, workload);
+    world.judge.blind_to_receipts = options.blind_to_receipts;
+    world
 }
 
 fn live(world: &mut World, options: &Options) {

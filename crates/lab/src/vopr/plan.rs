@@ -33,6 +33,9 @@ pub struct Options {
     pub mix: Mix,
     /// The rule that is broken, by name.
     pub mutant: Option<String>,
+    /// Receipts are not judged, to see what else notices.
+    #[serde(default)]
+    pub blind_to_receipts: bool,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             habits: Habits::default(),
             mix: Mix::default(),
             mutant: None,
+            blind_to_receipts: false,
         }
     }
 }
@@ -175,6 +179,7 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         habits,
         mix,
         mutant: None,
+        blind_to_receipts: false,
     }
 }
 

@@ -1,0 +1,203 @@
+//! Do the judges notice when a single rule is broken? For each mutant there are hunts: scripts of the known shape, and
+//! swarms whose options make the broken rule visible. The correct node must pass every hunt.
+
+use crate::failure::Failure;
+use crate::script::{self, Casting};
+use crate::vopr::{self, Plan, Swarm};
+use quorate_core::mutant::Mutant;
+use quorate_core::random::Random;
+use std::fmt;
+
+/// The scripts of known shapes, by name.
+pub const SCRIPTS: &[(&str, &str)] = &[
+    ("consensus/figure_8", include_str!("../../../scripts/consensus/figure_8.txt")),
+    ("consensus/stale_leader", include_str!("../../../scripts/consensus/stale_leader.txt")),
+    ("consensus/read_after_pause", include_str!("../../../scripts/consensus/read_after_pause.txt")),
+    ("consensus/vote", include_str!("../../../scripts/consensus/vote.txt")),
+    ("consensus/snapshot", include_str!("../../../scripts/consensus/snapshot.txt")),
+    ("consensus/divergent_follower", include_str!("../../../scripts/consensus/divergent_follower.txt")),
+    ("node/idempotent_retry", include_str!("../../../scripts/node/idempotent_retry.txt")),
+    ("node/session_read", include_str!("../../../scripts/node/session_read.txt")),
+    ("node/receipts", include_str!("../../../scripts/node/receipts.txt")),
+    ("node/expiry", include_str!("../../../scripts/node/expiry.txt")),
+];
+
+/// The text of a script by name.
+pub fn script_named(name: &str) -> Option<&'static str> {
+    SCRIPTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The name of a mutant.
+pub fn name(mutant: Mutant) -> &'static str {
+    Mutant::ALL.iter().find(|(known, ..)| *known == mutant).map_or("unknown", |(_, name, _)| name)
+}
+
+/// The script that shows what a mutant does, where one is needed because blind seeds hardly find it.
+pub fn script_for(mutant: Mutant) -> Option<&'static str> {
+    match mutant {
+        Mutant::CommitOlderTermByCounting => Some("consensus/figure_8"),
+        Mutant::VoteNotDurable => Some("consensus/vote"),
+        Mutant::LeaderReadsWithoutRound => Some("consensus/stale_leader"),
+        Mutant::ReadRoundReused => Some("consensus/read_after_pause"),
+        Mutant::SnapshotForgetsIdempotency => Some("consensus/snapshot"),
+        Mutant::FollowerDoesNotTruncate => Some("consensus/divergent_follower"),
+        Mutant::IdempotencyForgottenByNewLeader => Some("node/idempotent_retry"),
+        Mutant::SessionIgnored => Some("node/session_read"),
+        Mutant::ReceiptCountsThePlan => Some("node/receipts"),
+        Mutant::WallClockInApply => Some("node/expiry"),
+        Mutant::AckBeforeSync
+        | Mutant::ElectionRestrictionOff
+        | Mutant::MajorityIsHalf
+        | Mutant::AppliedPositionNotAtomic => None,
+    }
+}
+
+const CALM: Swarm =
+    Swarm { cuts: false, bad_links: false, crashes: false, pauses: false, clocks: false, disks: false, hints: false };
+
+/// A plan whose options make the broken rule visible. The rule itself is not yet broken in it.
+pub fn target(mutant: Mutant, seed: u64) -> Plan {
+    let mut plan = Plan::draw(seed);
+    let options = &mut plan.options;
+    (options.nodes, options.groups) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1);
+    let mut swarm = CALM;
+    match mutant {
+        Mutant::AckBeforeSync => {
+            (swarm.crashes, swarm.disks) = (true, true);
+            options.habits.sync_us = 3_000;
+        }
+        Mutant::VoteNotDurable => {
+            (swarm.crashes, swarm.disks, swarm.cuts) = (true, true, true);
+            options.habits.sync_us = 20_000;
+            options.habits.weather.jitter_us = 20_000;
+        }
+        Mutant::CommitOlderTermByCounting => (swarm.crashes, swarm.cuts) = (true, true),
+        Mutant::LeaderReadsWithoutRound | Mutant::ReadRoundReused => {
+            (swarm.cuts, swarm.pauses, swarm.clocks) = (true, true, true);
+            (options.mix.reads, options.mix.session_reads, options.mix.eventual_reads) = (600, 0, 0);
+        }
+        Mutant::ElectionRestrictionOff | Mutant::FollowerDoesNotTruncate => {
+            (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
+        }
+        Mutant::MajorityIsHalf => swarm.cuts = true,
+        Mutant::SnapshotForgetsIdempotency => {
+            (swarm.cuts, swarm.crashes) = (true, true);
+            (options.keep_entries, options.mix.idempotent) = (3, 800);
+        }
+        Mutant::WallClockInApply => {
+            swarm.clocks = true;
+            options.mix.expiring = 300;
+        }
+        Mutant::ReceiptCountsThePlan => (swarm.crashes, swarm.pauses) = (true, true),
+        Mutant::IdempotencyForgottenByNewLeader => {
+            (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
+            (options.mix.idempotent, options.mix.additions) = (900, 600);
+        }
+        Mutant::SessionIgnored => {
+            (swarm.cuts, swarm.bad_links, swarm.pauses) = (true, true, true);
+            (options.mix.session_reads, options.mix.sticky) = (900, 0);
+        }
+        Mutant::AppliedPositionNotAtomic => {
+            swarm.crashes = true;
+            options.mix.additions = 700;
+        }
+    }
+    let mut random = Random::new(seed ^ 0x07A6_E700);
+    plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);
+    plan
+}
+
+/// How a mutant was caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caught {
+    /// The script, or none for a swarm.
+    pub script: Option<&'static str>,
+    /// The seed; of no meaning for a script.
+    pub seed: u64,
+    /// What the judge said.
+    pub failure: Failure,
+}
+
+/// What became of one mutant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The mutant.
+    pub mutant: Mutant,
+    /// How it was caught first, if it was.
+    pub caught: Option<Caught>,
+    /// How it was caught by a judge that does not look at receipts, if it was.
+    pub without_receipts: Option<Caught>,
+    /// Where the correct node failed in the same hunt: there must be none.
+    pub innocent: Option<Caught>,
+}
+
+/// One row for each mutant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table(pub Vec<Row>);
+
+impl Table {
+    /// Mutants that nobody noticed.
+    pub fn survivors(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|row| row.caught.is_none()).map(|row| name(row.mutant)).collect()
+    }
+    /// Hunts in which the correct node was accused.
+    pub fn accusations(&self) -> Vec<&Caught> {
+        self.0.iter().filter_map(|row| row.innocent.as_ref()).collect()
+    }
+}
+
+impl fmt::Display for Caught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.script {
+            Some(script) => write!(f, "{script}: {}", self.failure.kind.word()),
+            None => write!(f, "seed {}: {}", self.seed, self.failure.kind.word()),
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |caught: &Option<Caught>| caught.as_ref().map_or("survived".to_string(), Caught::to_string);
+        for row in &self.0 {
+            let (first, blind) = (said(&row.caught), said(&row.without_receipts));
+            writeln!(f, "{:36} {first:62} without receipts: {blind}", name(row.mutant))?;
+            if let Some(innocent) = &row.innocent {
+                writeln!(f, "{:36} THE CORRECT NODE IS ACCUSED: {innocent}", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn play_script(mutant: Mutant, broken: bool, blind_to_receipts: bool) -> Option<Caught> {
+    let script = script_for(mutant)?;
+    let mutant = broken.then_some(name(mutant));
+    let played = script::play(script_named(script)?, &Casting { mutant, trace: false, blind_to_receipts });
+    played.failure.map(|failure| Caught { script: Some(script), seed: 0, failure })
+}
+
+fn play_seed(mutant: Mutant, seed: u64, broken: bool, blind_to_receipts: bool) -> Option<Caught> {
+    let mut plan = target(mutant, seed);
+    plan.options.mutant = broken.then(|| name(mutant).to_string());
+    plan.options.blind_to_receipts = blind_to_receipts;
+    vopr::run_plan(&plan, false).failure.map(|failure| Caught { script: None, seed, failure })
+}
+
+/// Hunts one mutant: its script first, then seeds until it is caught. The correct node runs the same.
+pub fn hunt(mutant: Mutant, max_seeds: u64) -> Row {
+    let find = |blind| {
+        play_script(mutant, true, blind)
+            .or_else(|| (0..max_seeds).find_map(|seed| play_seed(mutant, seed, true, blind)))
+    };
+    let (caught, without_receipts) = (find(false), find(true));
+    let last = [&caught, &without_receipts].into_iter().flatten().filter(|it| it.script.is_none()).map(|it| it.seed);
+    let last = last.max().unwrap_or(0);
+    let innocent =
+        play_script(mutant, false, false).or_else(|| (0..=last).find_map(|seed| play_seed(mutant, seed, false, false)));
+    Row { mutant, caught, without_receipts, innocent }
+}
+
+/// Hunts all mutants.
+pub fn run_mutants(max_seeds: u64) -> Table {
+    Table(Mutant::ALL.iter().map(|(mutant, ..)| hunt(*mutant, max_seeds)).collect())
+}
