@@ -250,3 +250,49 @@ impl Storage for Disk {
         Disk::close(self).map_err(failed)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::driver::engine::SyncMode;
+    use crate::driver::storage::MemoryDisk;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn start(disk: MemoryDisk, sync: SyncMode) -> Server {
+        let mut config = Config::parse(Config::example()).unwrap();
+        config.members.truncate(1);
+        config.disk.sync = sync;
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token()).unwrap());
+        start_with(&config, 1, disk, (listener(), listener()), (poll, waker)).unwrap()
+    }
+
+    #[test]
+    fn an_inline_sync_serves() {
+        let server = start(MemoryDisk::default(), SyncMode::Inline);
+        let mut socket = TcpStream::connect(server.resp).unwrap();
+        socket.write_all(b"SET k v\r\nGET k\r\nINCR n\r\n").unwrap();
+        let mut reply = [0; 16];
+        socket.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"+OK\r\n$1\r\nv\r\n:1\r\n");
+        server.handle.stop();
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_failed_disk_ends_the_node_and_nothing_is_acknowledged() {
+        let server = start(MemoryDisk::with(false, true), SyncMode::Inline);
+        let mut reply = Vec::new();
+        // The node may be gone before the connection is made: even becoming leader is a write.
+        if let Ok(mut socket) = TcpStream::connect(server.resp) {
+            let _ = socket.write_all(b"SET k v\r\n");
+            let _ = socket.read_to_end(&mut reply);
+        }
+        assert!(reply.is_empty());
+        let error = server.join().unwrap_err();
+        assert!(matches!(&error, ServerError::Disk(_)), "{error}");
+    }
+}

@@ -163,6 +163,8 @@ fn info_list_and_status_tell_the_truth() {
         assert!(info.contains(part), "{part} is not in {info}");
     }
     assert!(!client.ask("INFO stats").contains("# Server"));
+    let keyspace = client.ask("INFO keyspace");
+    assert!(keyspace.ends_with("|# Keyspace|db0:keys=1||"), "{keyspace}");
     let status = client.ask("QUORATE STATUS");
     let json: serde_json::Value = serde_json::from_str(status.split('|').nth(1).unwrap()).unwrap();
     assert_eq!(json["groups"][0]["role"], "leader");

@@ -21,6 +21,9 @@ use quorate_core::state::command::{self, Spec};
 /// The words of a request that is at least this large are not copied.
 const SLICED_BYTES: usize = 16 * 1024;
 
+/// The part of an issue's slot that names the place; the rest names the part of an answer that has several.
+const SLOT: u64 = (1 << 48) - 1;
+
 /// The state of one client.
 #[derive(Debug)]
 pub struct Connection {
@@ -122,6 +125,13 @@ impl Connection {
 
     /// An answer arrived.
     pub fn complete(&mut self, slot: u64, reply: Reply, shared: &mut Shared, issues: &mut Vec<Issue>) {
+        let (slot, part) = (slot & SLOT, (slot >> SLOT.count_ones()) as u16);
+        if let Some(Waiting { render: Render::Info(gathered), .. }) = self.slots.waiting(slot) {
+            gathered.add(part, &reply);
+            if !gathered.is_whole() {
+                return;
+            }
+        }
         let Some(waiting) = self.slots.take(slot) else { return };
         let ready = render::render(self, waiting.render, reply, shared);
         self.slots.fill(slot, ready, &mut self.output);
@@ -228,6 +238,11 @@ impl Connection {
     /// Replies to the newest command with an error of a fixed text.
     pub(super) fn reply_error(&mut self, text: &'static str) {
         self.reply(Value::error(text));
+    }
+    /// Asks one more thing for the reply to the newest command, which waits for several answers.
+    pub(super) fn ask_part(&mut self, part: u16, question: Question, issues: &mut Vec<Issue>) {
+        let slot = self.slots.newest() | u64::from(part) << SLOT.count_ones();
+        issues.push(Issue { slot, question });
     }
     /// Asks something whose answer is the reply to the newest command.
     pub(super) fn ask(&mut self, question: Question, render: Render, kind: Kind, issues: &mut Vec<Issue>) {

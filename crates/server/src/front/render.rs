@@ -15,12 +15,17 @@ pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, 
     shared.metrics.answered += 1;
     match reply {
         Reply::Operated { outcome, session } => {
+            if let Render::Info(gathered) = render {
+                return Ready::Value(Value::Bulk(Bytes::from(gathered.text(shared))));
+            }
             connection.session.merge(&session);
             operated(connection, render, outcome, shared)
         }
         Reply::Status(status) => Ready::Value(match render {
-            Render::Info(sections) => Value::Bulk(Bytes::from(info::text(&sections, &status, shared))),
-            _ => Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string())),
+            Render::Info(gathered) => Value::Bulk(Bytes::from(gathered.text(shared))),
+            Render::Value { .. } | Render::Exec { .. } | Render::Watch(_) | Render::Status => {
+                Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string()))
+            }
         }),
         Reply::Transferred(Ok(())) => Ready::Value(Value::OK),
         Reply::Transferred(Err(refusal)) => Ready::Value(failure::refused(&refusal)),
