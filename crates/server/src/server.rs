@@ -143,7 +143,7 @@ fn start_with<S: Storage + Send + 'static>(
     let addresses = config.members.iter().map(|member| (NodeId(member.node), member.peer.clone())).collect();
     let peers = Peers::new(identity, addresses, Some(peer), registry()?, waker, random.next());
     let peers = system("watching for peers", peers)?;
-    let shared = shared(config, resp_address.port(), random.next());
+    let shared = shared(config, resp_address.port());
     let node = NodeConfig { config: config.node_config(incarnation), seed: random.next() };
     let clock = Clock::start(config.timing.clock_uncertainty_ms);
     let sync = config.disk.sync;
@@ -180,8 +180,8 @@ fn run<S: Storage>(node: NodeConfig, store: S, rest: Rest) -> Result<(), Storage
     result
 }
 
-fn shared(config: &Config, port: u16, random: u64) -> Shared {
-    let mut shared = Shared::new(config.cluster_id(), config.node, random);
+fn shared(config: &Config, port: u16) -> Shared {
+    let mut shared = Shared::new(config.cluster_id(), config.node);
     shared.cluster_name = config.cluster.clone();
     shared.password = config.security.password.clone();
     shared.databases = config.databases();

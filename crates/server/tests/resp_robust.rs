@@ -196,11 +196,8 @@ fn a_receipt_comes_with_the_value() {
 
 #[test]
 fn scans_have_numeric_cursors() {
-    let one = One::start(|_| {});
+    let one = One::start(|config| config.groups = 3);
     let mut client = one.client();
-    if client.ask("COMMAND INFO scan").contains("$-1") {
-        return;
-    }
     for key in 0..50 {
         client.ask(&format!("SET key{key} v"));
     }
@@ -216,6 +213,5 @@ fn scans_have_numeric_cursors() {
         }
     }
     assert_eq!(found.len(), 50);
-    assert_eq!(client.ask("SCAN 12345"), "-ERR invalid cursor|");
-    assert_eq!(client.ask("SCAN x"), "-ERR invalid cursor|");
+    assert!(client.ask("SCAN x").ends_with(" invalid cursor|"));
 }

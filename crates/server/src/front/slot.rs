@@ -22,8 +22,6 @@ pub enum Render {
     Value {
         /// Is the receipt asked for?
         receipt: bool,
-        /// Is the first element a cursor?
-        scan: bool,
     },
     /// The values of a transaction.
     Exec {
@@ -46,10 +44,7 @@ pub enum Render {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// The machine answers.
-    Machine {
-        /// Is the first element of the answer a cursor?
-        scan: bool,
-    },
+    Machine,
     /// The front has answered.
     Answered(Value),
 }
