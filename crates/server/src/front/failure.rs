@@ -22,7 +22,7 @@ use quorate_core::operation::{Doubt, Refusal, Value};
 pub fn refused(refusal: &Refusal) -> Value {
     let word = match refusal {
         Refusal::NoLeader | Refusal::NoQuorum => "CLUSTERDOWN",
-        Refusal::Behind | Refusal::Overloaded => "TRYAGAIN",
+        Refusal::Behind | Refusal::Superseded | Refusal::Overloaded => "TRYAGAIN",
         Refusal::CrossGroup => "CROSSSLOT",
         Refusal::UnknownTable
         | Refusal::UnknownCommand
