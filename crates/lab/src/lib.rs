@@ -5,6 +5,12 @@
 
 pub mod check;
 pub mod digest;
+pub mod failure;
 pub mod fault;
+pub mod judge;
 pub mod lesson;
 pub mod simulator;
+pub mod subject;
+pub mod vopr;
+pub mod workload;
+pub mod world;

@@ -51,7 +51,7 @@ fn child_that_writes() {
             write(&mut disk);
         }
         let upto = disk.written();
-        if upto.0 % 2 == 0 {
+        if upto.0.is_multiple_of(2) {
             disk.request_sync(upto).unwrap();
             while disk.poll_synced().unwrap() < upto {
                 std::thread::yield_now();

@@ -99,17 +99,12 @@ impl Log {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
-    /// The last entry not after `index` whose term is not after `term`: where two logs may agree.
-    pub(super) fn agreement(&self, index: u64, term: u64) -> Point {
-        let mut at = index.min(self.last().index);
-        while at > self.base.index {
-            let here = self.term_at(at).expect("between base and last");
-            if here <= term {
-                return Point { term: here, index: at };
-            }
-            at -= 1;
-        }
-        self.base
+    /// The last entry not after `index` whose term is not after `term`: where two logs may agree. `None` when that is
+    /// before the base.
+    pub(super) fn agreement(&self, index: u64, term: u64) -> Option<Point> {
+        let last = index.min(self.last().index);
+        let at = (self.base.index..=last).rev().find(|&at| self.term_at(at).is_some_and(|here| here <= term))?;
+        Some(Point { term: self.term_at(at)?, index: at })
     }
 
     pub(super) fn append(&mut self, cx: &mut Cx<'_>, entry: Entry) -> u64 {

@@ -269,7 +269,8 @@ impl Group {
     }
 
     pub(super) fn on_rejected(&mut self, cx: &mut Cx<'_>, from: NodeId, previous: u64, hint: Point) {
-        let agreement = self.log.agreement(hint.index, hint.term);
+        // What lies before the base is gone: from there on the follower needs a snapshot.
+        let next = self.log.agreement(hint.index, hint.term).map_or(self.log.base().index, |point| point.index + 1);
         let Part::Leader(leading) = &mut self.part else { return };
         let Some(follower) = leading.followers.get_mut(&from) else { return };
         follower.hear(cx.now().mono);
@@ -279,7 +280,7 @@ impl Group {
             Mode::Snapshot(_) => true,
         };
         if !stale {
-            follower.probe_from((agreement.index + 1).max(follower.matched + 1));
+            follower.probe_from(next.max(follower.matched + 1));
             self.due = true;
         }
     }
@@ -380,7 +381,7 @@ impl Group {
             return;
         }
         if self.log.term_at(previous.index) != Some(previous.term) {
-            let hint = self.log.agreement(previous.index, previous.term);
+            let hint = self.log.agreement(previous.index, previous.term).unwrap_or(self.log.base());
             cx.send_synced(from, self.say(Body::Rejected { previous: previous.index, hint }));
             return;
         }

@@ -110,7 +110,8 @@ impl Node {
 impl super::seat::Seat {
     /// When [`Node::expire`] has something to do.
     pub(super) fn expiry_at(&self) -> Option<Mono> {
-        if !self.group.leads() || self.expiry.tick > self.group.applied().at.index {
+        // A group that takes no entries now would only be woken again and again.
+        if !self.group.accepts() || self.expiry.tick > self.group.applied().at.index {
             return None;
         }
         let look = self.expiry.stale.then_some(self.expiry.look_at);

@@ -2,8 +2,7 @@
 
 use super::failure::{Failure, WRONG_TYPE};
 use super::layout::{
-    Body, Cell, Collection, CollectionId, DROPPED_TABLE, HASHES, Kind, Table, cell_name, element_name, expiry_key,
-    plain_key,
+    Body, Cell, Collection, CollectionId, Due, HASHES, Kind, Table, cell_name, element_name, expiry_key,
 };
 use super::{Space, layout};
 use crate::operation::TableId;
@@ -12,8 +11,8 @@ use crate::store::{Store, View};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Collections of at most this many elements are removed at once, larger ones by `sweep`.
-const SMALL_COLLECTION: u64 = 32;
+/// A command removes collections of at most this many elements at once, and leaves larger ones to `sweep`.
+const SMALL_COLLECTION: u64 = 16;
 
 /// Looks at hash, name and value of what a scan finds; false ends the scan.
 pub type Visit<'v> = dyn FnMut(u64, &[u8], &[u8]) -> bool + 'v;
@@ -86,12 +85,12 @@ impl<'a> Reader<'a> {
     }
     /// Keys in the table that are not expired.
     pub fn count(&self) -> u64 {
-        let (from, _) = layout::kind_range(self.scope.space, layout::EXPIRY);
-        let until = plain_key(self.scope.space, layout::EXPIRY, &self.scope.time_ms.saturating_add(1).to_be_bytes());
+        let (from, until) = layout::due_range(self.scope.space, 1, self.scope.time_ms);
         let prefix = self.scope.table.prefix();
         let mut expired = 0;
-        self.view.scan(&from, &until, &mut |key, _| {
-            expired += u64::from(key[layout::KIND + 8..].starts_with(&prefix));
+        self.view.scan(&from, &until, &mut |entry, _| {
+            let (_, due, rest) = Due::decode(entry);
+            expired += u64::from(due == Due::Cell && rest.starts_with(&prefix));
             true
         });
         self.scope.table.cells - expired
@@ -152,11 +151,17 @@ pub struct Writer<'a> {
     index: u64,
     collections: u32,
     table_changed: bool,
+    small_collection: u64,
 }
 
 impl<'a> Writer<'a> {
     pub fn new(store: &'a mut dyn Store, scope: Scope, index: u64) -> Writer<'a> {
-        Writer { store, scope, index, collections: 0, table_changed: false }
+        Writer { store, scope, index, collections: 0, table_changed: false, small_collection: SMALL_COLLECTION }
+    }
+    /// A writer for `sweep`: it makes no versions and no collections, and what it drops it only marks as dropped, so
+    /// that the work of one step stays bounded.
+    pub fn for_sweep(store: &'a mut dyn Store, scope: Scope) -> Writer<'a> {
+        Writer { store, scope, index: 0, collections: 0, table_changed: false, small_collection: 0 }
     }
     pub fn reader(&self) -> Reader<'_> {
         Reader { view: self.store.as_view(), scope: &self.scope }
@@ -272,7 +277,7 @@ impl<'a> Writer<'a> {
         if collection.count == 0 {
             return;
         }
-        if collection.count > SMALL_COLLECTION {
+        if collection.count > self.small_collection {
             self.store.put(&collection.id.dropped_key(self.scope.space), b"");
             return;
         }
@@ -309,7 +314,7 @@ impl<'a> Writer<'a> {
         if table.cells == 0 {
             return;
         }
-        self.store.put(&plain_key(self.scope.space, DROPPED_TABLE, &table.prefix()), b"");
+        self.store.put(&Due::DroppedTable.key(self.scope.space, 0, &table.prefix()), b"");
         table.generation += 1;
         table.cells = 0;
         self.set_table(table);

@@ -1,6 +1,6 @@
 //! What was replied under an idempotency key, kept so that a retry changes nothing and hears the same.
 
-use super::layout::{self, u64_at};
+use super::layout::{self, Due, u64_at};
 use super::{Applied, Space, Stamp};
 use crate::guarantee::Position;
 use crate::limits;
@@ -39,7 +39,7 @@ pub fn record(
     let (batch, value) = kept;
     let name = layout::plain_key(space, layout::IDEMPOTENCY, &key.0);
     if let Some(expired) = store.get(&name) {
-        store.delete(&index_key(space, u64_at(&expired, 9), &key.0));
+        store.delete(&Due::Record.key(space, u64_at(&expired, 9), &key.0));
     }
     let expiry = time_ms.saturating_add(limits::IDEMPOTENCY_KEEP_MS);
     let mut out = Vec::with_capacity(HEAD + 16);
@@ -51,7 +51,7 @@ pub fn record(
     out.extend_from_slice(&stamp.position.index.to_be_bytes());
     let out = postcard::to_extend(value, out).expect("values always encode");
     store.put(&name, &out);
-    store.put(&index_key(space, expiry, &key.0), b"");
+    store.put(&Due::Record.key(space, expiry, &key.0), b"");
 }
 
 /// What distinguishes one batch from another, its idempotency key apart.
@@ -60,14 +60,7 @@ fn fingerprint(batch: &Batch) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&postcard::to_allocvec(&said).expect("batches always encode"))
 }
 
-fn index_key(space: Space, expiry: u64, key: &[u8]) -> Vec<u8> {
-    let mut rest = Vec::with_capacity(8 + key.len());
-    rest.extend_from_slice(&expiry.to_be_bytes());
-    rest.extend_from_slice(key);
-    layout::plain_key(space, layout::IDEMPOTENCY_EXPIRY, &rest)
-}
-
 /// Is this key, taken after its space, part of an idempotency record?
 pub fn is_record(space_relative_key: &[u8]) -> bool {
-    matches!(space_relative_key.first(), Some(&(layout::IDEMPOTENCY | layout::IDEMPOTENCY_EXPIRY)))
+    space_relative_key.first() == Some(&layout::IDEMPOTENCY) || Due::is_of_record(space_relative_key)
 }

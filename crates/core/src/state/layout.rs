@@ -5,11 +5,14 @@
 //! | `TABLE` | table u16 | format u8, generation u32, cells u64 |
 //! | `CELL` | table u16, generation u32, hash 48 bits, key | format and type u8, version u64, [expiry u64], string or (collection id, count u64) |
 //! | `ELEMENT` | collection id, hash 48 bits, element | value of a field; empty for a member |
-//! | `EXPIRY` | time u64, and the key of the cell after its first byte | empty |
 //! | `IDEMPOTENCY` | idempotency key | format u8, fingerprint u64, expiry u64, position, reply |
-//! | `IDEMPOTENCY_EXPIRY` | time u64, idempotency key | empty |
-//! | `DROPPED_TABLE` | table u16, generation u32 | empty |
-//! | `DROPPED_COLLECTION` | collection id | empty |
+//! | `DUE` | time u64, 1, table u16, generation u32 of a dropped table | empty |
+//! | `DUE` | time u64, 2, id of a dropped collection | empty |
+//! | `DUE` | time u64, 3, key of a cell that expires, after its first byte | empty |
+//! | `DUE` | time u64, 4, idempotency key | empty |
+//!
+//! `DUE` is what `sweep` has to do, by log time; what was dropped stands at time 0. One look at its beginning tells
+//! when the next work is due.
 //!
 //! Cells and elements are ordered by hash, so that the cursor of a scan is a number that any replica understands without
 //! remembering anything, and so that a random member can be drawn evenly without visiting all.
@@ -22,11 +25,8 @@ use bytes::Bytes;
 pub const TABLE: u8 = 1;
 pub const CELL: u8 = 2;
 pub const ELEMENT: u8 = 3;
-pub const EXPIRY: u8 = 4;
-pub const IDEMPOTENCY: u8 = 5;
-pub const IDEMPOTENCY_EXPIRY: u8 = 6;
-pub const DROPPED_TABLE: u8 = 7;
-pub const DROPPED_COLLECTION: u8 = 8;
+pub const IDEMPOTENCY: u8 = 4;
+pub const DUE: u8 = 5;
 
 /// Bytes of a space.
 pub const SPACE: usize = size_of::<Space>();
@@ -133,13 +133,51 @@ fn hashed(rest: &[u8]) -> (u64, &[u8]) {
     (hash.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), name)
 }
 
-/// The key in the index of expiries, of a cell with this key.
+/// What an entry of the index of due work asks for. The numbers are part of the format on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    DroppedTable = 1,
+    DroppedCollection = 2,
+    Cell = 3,
+    Record = 4,
+}
+
+impl Due {
+    /// The key of an entry.
+    pub fn key(self, space: Space, time_ms: u64, rest: &[u8]) -> Vec<u8> {
+        let mut out = key(space, DUE, 9 + rest.len());
+        out.extend_from_slice(&time_ms.to_be_bytes());
+        out.push(self as u8);
+        out.extend_from_slice(rest);
+        out
+    }
+    /// Time, kind and rest of an entry's key.
+    pub fn decode(store_key: &[u8]) -> (u64, Due, &[u8]) {
+        let due = match store_key[KIND + 8] {
+            1 => Due::DroppedTable,
+            2 => Due::DroppedCollection,
+            3 => Due::Cell,
+            4 => Due::Record,
+            other => panic!("due work of the unknown kind {other}"),
+        };
+        (u64_at(store_key, KIND), due, &store_key[KIND + 9..])
+    }
+    /// Is this key, taken after its space, the entry of an idempotency record?
+    pub fn is_of_record(space_relative_key: &[u8]) -> bool {
+        space_relative_key.first() == Some(&DUE) && space_relative_key.get(9) == Some(&(Due::Record as u8))
+    }
+}
+
+/// The range of due work from one log time to another, both included.
+pub fn due_range(space: Space, from_ms: u64, until_ms: u64) -> (Vec<u8>, Vec<u8>) {
+    let at = |time_ms: u64| plain_key(space, DUE, &time_ms.to_be_bytes());
+    let until = until_ms.checked_add(1).map_or_else(|| kind_range(space, DUE).1, at);
+    (at(from_ms), until)
+}
+
+/// The entry for the expiry of a cell with this key.
 pub fn expiry_key(space: Space, time_ms: u64, cell_key: &[u8]) -> Vec<u8> {
-    let rest = &cell_key[KIND..];
-    let mut out = key(space, EXPIRY, 8 + rest.len());
-    out.extend_from_slice(&time_ms.to_be_bytes());
-    out.extend_from_slice(rest);
-    out
+    Due::Cell.key(space, time_ms, &cell_key[KIND..])
 }
 
 /// Names a collection for ever: the index of the entry that made it and a number within that entry.
@@ -173,7 +211,7 @@ impl CollectionId {
         (start, end)
     }
     pub fn dropped_key(&self, space: Space) -> Vec<u8> {
-        plain_key(space, DROPPED_COLLECTION, &self.0)
+        Due::DroppedCollection.key(space, 0, &self.0)
     }
 }
 

@@ -1,4 +1,67 @@
 //! Replicated state: what a batch does to data, by log time.
+//!
+//! A batch is one log entry: guards, then commands in order, as words of the Redis protocol. [`apply`] is a pure function
+//! of state, stamp and batch, so replicas that applied the same log hold the same bytes. There is no clock in it: a key
+//! is absent once its expiry is at or before the log time of the entry, for every command at once. What is absent is
+//! removed later, in bounded pieces, by [`sweep`], which no reply can notice. One table of commands ([`command`]) names
+//! for each its arity, its keys and the function that runs it; one file per family holds those functions. They see keys
+//! through a reader and a writer (`cells`) that alone know the layout and keep counts and indexes right. An idempotency
+//! key stores the reply beside the data in the same batch, so a retry hears it again and changes nothing.
+//!
+//! # Promises
+//!
+//! | | promise | test |
+//! |---|---|---|
+//! | 1 | the same log gives the same bytes | `apply_is_a_function_of_state_stamp_and_batch` |
+//! | 2 | guards are checked against the state before; if one fails, nothing is applied | `guards_are_checked_before_anything_is_applied` |
+//! | 3 | a command that fails changes nothing, and its neighbours in a transaction stay | `a_command_that_fails_changes_nothing`, `a_failing_command_leaves_its_neighbours_alone` |
+//! | 4 | a batch applied twice under one idempotency key is applied once, and errors are replayed too | `a_batch_twice_under_one_key_is_a_batch_once`, `errors_are_replayed_too` |
+//! | 5 | an expired key is absent for every command, an expired record for every batch | `a_key_that_expired_is_absent_for_every_command`, `an_idempotency_record_ends_by_log_time_swept_or_not` |
+//! | 6 | a sweep changes no reply, and does a bounded amount of work | `a_sweep_changes_no_reply`, `what_is_dropped_leaves_nothing_behind` |
+//! | 7 | counts, indexes and elements agree with the keys; nothing is orphaned | `counts_and_indexes_agree_with_the_cells` |
+//! | 8 | a read says what the log would say, and writes nothing | `reads_say_what_the_log_would_say_and_write_nothing` |
+//! | 9 | a scan tells exactly once what is there throughout | `a_scan_tells_once_what_is_there_throughout` |
+//! | 10 | every element is drawn with equal chance | `every_element_is_drawn_equally_often` |
+//! | 11 | groups in one store do not touch each other | `groups_share_a_store_and_nothing_else` |
+//! | 12 | replies and error texts are those of Redis 7.0, but for the table below | `replies_are_those_of_redis`, `patterns_mean_what_they_mean_in_redis` |
+//! | 13 | the format on disk does not change unnoticed | `the_format_on_disk_is_this` |
+//!
+//! # Where replies differ from Redis on purpose
+//!
+//! | | Redis 7.0 | here |
+//! |---|---|---|
+//! | SPOP, SRANDMEMBER, RANDOMKEY, HRANDFIELD | a random number generator of the process | drawn from the log position (reads: from the time), so that replicas agree |
+//! | INCRBYFLOAT, HINCRBYFLOAT | 64 binary digits: 150 + 0.1 is 150.10000000000000001; hexadecimal is read | exact decimals: 150.1; hexadecimal is refused |
+//! | SCAN family | an element may be told twice; the cursor is 64 bits | told once; the cursor is below 2^48 and any replica continues it |
+//! | HRANDFIELD WITHVALUES in RESP3 | an array of pairs | a flat array |
+//! | SRANDMEMBER and HRANDFIELD, count below -1,000,000 | as many as asked for | `ERR value is out of range` |
+//! | size of a string | 512 MiB, `(proto-max-bulk-len)` | [`crate::limits::VALUE_BYTES`], named in the text |
+//! | DBSIZE | counts keys that expired and are not yet removed | does not count them |
+//! | FLUSHDB, FLUSHALL SYNC | return when memory is free | return when the keys are absent; the rest is swept |
+//! | COPY from a table to another, FLUSHALL | all data of the server | all data of the group: the node spreads and joins |
+//!
+//! Our own: `CAS key expected new` sets a string if it is as expected, 1 or 0, and keeps its expiry. `VERSION key` is the
+//! log index of its last change, 0 if it is absent.
+//!
+//! # Not here
+//!
+//! Who may lead, what is committed, which group holds a key, connections and MULTI: the node and the fronts. Limits on the
+//! size of keys, values and requests are checked before a command enters the log; here only strings that grow are. A guard
+//! on an absent key (version 0) cannot see that the key came and went in between.
+//!
+//! # Keys on disk
+//!
+//! The table at the top of `layout.rs`. All begin with the [`Space`] of the group.
+//!
+//! # What breaks it
+//!
+//! `WallClockInApply` makes expiry ask [`Stamp`]'s `wall_ms` (`a_wall_clock_in_apply_makes_replicas_differ`).
+//! `SnapshotForgetsIdempotency` leaves out what [`is_idempotency_record`] names; the node does that.
+//!
+//! # Read next
+//!
+//! `cells.rs`, then `string.rs`. A new family is one file beside it, a type in `layout.rs` if it has one, and its lines in
+//! the table of `command.rs`.
 
 mod cells;
 pub mod command;
@@ -82,12 +145,20 @@ pub fn apply(store: &mut dyn Store, space: Space, stamp: Stamp, batch: &Batch, m
     let Some(key) = &batch.idempotency else {
         return Applied { value: run(store, space, stamp, time_ms, batch), replay_of: None };
     };
-    if let Some(replayed) = idempotency::replay(store.as_view(), space, time_ms, key, batch) {
+    if let Some(replayed) = idempotency::replay(store.as_view(), space, time_ms, key, batch)
+        && !forgotten(&replayed, stamp, mutants)
+    {
         return replayed;
     }
     let value = run(store, space, stamp, time_ms, batch);
     idempotency::record(store, space, stamp, time_ms, key, (batch, &value));
     Applied { value, replay_of: None }
+}
+
+/// With a broken rule, what was kept under an earlier leader is not known to the next.
+fn forgotten(replayed: &Applied, stamp: Stamp, mutants: Mutants) -> bool {
+    mutants.has(Mutant::IdempotencyForgottenByNewLeader)
+        && replayed.replay_of.is_some_and(|first| first.term != stamp.position.term)
 }
 
 fn run(store: &mut dyn Store, space: Space, stamp: Stamp, time_ms: u64, batch: &Batch) -> Value {

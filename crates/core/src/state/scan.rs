@@ -87,3 +87,25 @@ impl Page {
         Value::Array(vec![Value::Bulk(cursor), Value::Array(self.items)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_never_ends_between_equal_hashes() {
+        let mut page = Page::new(2);
+        assert!([3, 7, 7, 7].into_iter().all(|hash| page.takes(hash)));
+        assert!(!page.takes(9));
+        assert_eq!(page.cursor, 8);
+    }
+
+    #[test]
+    fn cursors_are_plain_numbers() {
+        assert_eq!(cursor(b"0"), Ok(0));
+        assert_eq!(cursor(b"18446744073709551615"), Ok(HASHES - 1));
+        for bad in ["", "x", "-1", "+1", " 1", "18446744073709551616", "999999999999999999999"] {
+            assert_eq!(cursor(bad.as_bytes()), Err(INVALID_CURSOR), "{bad}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use alloc::vec;
 use bytes::Bytes;
 
 mod families;
+mod format;
 mod laws;
 mod strings;
 
@@ -171,6 +172,8 @@ fn guards_are_checked_before_anything_is_applied() {
     assert_eq!(replica.told("MGET a b"), "[\"1\" nil]");
     let right = guarded(vec![at(1), Guard::Absent { key: key("b") }], &["SET a 2", "INCR a", "SET b 2"]);
     assert_eq!(shown(&replica.apply(&right).value), "[OK 3 OK]");
+    let second = guarded(vec![at(5), at(1)], &["SET a 9"]);
+    assert_eq!(shown(&replica.apply(&second).value), "!GUARD key a is at version 5, not 1");
     let exists = guarded(vec![Guard::Absent { key: key("b") }], &["SET a 9"]);
     assert_eq!(shown(&replica.apply(&exists).value), "!GUARD key b exists");
     let absent = guarded(vec![Guard::Version { key: key("c"), version: 0 }], &["SET c 1"]);

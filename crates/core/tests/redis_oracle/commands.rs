@@ -109,6 +109,8 @@ const TEMPLATES: &[&str] = &[
     "DBSIZE",
     "DBSIZE",
     "FLUSHDB NOPE",
+    "FLUSHALL NOPE",
+    "FLUSHALL x y",
     "FLUSHDB SYNC ASYNC",
     "EXPIRE K R",
     "EXPIRE S R",
@@ -296,6 +298,7 @@ pub fn draw(random: &mut Random) -> Words {
         0 => {
             words.pop();
         }
+        3 | 4 => words.truncate(1),
         1 => words.push(one(random, JUNK)),
         2 if words.len() > 1 => {
             let at = 1 + random.below(words.len() as u64 - 1) as usize;

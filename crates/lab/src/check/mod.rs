@@ -5,6 +5,7 @@
 mod history;
 pub mod register;
 mod search;
+pub mod session;
 mod zone;
 
 pub use history::{Action, Answer, History, Operation, Outcome, Value};

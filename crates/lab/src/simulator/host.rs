@@ -21,6 +21,8 @@ pub(super) struct Host<M: Subject> {
     pub waiting: Vec<Input<M::Request, M::Message>>,
     pub slow_us: u64,
     pub stalled_until: u64,
+    /// When it last consumed an input.
+    pub stepped_us: Option<u64>,
 }
 
 /// One life of the process.
@@ -54,6 +56,7 @@ impl<M: Subject> Host<M> {
             waiting: Vec::new(),
             slow_us: 0,
             stalled_until: 0,
+            stepped_us: None,
         }
     }
 }

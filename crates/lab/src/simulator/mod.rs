@@ -20,6 +20,7 @@ use queue::Queue;
 use quorate_core::machine::{CallId, Input, Leave, Machine, Mono, NodeId, Step, Turn};
 use quorate_core::random::Random;
 use quorate_core::store::Seq;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
@@ -38,7 +39,7 @@ pub trait Subject:
 }
 
 /// How hosts behave when no fault says otherwise. Times in microseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Habits {
     /// The network.
     pub weather: Weather,
@@ -202,6 +203,10 @@ impl<M: Subject> Simulator<M> {
     /// How many times a node has started.
     pub fn incarnation(&self, node: NodeId) -> u64 {
         self.host(node).incarnation
+    }
+    /// When a node last consumed an input.
+    pub fn stepped_us(&self, node: NodeId) -> Option<u64> {
+        self.host(node).stepped_us
     }
     /// Is the node stopped by a pause?
     pub fn is_paused(&self, node: NodeId) -> bool {
@@ -432,11 +437,7 @@ impl<M: Subject> Simulator<M> {
         host.disk.sync(upto);
         let life = host.life.as_mut().expect("this life goes on");
         life.syncing = false;
-        let again = std::mem::take(&mut life.hurry_again);
         self.step(node, Input::Synced { upto });
-        if again {
-            self.begin_sync(node);
-        }
         Happening::Synced(node)
     }
 
@@ -465,9 +466,13 @@ impl<M: Subject> Simulator<M> {
         if self.trace.is_some() && !matches!(input, Input::Wake) {
             self.note(|| format!("{} <- {input:?}", node.0));
         }
-        if let Input::Synced { upto } = input {
-            self.release(node, upto);
-        }
+        let again = match input {
+            Input::Synced { upto } => {
+                self.release(node, upto);
+                self.host_mut(node).life.as_mut().is_some_and(|life| std::mem::take(&mut life.hurry_again))
+            }
+            Input::Request { .. } | Input::Message { .. } | Input::Lost { .. } | Input::Wake => false,
+        };
         let now_us = self.now_us;
         let mut turn = std::mem::take(&mut self.turn);
         let host = self.hosts.get_mut(&node).expect("a known node");
@@ -476,6 +481,7 @@ impl<M: Subject> Simulator<M> {
         let written = host.disk.written();
         let now = host.clock.now(now_us);
         self.steps += 1;
+        host.stepped_us = Some(now_us);
         self.digest.write_u16(node.0);
         let mut recorder = host.disk.record(&mut self.digest).under(Some(M::key_law));
         life.machine.step(&mut Step::open(now, written, &mut recorder, &mut life.random, &mut turn), input);
@@ -499,7 +505,7 @@ impl<M: Subject> Simulator<M> {
             self.violations.push(format!("L7: node {}: {count} effects in one step", node.0));
         }
         self.dispatch(node, &mut turn);
-        if turn.hurry {
+        if turn.hurry || again {
             self.begin_sync(node);
         }
         self.turn = turn;

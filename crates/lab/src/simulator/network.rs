@@ -2,10 +2,11 @@
 
 use quorate_core::machine::NodeId;
 use quorate_core::random::Random;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How every link behaves when no rule says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weather {
     /// The least delay, in microseconds.
     pub delay_us: u64,

@@ -218,7 +218,8 @@ impl Journal {
 
     /// Gives back the segments below `boundary`.
     pub(super) fn free_below(&mut self, boundary: u64) {
-        while let Some(sealed) = self.sealed.pop_front_if(|sealed| sealed.id < boundary) {
+        let count = self.sealed.partition_point(|sealed| sealed.id < boundary);
+        for sealed in self.sealed.drain(..count) {
             self.preparer.free(sealed.id, sealed.recyclable.then_some(sealed.bytes));
         }
     }

@@ -11,10 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 #[test]
 fn a_frame_and_a_segment_header_have_these_bytes() {
     let (header, seed) = frame::segment_header(5, 0x0102_0304_0506_0708, Origin::New);
-    assert_eq!(
-        hex(&header),
-        concat!("71756f726174654a0100000000000000050000000000000008070605040302019b308d2b00000000")
-    );
+    assert_eq!(hex(&header), "71756f726174654a0100000000000000050000000000000008070605040302019b308d2b00000000");
     let mut bytes = Vec::new();
     let start = frame::begin(&mut bytes);
     frame::put(&mut bytes, b"\x02key", b"value");

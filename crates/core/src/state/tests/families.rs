@@ -164,6 +164,44 @@ fn sets_hold_members() {
 }
 
 #[test]
+fn a_version_rises_with_changes_only() {
+    script(
+        r#"
+        SADD s a -> 1
+        VERSION s -> 1
+        SADD s a -> 0
+        SREM s x -> 0
+        SMOVE s t x -> 0
+        EXPIRE s 10 XX -> 0
+        PERSIST s -> 0
+        COPY t s REPLACE -> 0
+        VERSION s -> 1
+        EXPIRE s 10 -> 1
+        VERSION s -> 10
+        HSET h f 1 -> 1
+        HDEL h x -> 0
+        HSETNX h f 2 -> 0
+        VERSION h -> 12
+        HSET h f 1 -> 0
+        VERSION h -> 16
+        SET k 1 -> OK
+        SETNX k 2 -> 0
+        SET k 2 NX -> nil
+        CAS k 3 4 -> 0
+        GETEX k -> "1"
+        SETRANGE k 0 "" -> 1
+        INCRBY k x -> !ERR value is not an integer or out of range
+        VERSION k -> 18
+        INCR k -> 2
+        VERSION k -> 26
+        RENAME k l -> OK
+        VERSION l -> 28
+        VERSION k -> 0
+        "#,
+    );
+}
+
+#[test]
 fn a_flush_empties_its_table_only() {
     let mut replica = Replica::new();
     let in_table = |table: u16, line: &str| Batch { table: TableId(table), ..batch(&[line]) };

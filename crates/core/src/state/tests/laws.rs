@@ -186,8 +186,16 @@ fn check_structure(replica: &Replica, swept: bool) {
         let table = layout::Table::decode(TableId(id), Some(value));
         assert_eq!(table.cells, counts.get(&id).copied().unwrap_or(0), "a table counts its cells");
     }
-    assert_eq!(expiries, of_kind(layout::EXPIRY).map(|(key, _)| key.to_vec()).collect(), "the index of expiries");
-    of_kind(layout::DROPPED_COLLECTION).for_each(|(key, _)| assert!(dropped.insert(key[KIND..].to_vec())));
+    let mut indexed = BTreeSet::new();
+    for (key, _) in of_kind(layout::DUE) {
+        match layout::Due::decode(key) {
+            (_, layout::Due::Cell, _) => assert!(indexed.insert(key.to_vec())),
+            (0, layout::Due::DroppedCollection, id) => assert!(dropped.insert(id.to_vec())),
+            (0, layout::Due::DroppedTable, _) => assert!(!swept, "a dropped table is left"),
+            other => panic!("due work of no kind: {other:?}"),
+        }
+    }
+    assert_eq!(expiries, indexed, "the index of expiries");
     assert!(dropped.is_disjoint(&live), "a collection in use is to be dropped");
     assert!(!swept || dropped.is_empty(), "a dropped collection is left");
     for (key, _) in of_kind(layout::ELEMENT) {
@@ -197,7 +205,7 @@ fn check_structure(replica: &Replica, swept: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn counts_and_indexes_agree_with_the_cells(numbers in numbers()) {

@@ -1,0 +1,88 @@
+//! What a judge says when a promise was broken.
+
+use crate::check::register::Reason;
+use std::fmt;
+
+/// Which promise was broken. Two failures of one kind are taken for the same when a schedule is shrunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Two leaders in one term.
+    TwoLeaders,
+    /// Two logs agree at an index and term, and differ before it.
+    LogMatching,
+    /// A new leader lacks an entry that was committed before its term.
+    LeaderLacksCommitted,
+    /// A committed entry changed, or the commit position fell.
+    CommittedChanged,
+    /// Two replicas applied the same entries and have different states.
+    StatesDiffer,
+    /// An acknowledged write is not in the log where its receipt says.
+    AcknowledgedLost,
+    /// A receipt claims what did not happen.
+    ReceiptLies,
+    /// Answers that no order explains.
+    NotLinearizable(Reason),
+    /// A promise to a session was broken.
+    Session(crate::check::session::Broken),
+    /// A read gave a value that nobody wrote.
+    ReadFromNowhere,
+    /// One idempotency key had two outcomes.
+    TwoOutcomes,
+    /// A command failed that must not fail.
+    WrongError,
+    /// A law of machines was broken.
+    Law,
+    /// An assertion of the machine failed.
+    Assertion,
+    /// After the faults ended, the cluster did not get to work again in time.
+    NoProgress,
+    /// After the faults ended, the replicas did not become equal in time.
+    NoConvergence,
+    /// Two runs of one seed differed.
+    NotDeterministic,
+    /// A checker gave up.
+    Undecided,
+}
+
+impl Kind {
+    /// The name of it.
+    pub fn word(self) -> String {
+        match self {
+            Kind::TwoLeaders => "two leaders in one term".into(),
+            Kind::LogMatching => "logs do not match".into(),
+            Kind::LeaderLacksCommitted => "a leader lacks committed entries".into(),
+            Kind::CommittedChanged => "a committed entry changed".into(),
+            Kind::StatesDiffer => "states differ at one index".into(),
+            Kind::AcknowledgedLost => "an acknowledged write is lost".into(),
+            Kind::ReceiptLies => "a receipt lies".into(),
+            Kind::NotLinearizable(reason) => format!("not linearizable: {}", reason.word()),
+            Kind::Session(broken) => format!("session promise broken: {}", broken.word()),
+            Kind::ReadFromNowhere => "a read gave a value that nobody wrote".into(),
+            Kind::TwoOutcomes => "one idempotency key had two outcomes".into(),
+            Kind::WrongError => "a command failed that must not".into(),
+            Kind::Law => "a law of machines is broken".into(),
+            Kind::Assertion => "an assertion of the node failed".into(),
+            Kind::NoProgress => "no progress after the faults ended".into(),
+            Kind::NoConvergence => "replicas did not become equal".into(),
+            Kind::NotDeterministic => "one seed, two runs".into(),
+            Kind::Undecided => "the checker gave up".into(),
+        }
+    }
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which promise.
+    pub kind: Kind,
+    /// When it was noticed, in microseconds of simulated time.
+    pub at_us: u64,
+    /// What was seen, for people.
+    pub detail: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (at {} ms)\n{}", self.kind.word(), self.at_us / 1000, self.detail)
+    }
+}
