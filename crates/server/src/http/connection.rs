@@ -8,7 +8,6 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,7 +82,7 @@ async fn connection(stream: TcpStream, site: &Site, router: axum::Router, mut st
             outcome = poll_fn(|cx| conversation.poll_without_shutdown(cx)) => break outcome,
             () = stopped(&mut stop), if !told => {
                 told = true;
-                Pin::new(&mut conversation).graceful_shutdown();
+                std::pin::Pin::new(&mut conversation).graceful_shutdown();
             }
         }
     };

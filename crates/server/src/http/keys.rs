@@ -17,6 +17,7 @@ type Answer = Result<Response<Body>, Problem>;
 const PAGE: u64 = 100;
 /// The most keys that one page may be asked for.
 const PAGE_MAX: u64 = 10_000;
+const MUST_EXIST: &str = "If-Match: * needs a key that exists, and this one does not";
 
 /// The value of a key, with its version as `ETag`: both from one state.
 pub async fn get(asked: Asked) -> Answer {
@@ -61,17 +62,15 @@ pub async fn put(asked: Asked, content: Body) -> Answer {
     }
     let done =
         operate(&asked, Action { table, commands: vec![set], guards: condition.guards, ..Action::default() }).await?;
-    match &done.value {
-        Value::Nil => {
-            Err(done.problem(Kind::Precondition, "If-Match: * needs a key that exists, and this one does not"))
-        }
-        Value::Error(_) => Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)),
-        _ => {
-            let mut response = done.bytes(StatusCode::NO_CONTENT, Bytes::new());
-            response.headers_mut().insert(header::ETAG, etag(done.receipt.position().index));
-            Ok(response)
-        }
+    if done.value == Value::Nil {
+        return Err(done.problem(Kind::Precondition, MUST_EXIST));
     }
+    if let Some(problem) = done.failed(Kind::Precondition) {
+        return Err(problem);
+    }
+    let mut response = done.bytes(StatusCode::NO_CONTENT, Bytes::new());
+    response.headers_mut().insert(header::ETAG, etag(done.receipt.position().index));
+    Ok(response)
 }
 
 /// Removes a key. One that is not there is removed already.
@@ -81,13 +80,11 @@ pub async fn delete(asked: Asked) -> Answer {
     let condition = Condition::read(&asked.parts.headers, &key)?;
     let commands = vec![words([&b"DEL"[..], &key])];
     let done = operate(&asked, Action { table, commands, guards: condition.guards, ..Action::default() }).await?;
-    match &done.value {
-        Value::Int(0) if condition.exists => {
-            Err(done.problem(Kind::Precondition, "If-Match: * needs a key that exists, and this one does not"))
-        }
-        Value::Int(removed) => Ok(done.json(json!({ "removed": *removed > 0 }))),
-        _ => Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)),
+    let Value::Int(removed) = done.value else { return Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)) };
+    if removed == 0 && condition.exists {
+        return Err(done.problem(Kind::Precondition, MUST_EXIST));
     }
+    Ok(done.json(json!({ "removed": removed > 0 })))
 }
 
 /// By how much.
@@ -133,12 +130,11 @@ pub async fn compare_and_set(asked: Asked, content: Body) -> Answer {
         None => words([&b"SET"[..], &key, &new.0, b"NX"]),
     };
     let done = operate(&asked, Action { table, commands: vec![command], ..Action::default() }).await?;
-    let swapped = match &done.value {
-        Value::Int(swapped) => *swapped == 1,
-        Value::Nil => false,
-        Value::Error(_) => return Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)),
-        _ => true,
-    };
+    if let Some(problem) = done.failed(Kind::Precondition) {
+        return Err(problem);
+    }
+    // CAS says 1 or 0, SET with NX says OK or nothing.
+    let swapped = done.value == Value::Int(1) || done.value == Value::OK;
     let version = if swapped { json!(done.receipt.position().index) } else { Json::Null };
     Ok(done.json(json!({ "swapped": swapped, "version": version })))
 }
@@ -160,17 +156,11 @@ pub async fn list(asked: Asked) -> Answer {
         scan.extend([Bytes::from_static(b"MATCH"), beginning_with(prefix)]);
     }
     let done = operate(&asked, Action { table, commands: vec![scan], ..Action::default() }).await?;
-    let page = match &done.value {
-        Value::Array(parts) => match &parts[..] {
-            [Value::Bulk(cursor), Value::Array(keys)] => {
-                let following = if cursor == "0" { Json::Null } else { json::bytes(cursor) };
-                json!({ "keys": keys.iter().map(json::value).collect::<Vec<_>>(), "cursor": following })
-            }
-            _ => return Err(misfit()),
-        },
-        _ => return Err(done.failed(Kind::Guard).unwrap_or_else(misfit)),
-    };
-    Ok(done.json(page))
+    let Value::Array(parts) = &done.value else { return Err(done.failed(Kind::Guard).unwrap_or_else(misfit)) };
+    let [Value::Bulk(cursor), Value::Array(keys)] = &parts[..] else { return Err(misfit()) };
+    let following = if cursor == "0" { Json::Null } else { json::bytes(cursor) };
+    let keys: Vec<Json> = keys.iter().map(json::value).collect();
+    Ok(done.json(json!({ "keys": keys, "cursor": following })))
 }
 
 /// The pattern that matches what begins with these bytes.

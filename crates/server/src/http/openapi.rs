@@ -63,7 +63,7 @@ fn operation(route: &Route, template: &str) -> Json {
     if let Some(content) = body(route.takes) {
         operation["requestBody"] = json!({ "content": content, "required": route.id != "incrementKey" });
     }
-    if route.family == Family::Write {
+    if matches!(route.family, Family::Write | Family::Batch) {
         operation["responses"]["202"] = json!({
             "description": "Applied, but the ack that was asked for was not reached before the deadline; do not repeat it",
             "content": { "application/problem+json": { "schema": reference("Problem") } },

@@ -181,16 +181,13 @@ impl Problem {
         self.headers.push((name, value));
         self
     }
-    /// What went wrong.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     fn applied(&self) -> Applied {
-        match self.kind {
-            Kind::Short => Applied::Yes,
-            Kind::Unknown => Applied::Unknown,
-            _ => Applied::No,
+        if self.kind == Kind::Short {
+            Applied::Yes
+        } else if self.kind == Kind::Unknown {
+            Applied::Unknown
+        } else {
+            Applied::No
         }
     }
 
@@ -276,7 +273,7 @@ mod tests {
             let problem = Problem::refused(&refusal);
             assert_eq!(problem.may_retry(), refusal.may_retry(), "{refusal:?}");
             assert_eq!(problem.json()["applied"], "no", "{refusal:?}");
-            assert_eq!(problem.kind().status() == StatusCode::SERVICE_UNAVAILABLE, refusal.may_retry(), "{refusal:?}");
+            assert_eq!(problem.kind.status() == StatusCode::SERVICE_UNAVAILABLE, refusal.may_retry(), "{refusal:?}");
         }
     }
 }
