@@ -281,3 +281,34 @@ fn keys_expire_by_log_time() {
     assert_eq!(net.value(2, &["GET", "k"]), Value::Nil);
     assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(0));
 }
+
+#[test]
+fn a_scan_walks_all_groups_and_tells_each_key_once() {
+    let mut net = Net::new(3, 4, 7);
+    let keys: Vec<String> = (0..50).map(|n| format!("key{n}")).collect();
+    for key in &keys {
+        assert_eq!(net.value(1, &["SET", key, "v"]), Value::OK);
+    }
+    assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(50));
+    let (mut cursor, mut told) = ("0".to_string(), Vec::new());
+    loop {
+        let Value::Array(reply) = net.value(3, &["SCAN", &cursor, "COUNT", "7"]) else { panic!("not a scan") };
+        let [Value::Bulk(next), Value::Array(page)] = &reply[..] else { panic!("{reply:?}") };
+        for item in page {
+            let Value::Bulk(key) = item else { panic!("{item:?}") };
+            told.push(String::from_utf8(key.to_vec()).unwrap());
+        }
+        cursor = String::from_utf8(next.to_vec()).unwrap();
+        if cursor == "0" {
+            break;
+        }
+    }
+    told.sort();
+    let mut expected = keys.clone();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert_eq!(net.ask(1, Want::default(), &["MSET", "a", "1", "b", "2", "c", "3", "d", "4", "e", "5"]), Outcome::Refused(Refusal::CrossGroup));
+    assert_eq!(net.value(1, &["MSET", "{t}a", "1", "{t}b", "2"]), Value::OK);
+    assert_eq!(net.value(1, &["FLUSHALL"]), Value::OK);
+    assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(0));
+}

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod fault;
 pub mod judge;
 pub mod lesson;
+pub mod script;
 pub mod simulator;
 pub mod subject;
 pub mod vopr;

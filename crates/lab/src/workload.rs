@@ -443,7 +443,7 @@ fn words(words: &[&[u8]]) -> Words {
 }
 
 /// What a value in a reply says about an action; `None` if it cannot be the reply to it.
-fn answer(action: &Action, value: &Value) -> Option<Answer> {
+pub fn answer(action: &Action, value: &Value) -> Option<Answer> {
     Some(match (action, value) {
         (Action::Read | Action::Swap(_), Value::Nil) => Answer::Value(None),
         (Action::Read | Action::Swap(_), Value::Bulk(value)) => Answer::Value(Some(value.clone())),

@@ -1,2 +1,110 @@
-//! Quorate.
-fn main() {}
+//! `quorate`: a replicated store to run, to talk to and to break. One file per verb.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod access;
+mod answer;
+mod cluster;
+mod exit;
+mod load;
+mod paint;
+mod verb;
+
+use exit::Outcome;
+
+/// A replicated store in which any operation can name its guarantee, with the lab that breaks it.
+#[derive(Parser, Debug)]
+#[command(name = "quorate", version, arg_required_else_help = true, after_help = format!("\
+Examples:
+  quorate up                          three nodes on this machine, data in ./quorate-data
+  quorate put greeting hello          and:  quorate get greeting --receipt
+  quorate fault partition 1/2,3       and:  quorate status, then  quorate fault heal
+
+{}", exit::TABLE))]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Up(verb::up::Up),
+    Node(verb::node::Node),
+    Get(verb::get::Get),
+    Put(verb::put::Put),
+    Del(verb::del::Del),
+    Incr(verb::incr::Incr),
+    Cas(verb::cas::Cas),
+    Scan(verb::scan::Scan),
+    Status(verb::status::Status),
+    Fault(verb::fault::Fault),
+    Bench(verb::bench::Bench),
+    Completions(verb::completions::Completions),
+}
+
+impl Verb {
+    /// Does the command line ask for JSON? Then errors are JSON too.
+    fn json(&self) -> bool {
+        match self {
+            Verb::Get(verb) => verb.access.json,
+            Verb::Put(verb) => verb.access.json,
+            Verb::Del(verb) => verb.access.json,
+            Verb::Incr(verb) => verb.access.json,
+            Verb::Cas(verb) => verb.access.json,
+            Verb::Scan(verb) => verb.access.json,
+            Verb::Status(verb) => verb.json,
+            Verb::Fault(verb) => verb.json,
+            Verb::Bench(verb) => verb.json,
+            Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
+        }
+    }
+
+    fn run(self) -> Outcome {
+        match self {
+            Verb::Up(verb) => verb.run(),
+            Verb::Node(verb) => verb.run(),
+            Verb::Get(verb) => verb.run(),
+            Verb::Put(verb) => verb.run(),
+            Verb::Del(verb) => verb.run(),
+            Verb::Incr(verb) => verb.run(),
+            Verb::Cas(verb) => verb.run(),
+            Verb::Scan(verb) => verb.run(),
+            Verb::Status(verb) => verb.run(),
+            Verb::Fault(verb) => verb.run(),
+            Verb::Bench(verb) => verb.run(),
+            Verb::Completions(verb) => verb.run(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let verb = CommandLine::parse().verb;
+    let json = verb.json();
+    match verb.run() {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report(json);
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_an_example() {
+        for verb in CommandLine::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has none", verb.get_name());
+        }
+    }
+}

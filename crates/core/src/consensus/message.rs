@@ -118,8 +118,8 @@ pub enum Body {
     Snapshot {
         /// The position of the state.
         at: Point,
-        /// Log time at the position.
-        time_ms: u64,
+        /// Log time and steady time at the position.
+        times_ms: (u64, u64),
         /// Tells attempts at the same position apart.
         attempt: u64,
         /// Number of the piece, from 0.

@@ -55,6 +55,10 @@ use serde::{Deserialize, Serialize};
 /// entries that come after it.
 const SNAPSHOT_PATIENCE: usize = 4;
 
+/// What a gap of log time between two entries counts for at most in steady time, in milliseconds. A leader whose wall
+/// clock jumps cannot hurry steady time by more.
+const GAP_MS: u64 = 60_000;
+
 /// The context in which the room runs: a step of the node, with the room's own messages.
 pub type Cx<'a> = Step<'a, (), Message>;
 
@@ -86,6 +90,8 @@ pub struct Applied {
     pub at: Point,
     /// Its log time in milliseconds since 1970.
     pub time_ms: u64,
+    /// Log time in which no gap between two entries counts for more than [`GAP_MS`].
+    pub steady_ms: u64,
     /// The generation of the space that holds the state: rises when a snapshot is installed.
     pub generation: u32,
 }
@@ -215,9 +221,9 @@ impl Group {
                 self.on_heartbeat(cx, from, commit, round, reply);
             }
             Body::HeartbeatReply { round } => self.on_heartbeat_reply(cx, from, round),
-            Body::Snapshot { at, time_ms, attempt, piece, pairs, done } => {
+            Body::Snapshot { at, times_ms, attempt, piece, pairs, done } => {
                 self.heard_leader(cx, from);
-                self.on_snapshot(cx, from, snapshot::Piece { at, time_ms, attempt, piece, pairs, done });
+                self.on_snapshot(cx, from, snapshot::Piece { at, times_ms, attempt, piece, pairs, done });
             }
             Body::SnapshotReply { at, attempt, next } => self.on_snapshot_reply(cx, from, at, attempt, next),
             Body::TakeOver => self.on_take_over(cx, from),
@@ -298,10 +304,16 @@ impl Group {
         self.log.entry(index).map(|entry| (index, entry))
     }
 
+    /// Steady time at the next entry to apply, whose log time is given.
+    pub fn steady_at(&self, time_ms: u64) -> u64 {
+        self.applied.steady_ms + time_ms.saturating_sub(self.applied.time_ms).min(GAP_MS)
+    }
+
     /// The entry at the next index was applied. [`Group::write_applied`] must follow in the same step.
     pub fn mark_applied(&mut self, index: u64, term: u64, time_ms: u64) {
         assert_eq!(index, self.applied.at.index + 1, "entries are applied in order");
         self.applied.at = Point { term, index };
+        self.applied.steady_ms = self.steady_at(time_ms);
         self.applied.time_ms = time_ms;
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Outgoing {
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) at: Point,
-    pub(super) time_ms: u64,
+    pub(super) times_ms: (u64, u64),
     pub(super) attempt: u64,
     pub(super) piece: u32,
     pub(super) pairs: Vec<(Bytes, Bytes)>,
@@ -134,7 +134,7 @@ impl Outgoing {
         self.held = held.collect();
         self.piece = Some(Piece {
             at: self.at.at,
-            time_ms: self.at.time_ms,
+            times_ms: (self.at.time_ms, self.at.steady_ms),
             attempt: self.attempt,
             piece: self.next,
             pairs,
@@ -220,8 +220,8 @@ impl Group {
             return;
         }
         outgoing.sent = true;
-        if let Some(Piece { at, time_ms, attempt, piece, pairs, done }) = outgoing.piece.clone() {
-            cx.send(peer, Message { term, body: Body::Snapshot { at, time_ms, attempt, piece, pairs, done } });
+        if let Some(Piece { at, times_ms, attempt, piece, pairs, done }) = outgoing.piece.clone() {
+            cx.send(peer, Message { term, body: Body::Snapshot { at, times_ms, attempt, piece, pairs, done } });
         }
     }
 
@@ -276,7 +276,7 @@ impl Group {
             incoming.next += 1;
             if piece.done {
                 let generation = incoming.generation;
-                self.install(cx, at, piece.time_ms, generation);
+                self.install(cx, at, piece.times_ms, generation);
             }
         }
         if piece.piece < incoming_next(&self.incoming, piece.piece) {
@@ -296,7 +296,7 @@ impl Group {
         self.garbage.delete_some(cx, incoming);
     }
 
-    fn install(&mut self, cx: &mut Cx<'_>, at: Point, time_ms: u64, generation: u32) {
+    fn install(&mut self, cx: &mut Cx<'_>, at: Point, (time_ms, steady_ms): (u64, u64), generation: u32) {
         self.log.restart(cx, at);
         let last = self.log.last().index;
         self.durable = self.durable.min(last).max(at.index);
@@ -306,7 +306,7 @@ impl Group {
         self.commit = at.index;
         self.garbage.active = generation;
         self.garbage.look_again = true;
-        self.applied = Applied { at, time_ms, generation };
+        self.applied = Applied { at, time_ms, steady_ms, generation };
         self.incoming = None;
         let bytes = postcard::to_allocvec(&self.applied).expect("positions always encode");
         cx.put(&log::record_key(self.config.group, b'a'), &bytes);

@@ -42,7 +42,8 @@ impl Node {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         let space = seat.group.space();
         let position = Position { group: id, term: entry.term, index };
-        let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms);
+        let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms)
+            .with_steady(seat.group.steady_at(entry.time_ms));
         let applied = match &entry.payload {
             Payload::Nothing => None,
             Payload::Tick => {

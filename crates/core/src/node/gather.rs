@@ -5,7 +5,7 @@ use super::seat::{Call, Origin};
 use super::{Cx, Node};
 use crate::guarantee::{Receipt, Session};
 use crate::operation::{Operate, Outcome, Value};
-use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ pub(super) struct Gather {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Join(Join),
-    Scan { group: u16, following: Option<u16> },
+    Scan { first: u16, groups: u16, group: u16 },
 }
 
 impl Node {
@@ -30,10 +30,10 @@ impl Node {
             Gathering::All { first, groups, join } => {
                 (How::Join(join), (first..first + groups).collect::<Vec<u16>>(), call.operate)
             }
-            Gathering::Scan { group, following, cursor } => {
+            Gathering::Scan { first, groups, group, cursor } => {
                 let mut operate = call.operate;
-                operate.batch.commands[0][1] = cursor;
-                (How::Scan { group, following }, alloc::vec![group], operate)
+                operate.batch.commands[0][1] = Bytes::from(cursor.to_string());
+                (How::Scan { first, groups, group }, alloc::vec![group], operate)
             }
         };
         let id = self.next_gather;
@@ -96,19 +96,22 @@ fn join_values(how: How, values: Vec<Value>) -> Value {
         }
         How::Join(Join::AnyOf) => values.into_iter().find(|value| *value != Value::Nil).unwrap_or(Value::Nil),
         How::Join(Join::Same) => values.into_iter().next().unwrap_or(Value::Nil),
-        How::Scan { group, following } => scan_reply(group, following, values),
+        How::Scan { first, groups, group } => scan_reply((first, groups), group, values),
     }
 }
 
-fn scan_reply(group: u16, following: Option<u16>, values: Vec<Value>) -> Value {
+fn scan_reply((first, groups): (u16, u16), group: u16, values: Vec<Value>) -> Value {
     let Some(Value::Array(mut reply)) = values.into_iter().next() else { return Value::Nil };
     if let Some(Value::Bulk(cursor)) = reply.first_mut() {
-        let next = match (cursor.as_ref(), following) {
-            (b"0", None) => Bytes::from_static(b"0"),
-            (b"0", Some(next)) => Bytes::from(format!("g{next}:0")),
-            (inner, _) => [format!("g{group}:").as_bytes(), inner].concat().into(),
+        let inner: u64 = core::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let place = u64::from(group - first);
+        let next = match inner {
+            // This group is done: on to the next, if there is one.
+            0 if place + 1 < u64::from(groups) => place + 1,
+            0 => 0,
+            inner => inner * u64::from(groups) + place,
         };
-        *cursor = next;
+        *cursor = Bytes::from(next.to_string());
     }
     Value::Array(reply)
 }

@@ -8,7 +8,6 @@ use crate::state::command::{self, Spec};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use bytes::Bytes;
 
 /// The way an operation takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +44,14 @@ pub enum Gathering {
     },
     /// One piece of a scan that walks the groups one after the other.
     Scan {
+        /// The first group.
+        first: u16,
+        /// How many.
+        groups: u16,
         /// The group that the cursor names.
         group: u16,
-        /// The group that the walk goes to next.
-        following: Option<u16>,
         /// The cursor within the group.
-        cursor: Bytes,
+        cursor: u64,
     },
 }
 
@@ -157,24 +158,13 @@ fn gather(first: u16, groups: u16, commands: &[Words], specs: &[&'static Spec]) 
     Ok(Gathering::All { first, groups, join })
 }
 
-/// A scan cursor over several groups is `g<group>:<cursor within the group>`.
+/// A scan cursor over several groups is the cursor within the group, times the number of groups, plus the group.
 fn scan(first: u16, groups: u16, words: &Words) -> Result<Gathering, Refusal> {
-    let malformed = || Refusal::Impossible("invalid cursor".to_string());
-    let cursor = words.get(1).ok_or_else(malformed)?;
-    let (group, inner) = match cursor.strip_prefix(b"g") {
-        None if cursor.as_ref() == b"0" => (first, cursor.clone()),
-        None => return Err(malformed()),
-        Some(rest) => {
-            let colon = rest.iter().position(|&byte| byte == b':').ok_or_else(malformed)?;
-            let number = core::str::from_utf8(&rest[..colon]).ok().and_then(|text| text.parse().ok());
-            (number.ok_or_else(malformed)?, cursor.slice_ref(&rest[colon + 1..]))
-        }
-    };
-    if !(first..first + groups).contains(&group) {
-        return Err(malformed());
-    }
-    let following = (group + 1 < first + groups).then_some(group + 1);
-    Ok(Gathering::Scan { group, following, cursor: inner })
+    let number =
+        words.get(1).and_then(|word| core::str::from_utf8(word).ok()).and_then(|text| text.parse::<u64>().ok());
+    let cursor = number.ok_or_else(|| Refusal::Impossible("invalid cursor".to_string()))?;
+    let group = first + (cursor % u64::from(groups)) as u16;
+    Ok(Gathering::Scan { first, groups, group, cursor: cursor / u64::from(groups) })
 }
 
 fn check_size(operate: &Operate) -> Result<(), Refusal> {

@@ -166,6 +166,10 @@ impl<'a> Writer<'a> {
     pub fn reader(&self) -> Reader<'_> {
         Reader { view: self.store.as_view(), scope: &self.scope }
     }
+    /// The store, for what is not a cell.
+    pub fn store(&mut self) -> &mut dyn Store {
+        self.store
+    }
     /// Opens a key of the table.
     pub fn open(&self, key: &[u8]) -> Slot {
         self.open_in(&self.scope.table, key)

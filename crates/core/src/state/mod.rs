@@ -45,9 +45,10 @@
 //!
 //! # Not here
 //!
-//! Who may lead, what is committed, which group holds a key, connections and MULTI: the node and the fronts. Limits on the
-//! size of keys, values and requests are checked before a command enters the log; here only strings that grow are. A guard
-//! on an absent key (version 0) cannot see that the key came and went in between.
+//! LCS, OBJECT, SORT and the commands on bits. Who may lead, what is committed, which group holds a key, connections and
+//! MULTI are left to the node and the fronts. Limits on the size of keys, values and requests are checked before a
+//! command enters the log; here only strings that grow are. A guard on an absent key (version 0) cannot see that the key
+//! came and went in between.
 //!
 //! # Keys on disk
 //!
@@ -103,6 +104,9 @@ pub struct Stamp {
     pub position: Position,
     /// Log time: stamped by the leader, never falls, in milliseconds since 1970.
     pub time_ms: u64,
+    /// Log time in which no gap between two entries counts for more than a minute: what a leader whose clock jumps
+    /// cannot hurry. Idempotency records are kept by it.
+    pub steady_ms: u64,
     /// The replica's own clock, which only the mutant `WallClockInApply` looks at.
     #[cfg(feature = "lab")]
     pub wall_ms: u64,
@@ -115,9 +119,14 @@ impl Stamp {
         Stamp {
             position,
             time_ms,
+            steady_ms: time_ms,
             #[cfg(feature = "lab")]
             wall_ms,
         }
+    }
+    /// The same stamp with another steady time than its log time.
+    pub fn with_steady(self, steady_ms: u64) -> Stamp {
+        Stamp { steady_ms, ..self }
     }
     /// The time by which keys expire.
     fn time_ms(&self, mutants: Mutants) -> u64 {
@@ -145,13 +154,13 @@ pub fn apply(store: &mut dyn Store, space: Space, stamp: Stamp, batch: &Batch, m
     let Some(key) = &batch.idempotency else {
         return Applied { value: run(store, space, stamp, time_ms, batch), replay_of: None };
     };
-    if let Some(replayed) = idempotency::replay(store.as_view(), space, time_ms, key, batch)
+    if let Some(replayed) = idempotency::replay(store.as_view(), space, stamp, key, batch)
         && !forgotten(&replayed, stamp, mutants)
     {
         return replayed;
     }
     let value = run(store, space, stamp, time_ms, batch);
-    idempotency::record(store, space, stamp, time_ms, key, (batch, &value));
+    idempotency::record(store, space, stamp, key, (batch, &value));
     Applied { value, replay_of: None }
 }
 
@@ -240,7 +249,7 @@ pub fn next_expiry(view: &dyn View, space: Space) -> Option<u64> {
 /// Removes keys and records that expired at or before `stamp.time_ms`, at most `limits::EXPIRE_PER_STEP`, and goes on
 /// with the removal of dropped collections and tables. Called when an entry of kind tick is applied. True if more is due.
 pub fn sweep(store: &mut dyn Store, space: Space, stamp: Stamp) -> bool {
-    sweep::run(store, space, stamp.time_ms)
+    sweep::run(store, space, stamp)
 }
 
 /// Is this key, taken after its [`Space`], part of an idempotency record?

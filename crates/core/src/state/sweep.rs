@@ -1,9 +1,9 @@
 //! Removal of what is absent already: expired keys and records, dropped collections and tables. No reply can tell
 //! whether it ran.
 
-use super::Space;
 use super::cells::{Scope, Writer, keys_between};
 use super::layout::{self, CollectionId, Due};
+use super::{Space, Stamp, idempotency};
 use crate::limits;
 use crate::store::{Store, View};
 use alloc::vec::Vec;
@@ -15,7 +15,8 @@ pub fn next_due(view: &dyn View, space: Space) -> Option<u64> {
 }
 
 /// One bounded piece of the work that is due at this log time. True if more is.
-pub fn run(store: &mut dyn Store, space: Space, time_ms: u64) -> bool {
+pub fn run(store: &mut dyn Store, space: Space, stamp: Stamp) -> bool {
+    let time_ms = stamp.time_ms;
     let (from, until) = layout::due_range(space, 0, time_ms);
     let entries = keys_between(store.as_view(), &from, &until, limits::EXPIRE_PER_STEP);
     if !entries.is_empty() {
@@ -23,7 +24,7 @@ pub fn run(store: &mut dyn Store, space: Space, time_ms: u64) -> bool {
         let mut writer = Writer::for_sweep(store, scope);
         let mut budget = limits::DELETE_PER_STEP;
         for entry in entries {
-            remove(&mut writer, &entry, &mut budget);
+            remove(&mut writer, stamp, &entry, &mut budget);
         }
         writer.close();
     }
@@ -31,15 +32,12 @@ pub fn run(store: &mut dyn Store, space: Space, time_ms: u64) -> bool {
 }
 
 /// Does what an entry of the index asks for, and removes the entry once all of it is done.
-fn remove(writer: &mut Writer<'_>, entry: &[u8], budget: &mut usize) {
+fn remove(writer: &mut Writer<'_>, stamp: Stamp, entry: &[u8], budget: &mut usize) {
     let space = writer.scope.space;
     let (_, due, rest) = Due::decode(entry);
     match due {
         Due::Cell => writer.remove_at(layout::plain_key(space, layout::CELL, rest)),
-        Due::Record => {
-            writer.delete(&layout::plain_key(space, layout::IDEMPOTENCY, rest));
-            writer.delete(entry);
-        }
+        Due::Record => idempotency::sweep(writer.store(), space, stamp, entry, rest),
         Due::DroppedTable => {
             let from = layout::plain_key(space, layout::CELL, rest);
             let until = crate::store::after_prefix(&from);

@@ -25,6 +25,7 @@ mod error;
 mod flush;
 mod frame;
 mod journal;
+mod key;
 mod medium;
 mod metrics;
 mod overlay;
@@ -82,11 +83,11 @@ impl Default for Options {
     fn default() -> Options {
         const MIB: u64 = 1024 * 1024;
         Options {
-            overlay_bytes: 32 * MIB as usize,
+            overlay_bytes: 64 * MIB as usize,
             journal_bytes: 256 * MIB,
             segment_bytes: 64 * MIB,
             first_segment_bytes: 4 * MIB,
-            cache_bytes: 32 * MIB,
+            cache_bytes: 64 * MIB,
         }
     }
 }
@@ -206,7 +207,8 @@ impl Disk {
     }
 
     /// Asks the sync thread for a sync that covers `upto`, after flushing the frames. At most one sync is in progress;
-    /// it may cover more than was asked for. The end of each is told through [`Wake`] and [`Disk::poll_synced`].
+    /// it may cover more than was asked for. The end of each is told through [`Wake`] and [`Disk::poll_synced`]; when
+    /// `upto` is synced already, there is none.
     pub fn request_sync(&mut self, upto: Seq) -> Result<(), DiskError> {
         self.journal.request_sync(upto)
     }

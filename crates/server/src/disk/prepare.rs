@@ -15,8 +15,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// Zeros are written and synced in pieces of this size, so that syncs of the active segment get their turn.
-const ZEROS: &[u8] = &[0; 512 * 1024];
+/// Zeros are written in pieces of this size.
+const ZEROS: &[u8] = &[0; 256 * 1024];
+/// Zeros are synced in pieces of this size, so that syncs of the active segment get their turn.
+const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A segment that is ready for frames.
 #[derive(Debug)]
@@ -164,8 +166,10 @@ pub(super) fn create(journal: &Path, id: u64, bytes: u64, fill: Fill) -> io::Res
             while offset < bytes {
                 let count = ZEROS.len().min((bytes - offset) as usize);
                 file.write_all_at(&ZEROS[..count], offset)?;
-                file.sync_data()?;
                 offset += count as u64;
+                if offset.is_multiple_of(SYNC_BYTES) {
+                    file.sync_data()?;
+                }
             }
         }
         Fill::Reserve => match fallocate(&file, FallocateFlags::empty(), 0, bytes) {

@@ -156,6 +156,68 @@ fn a_full_disk_poisons_the_disk_and_keeps_what_was_synced() {
     assert_eq!(disk.get(&[2, 2]), None);
 }
 
+/// A device with a cache: what was not synced is lost with the power, that is, when this is dropped.
+#[derive(Debug, Default)]
+struct Volatile {
+    unsynced: std::sync::Mutex<Vec<(u64, Vec<u8>, u64)>>,
+}
+
+impl Medium for Volatile {
+    fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.unsynced.lock().unwrap().push((inode(file)?, bytes.to_vec(), offset));
+        Ok(())
+    }
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        let inode = inode(file)?;
+        let writes: Vec<_> = self.unsynced.lock().unwrap().extract_if(.., |write| write.0 == inode).collect();
+        writes.into_iter().try_for_each(|(_, bytes, offset)| Files.write_all_at(file, &bytes, offset))
+    }
+}
+
+fn inode(file: &File) -> io::Result<u64> {
+    Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
+}
+
+#[test]
+fn power_loss_takes_only_what_was_not_reported_as_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = 5_u64;
+    let mut next = move |below: u64| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 33) % below
+    };
+    let mut reported = Seq(0);
+    for _ in 0..60 {
+        let data = DataDir::open(directory.path(), &Identity { cluster: 1, node: 1 }).unwrap();
+        let options = Options {
+            overlay_bytes: 20_000,
+            first_segment_bytes: 8 * 1024,
+            segment_bytes: 16 * 1024,
+            ..Options::default()
+        };
+        let mut disk = Disk::open_with(data, options, Arc::new(|| ()), Arc::new(Volatile::default())).unwrap();
+        assert!(disk.written() >= reported, "{:?} of {reported:?}", disk.written());
+        // Each step counts up in one key, and says so in another.
+        let last = disk.written().0;
+        assert_eq!(disk.get(&[2, 0]).map_or(0, |value| u64::from_be_bytes(value[..8].try_into().unwrap())), last);
+        assert_eq!(disk.get(&[2, 1, (last % 50) as u8]).is_some(), last > 0);
+        for seq in last + 1..last + 1 + next(300) {
+            disk.put(&[2, 0], &[&seq.to_be_bytes()[..], &[0; 50]].concat());
+            disk.put(&[2, 1, (seq % 50) as u8], &vec![1; next(400) as usize]);
+            disk.delete(&[2, 1, ((seq + 1) % 50) as u8]);
+            disk.end_turn(Seq(seq), true).unwrap();
+            match next(20) {
+                0 => disk.flush_frames().unwrap(),
+                1 => reported = disk.sync_now().unwrap(),
+                2 => disk.request_sync(Seq(seq)).unwrap(),
+                3..6 => reported = disk.poll_synced().unwrap(),
+                _ => {}
+            }
+        }
+    }
+    assert!(reported.0 > 1_000);
+}
+
 #[test]
 fn log_entries_that_die_early_leave_nothing_behind() {
     let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
@@ -182,6 +244,40 @@ fn log_entries_that_die_early_leave_nothing_behind() {
     assert_eq!(disk.active.iter().count(), 40);
     disk.delete(&key(500));
     assert_eq!(disk.active.iter().count(), 40);
+}
+
+/// Segments serve again under another name, full of old frames behind the new ones.
+#[test]
+fn remains_in_recycled_segments_are_not_replayed() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let journal = directory.path().join("journal");
+    let mut disk = open(directory.path(), &medium);
+    let (mut recycled, mut written) = (0, 0_u64);
+    for round in 0..40_u64 {
+        for key in 0..200 + round as u8 {
+            step(&mut disk, key).unwrap();
+            written += 1;
+        }
+        if round % 4 == 3 {
+            disk.flush_overlay().unwrap();
+            // The segments of this flush are freed and prepared in the background.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        if round % 5 == 4 {
+            drop(disk);
+            let files = std::fs::read_dir(&journal).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+            recycled += files.filter(|bytes| bytes[12] == Origin::Recycled as u8).count();
+            disk = open(directory.path(), &medium);
+            assert_eq!((disk.recovery().last, &disk.recovery().cut), (Seq(written), &None));
+            let count = std::cell::Cell::new(0);
+            disk.scan(&[2], &[3], &mut |key, value| {
+                count.set(count.get() + 1);
+                value == [key[1]; 100]
+            });
+            assert_eq!(count.get(), 200 + round);
+        }
+    }
+    assert!(recycled > 0, "no segment was recycled, so this proves nothing");
 }
 
 #[test]

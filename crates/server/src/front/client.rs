@@ -72,7 +72,7 @@ pub fn line(connection: &Connection, now_us: u64) -> String {
         seconds(connection.since_us),
         seconds(connection.active_us),
         connection.table,
-        connection.transaction.as_ref().map_or(-1, |transaction| transaction.len() as i64),
+        connection.transaction.as_ref().map_or(-1, |transaction| transaction.queued() as i64),
         connection.last.to_ascii_lowercase(),
         connection.slots.len(),
         text(&connection.library[0]),

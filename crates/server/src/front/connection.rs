@@ -5,18 +5,21 @@
 
 use super::codec::{self, Parser, Protocol};
 use super::failure;
+use super::name::Name;
 use super::own;
-use super::registry::Name;
 use super::render;
 use super::shared::{Issue, Question, Shared};
 use super::slot::{Kind, Ready, Render, Slots, Waiting};
 use super::transaction::{Transaction, Watches};
 use super::wish::{self, Wish};
 use super::{cursor, transaction};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quorate_core::guarantee::{Level, Session};
 use quorate_core::operation::{Batch, Guard, IdempotencyKey, Operate, Reply, Request, TableId, Value, Words};
 use quorate_core::state::command::{self, Spec};
+
+/// The words of a request that is at least this large are not copied.
+const SLICED_BYTES: usize = 16 * 1024;
 
 /// The state of one client.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct Connection {
     sent: usize,
     /// A command that waits for answers to those before it.
     held: Option<Words>,
+    /// The client sends no more; what it sent is still to be answered.
+    ended: bool,
     closing: bool,
 }
 
@@ -91,21 +96,28 @@ impl Connection {
             output: Vec::new(),
             sent: 0,
             held: None,
+            ended: false,
             closing: false,
         }
     }
 
     /// Bytes arrived.
-    pub fn receive(&mut self, mut chunk: Bytes, shared: &mut Shared, issues: &mut Vec<Issue>) {
+    pub fn receive(&mut self, mut chunk: &[u8], shared: &mut Shared, issues: &mut Vec<Issue>) {
         self.active_us = shared.now_us;
         if !self.input.is_empty() || self.held.is_some() {
-            self.input.extend_from_slice(&chunk);
-            chunk.clear();
+            self.input.extend_from_slice(chunk);
+            chunk = &[];
         }
         self.proceed(&mut chunk, shared, issues);
         if !self.closing {
-            self.input.extend_from_slice(&chunk);
+            self.input.extend_from_slice(chunk);
         }
+    }
+
+    /// The client will send no more: the connection ends when all that it sent is answered.
+    pub fn end(&mut self, shared: &mut Shared, issues: &mut Vec<Issue>) {
+        self.ended = true;
+        self.proceed(&mut &[][..], shared, issues);
     }
 
     /// An answer arrived.
@@ -113,20 +125,20 @@ impl Connection {
         let Some(waiting) = self.slots.take(slot) else { return };
         let ready = render::render(self, waiting.render, reply, shared);
         self.slots.fill(slot, ready, &mut self.output);
-        self.proceed(&mut Bytes::new(), shared, issues);
+        self.proceed(&mut &[][..], shared, issues);
     }
 
     /// An answer arrived that is not the machine's.
     pub fn complete_value(&mut self, slot: u64, value: Value, shared: &mut Shared, issues: &mut Vec<Issue>) {
         if self.slots.take(slot).is_some() {
             self.slots.fill(slot, Ready::Value(value), &mut self.output);
-            self.proceed(&mut Bytes::new(), shared, issues);
+            self.proceed(&mut &[][..], shared, issues);
         }
     }
 
     /// Should more bytes be read? Not while a command waits, and not after the end.
     pub fn wants_input(&self) -> bool {
-        self.held.is_none() && !self.closing
+        self.held.is_none() && !self.ended && !self.closing
     }
     /// Bytes to send.
     pub fn output(&self) -> &[u8] {
@@ -154,7 +166,7 @@ impl Connection {
     }
 
     /// Runs the commands in the input, then those in `chunk`, as far as it goes.
-    fn proceed(&mut self, chunk: &mut Bytes, shared: &mut Shared, issues: &mut Vec<Issue>) {
+    fn proceed(&mut self, chunk: &mut &[u8], shared: &mut Shared, issues: &mut Vec<Issue>) {
         while !self.closing {
             let words = match self.held.take() {
                 Some(words) => words,
@@ -185,22 +197,27 @@ impl Connection {
                 Flow::Close => self.closing = true,
             }
         }
+        self.closing |= self.ended && self.held.is_none();
         if self.input.is_empty() && self.input.capacity() > 0 || self.closing {
             self.input = BytesMut::new();
         }
     }
 
-    fn next(&mut self, chunk: &mut Bytes) -> Result<Option<Words>, codec::ProtocolError> {
+    fn next(&mut self, chunk: &mut &[u8]) -> Result<Option<Words>, codec::ProtocolError> {
         let bounds = if self.authenticated { codec::Bounds::KNOWN } else { codec::Bounds::STRANGER };
         if self.input.is_empty() {
             let Some(end) = self.parser.find(chunk, &bounds)? else { return Ok(None) };
-            let words = self.parser.take(chunk);
-            chunk.advance(end);
+            let words = self.parser.take(&chunk[..end]);
+            *chunk = &chunk[end..];
             Ok(Some(words))
         } else {
             let Some(end) = self.parser.find(&self.input, &bounds)? else { return Ok(None) };
-            let request = self.input.split_to(end).freeze();
-            Ok(Some(self.parser.take(&request)))
+            let request = self.input.split_to(end);
+            Ok(Some(if end < SLICED_BYTES {
+                self.parser.take(&request)
+            } else {
+                self.parser.take_slices(&request.freeze())
+            }))
         }
     }
 
@@ -224,7 +241,7 @@ impl Connection {
             self.reply_error("NOAUTH Authentication required.");
             return Flow::Next;
         }
-        if let Some(spec) = (shared.registry.find)(name.as_bytes()) {
+        if let Some(spec) = command::find(name.as_bytes()) {
             return self.machine(spec, words, None, shared, issues);
         }
         if !matches!(name.as_bytes(), b"WITH" | b"IDEM") {
@@ -234,7 +251,7 @@ impl Connection {
     }
 
     fn execute_with(&mut self, words: Words, shared: &mut Shared, issues: &mut Vec<Issue>) -> Flow {
-        let (wish, command) = match wish::take(words.clone(), &shared.registry) {
+        let (wish, command) = match wish::take(words.clone()) {
             Ok(taken) => taken,
             Err(error) => {
                 transaction::spoil(self);
@@ -243,7 +260,7 @@ impl Connection {
             }
         };
         let name = Name::of(&command[0]);
-        let flow = match (shared.registry.find)(name.as_bytes()) {
+        let flow = match command::find(name.as_bytes()) {
             Some(spec) => self.machine(spec, command, Some(wish), shared, issues),
             None => own::execute(self, name.as_bytes(), command, wish, shared, issues),
         };
@@ -339,7 +356,7 @@ impl Connection {
 
 /// Checks the arity, puts the name in upper case and the node's cursor in the place of a number.
 fn prepare(spec: &'static Spec, mut words: Words, shared: &Shared) -> Result<Words, Value> {
-    if !has_arity(spec.arity, words.len()) {
+    if !spec.takes(words.len()) {
         return Err(failure::wrong_arity(spec.name.as_bytes()));
     }
     words[0] = Bytes::from_static(spec.name.as_bytes());

@@ -1,43 +1,41 @@
 //! COMMAND: the commands as clients ask for them, made from the registry.
 
-use super::connection::{Connection, has_arity};
+use super::connection::Connection;
 use super::failure::unknown_subcommand;
+use super::name::Name;
 use super::own::{OWN, Own};
-use super::registry::Name;
-use super::shared::Shared;
 use bytes::Bytes;
 use quorate_core::operation::{Value, Words};
-use quorate_core::state::command::{self, Spec};
+use quorate_core::state::command::{self, COMMANDS, Spec};
 
 /// `COMMAND [COUNT | INFO … | DOCS … | LIST | GETKEYS …]`.
-pub(super) fn command(connection: &mut Connection, words: &Words, shared: &Shared) {
-    let specs = (shared.registry.all)();
+pub(super) fn command(connection: &mut Connection, words: &Words) {
     let sub = words.get(1).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
     let value = match (&sub[..], words.get(2..).unwrap_or_default()) {
-        (b"", _) => Value::Array(everything(&specs).map(|each| each.entry()).collect()),
-        (b"COUNT", []) => Value::Int((specs.len() + OWN.len()) as i64),
-        (b"LIST", []) => Value::Array(everything(&specs).map(|each| each.lower()).collect()),
-        (b"INFO", []) => Value::Array(everything(&specs).map(|each| each.entry()).collect()),
+        (b"", _) => Value::Array(everything().map(|each| each.entry()).collect()),
+        (b"COUNT", []) => Value::Int((COMMANDS.len() + OWN.len()) as i64),
+        (b"LIST", []) => Value::Array(everything().map(|each| each.lower()).collect()),
+        (b"INFO", []) => Value::Array(everything().map(|each| each.entry()).collect()),
         (b"INFO", names) => {
-            let entry = |name: &Bytes| lookup(name, shared).map_or(Value::Nil, |each| each.entry());
+            let entry = |name: &Bytes| lookup(name).map_or(Value::Nil, |each| each.entry());
             Value::Array(names.iter().map(entry).collect())
         }
-        (b"DOCS", []) => Value::Map(everything(&specs).map(|each| (each.lower(), each.docs())).collect()),
+        (b"DOCS", []) => Value::Map(everything().map(|each| (each.lower(), each.docs())).collect()),
         (b"DOCS", names) => {
-            let docs = |name: &Bytes| lookup(name, shared).map(|each| (each.lower(), each.docs()));
+            let docs = |name: &Bytes| lookup(name).map(|each| (each.lower(), each.docs()));
             Value::Map(names.iter().filter_map(docs).collect())
         }
-        (b"GETKEYS", [name, ..]) => keys(name, words[2..].to_vec(), shared),
+        (b"GETKEYS", [name, ..]) => keys(name, words[2..].to_vec()),
         _ => unknown_subcommand("COMMAND", &words[1]),
     };
     connection.reply(value);
 }
 
-fn keys(name: &[u8], words: Words, shared: &Shared) -> Value {
-    let Some(spec) = (shared.registry.find)(Name::of(name).as_bytes()) else {
+fn keys(name: &[u8], words: Words) -> Value {
+    let Some(spec) = command::find(Name::of(name).as_bytes()) else {
         return Value::error("ERR Invalid command specified");
     };
-    if !has_arity(spec.arity, words.len()) {
+    if !spec.takes(words.len()) {
         return Value::error("ERR Invalid number of arguments specified for command");
     }
     let keys: Vec<Value> = command::keys(spec, &words).cloned().map(Value::Bulk).collect();
@@ -49,13 +47,13 @@ enum Each {
     Own(&'static Own),
 }
 
-fn everything(specs: &[&'static Spec]) -> impl Iterator<Item = Each> {
-    specs.iter().copied().map(Each::Machine).chain(OWN.iter().map(Each::Own))
+fn everything() -> impl Iterator<Item = Each> {
+    COMMANDS.iter().map(Each::Machine).chain(OWN.iter().map(Each::Own))
 }
 
-fn lookup(name: &[u8], shared: &Shared) -> Option<Each> {
+fn lookup(name: &[u8]) -> Option<Each> {
     let name = Name::of(name);
-    let machine = (shared.registry.find)(name.as_bytes()).map(Each::Machine);
+    let machine = command::find(name.as_bytes()).map(Each::Machine);
     machine.or_else(|| super::own::find(name.as_bytes()).map(Each::Own))
 }
 

@@ -6,7 +6,7 @@
 //! | first word | applied | when |
 //! |---|---|---|
 //! | `CLUSTERDOWN` | no | no leader, or no majority, before the deadline |
-//! | `TRYAGAIN` | no | the replica is behind the session, or too much is in flight |
+//! | `TRYAGAIN` | no | the replica is behind the session, the leader changed, or too much is in flight |
 //! | `CROSSSLOT` | no | the keys belong to different groups |
 //! | `REFUSED` | no | the operation cannot be given as asked; repeating it does not help |
 //! | `SHORT` | yes | applied, but fewer nodes than asked hold it durably |

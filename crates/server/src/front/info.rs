@@ -15,13 +15,16 @@ pub(super) fn info(connection: &mut Connection, words: &Words, issues: &mut Vec<
     connection.ask(Question::Machine(Request::Status), Render::Info(sections), Kind::Read, issues);
 }
 
+/// Writes one section.
+type Section = fn(&mut String, &Status, &Shared);
+
 /// The text of INFO.
 pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> String {
     let wanted = |name: &str| {
         let all = ["default", "all", "everything"];
         sections.is_empty() || sections.iter().any(|section| section == name || all.iter().any(|all| section == all))
     };
-    let writers: [(&str, fn(&mut String, &Status, &Shared)); 6] = [
+    let sections_known: [(&str, Section); 6] = [
         ("server", server),
         ("clients", clients),
         ("memory", memory),
@@ -30,18 +33,13 @@ pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> Stri
         ("quorate", quorate),
     ];
     let mut out = String::new();
-    for (name, write) in writers {
+    for (name, section) in sections_known {
         if wanted(name) {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }
-            let mut letters = name.chars();
-            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-            out.extend(first);
-            out.insert_str(out.len() - 1, "# ");
-            out.push_str(letters.as_str());
-            out.push_str("\r\n");
-            write(&mut out, status, shared);
+            let _ = write!(out, "# {}{}\r\n", name[..1].to_ascii_uppercase(), &name[1..]);
+            section(&mut out, status, shared);
         }
     }
     out

@@ -2,16 +2,17 @@
 
 mod auth;
 mod client;
+mod clients;
 pub mod codec;
 mod connection;
 mod cursor;
 mod describe;
 mod failure;
 mod info;
+mod name;
 mod own;
 mod quorate;
 mod receipt;
-mod registry;
 mod render;
 mod settings;
 mod shared;
@@ -19,7 +20,7 @@ mod slot;
 mod transaction;
 mod wish;
 
+pub use clients::{Clients, Raised};
 pub use connection::Connection;
 pub use info::status_json;
-pub use registry::Registry;
 pub use shared::{Bounds, Issue, Question, Shared};

@@ -112,7 +112,7 @@ pub(super) fn execute(
         b"AUTH" => auth::auth(connection, &words, shared),
         b"HELLO" => auth::hello(connection, &words, shared),
         b"CLIENT" => client::client(connection, &words, issues),
-        b"COMMAND" => describe::command(connection, &words, shared),
+        b"COMMAND" => describe::command(connection, &words),
         b"CONFIG" => settings::config(connection, &words, shared),
         b"INFO" => info::info(connection, &words, issues),
         b"QUORATE" => return quorate::quorate(connection, words, shared, issues),
@@ -131,7 +131,7 @@ fn ping(connection: &mut Connection, mut words: Words) {
 
 fn select(connection: &mut Connection, word: &[u8], shared: &Shared) {
     match super::codec::number(word) {
-        None => connection.reply_error("ERR invalid DB index"),
+        None => connection.reply_error("ERR value is not an integer or out of range"),
         Some(table) if (0..i64::from(shared.databases)).contains(&table) => {
             connection.table = table as u16;
             connection.reply(Value::OK);

@@ -49,9 +49,13 @@ fn operated(connection: &mut Connection, render: Render, outcome: Outcome, share
             let value = if scan { shared.cursors.number_in(value) } else { value };
             Ready::Value(earned(value, wanted, &receipt, &connection.session, shared))
         }
-        Render::Exec { receipt: wanted, entries } => match value {
+        Render::Exec { receipt: wanted, versions, entries } => match value {
             Value::Error(text) if text.starts_with(b"GUARD") => Ready::NullArray,
-            Value::Array(values) => {
+            Value::Array(mut values) => {
+                let seen = values.drain(..versions.len().min(values.len()));
+                if !seen.zip(versions).all(|(seen, version)| seen == Value::Int(version as i64)) {
+                    return Ready::NullArray;
+                }
                 let values = assemble(entries, values, shared);
                 Ready::Value(earned(values, wanted, &receipt, &connection.session, shared))
             }

@@ -1,7 +1,6 @@
 //! What all connections of one node share.
 
 use super::cursor::Cursors;
-use super::registry::Registry;
 use crate::fault::LinkRules;
 use crate::metrics::Metrics;
 use quorate_core::operation::Request;
@@ -26,8 +25,6 @@ impl Default for Bounds {
 /// What all connections of one node share.
 #[derive(Debug)]
 pub struct Shared {
-    /// The commands that go to the machine.
-    pub registry: Registry,
     /// The cluster, which session tokens are bound to.
     pub cluster: u64,
     /// The cluster's name for people.
@@ -56,7 +53,6 @@ impl Shared {
     /// For a node of a cluster; everything else as in an empty configuration.
     pub fn new(cluster: u64, node: u16, random: u64) -> Shared {
         Shared {
-            registry: Registry::default(),
             cluster,
             cluster_name: String::new(),
             node,

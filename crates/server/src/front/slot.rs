@@ -28,6 +28,8 @@ pub enum Render {
     Exec {
         /// Is the receipt asked for?
         receipt: bool,
+        /// Versions that the first values must be equal to: a transaction that only reads has no guards.
+        versions: Vec<u64>,
         /// One for each command of the transaction, in order.
         entries: Vec<Entry>,
     },

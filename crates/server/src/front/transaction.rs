@@ -23,12 +23,8 @@ pub struct Transaction {
 
 impl Transaction {
     /// How many commands are queued.
-    pub fn len(&self) -> usize {
+    pub fn queued(&self) -> usize {
         self.entries.len()
-    }
-    /// Is none queued?
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 
@@ -115,7 +111,7 @@ fn watch(connection: &mut Connection, words: Words, issues: &mut Vec<Issue>) -> 
         return Flow::Next;
     }
     let keys = words[1..].to_vec();
-    let commands = keys.iter().map(|key| vec![Bytes::from_static(b"VERSION"), key.clone()]).collect();
+    let commands = keys.iter().cloned().map(version_of).collect();
     connection.operate(commands, true, Vec::new(), Wish::default(), Kind::Read, Render::Watch(keys), issues);
     Flow::Next
 }
@@ -155,10 +151,26 @@ fn exec(connection: &mut Connection, words: Words, wish: Wish, issues: &mut Vec<
         connection.reply(Value::Array(values.collect()));
         return Flow::Next;
     }
-    let guards = watches.keys.into_iter().map(|(key, version)| Guard::Version { key, version }).collect();
-    let render = Render::Exec { receipt: wish.receipt, entries };
-    connection.operate(commands, true, guards, wish, kind, render, issues);
+    let receipt = wish.receipt;
+    match kind {
+        Kind::Write => {
+            let guards = watches.keys.into_iter().map(|(key, version)| Guard::Version { key, version }).collect();
+            let render = Render::Exec { receipt, versions: Vec::new(), entries };
+            connection.operate(commands, true, guards, wish, kind, render, issues);
+        }
+        // Guards belong to writes: a transaction that only reads takes the versions along and compares.
+        Kind::Read => {
+            let versions = watches.keys.iter().map(|(_, version)| *version).collect();
+            let commands = watches.keys.into_iter().map(|(key, _)| version_of(key)).chain(commands).collect();
+            let render = Render::Exec { receipt, versions, entries };
+            connection.operate(commands, true, Vec::new(), wish, kind, render, issues);
+        }
+    }
     Flow::Next
+}
+
+fn version_of(key: Bytes) -> Words {
+    vec![Bytes::from_static(b"VERSION"), key]
 }
 
 /// Queues a command that goes to the machine.
@@ -181,8 +193,7 @@ pub(super) fn queue(connection: &mut Connection, spec: &'static Spec, words: Wor
     }
     transaction.writes |= spec.write;
     transaction.entries.push(Entry::Machine { scan: cursor::position(spec.name.as_bytes()).is_some() });
-    // A queued command may wait for long, so it must not pin the buffer that it arrived in.
-    transaction.commands.push(words.iter().map(|word| Bytes::copy_from_slice(word)).collect());
+    transaction.commands.push(words);
     connection.reply(Value::Status(Bytes::from_static(b"QUEUED")));
 }
 

@@ -2,11 +2,12 @@
 
 use super::codec::number;
 use super::failure::{error, shown, wrong_arity};
-use super::registry::{Name, Registry};
+use super::name::Name;
 use bytes::Bytes;
 use quorate_core::guarantee::{Ack, Level, Want};
 use quorate_core::limits;
 use quorate_core::operation::{Value, Words};
+use quorate_core::state::command;
 
 /// What a command asks beyond itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ const KNOWN: &str =
     "linearizable, session, eventual, leader, one, majority, all, receipt, deadline=MS, if-version=N, if-absent";
 
 /// Takes `WITH …` and `IDEM …` off the front of a command, in any order, and leaves the command.
-pub fn take(words: Words, registry: &Registry) -> Result<(Wish, Words), Value> {
+pub fn take(words: Words) -> Result<(Wish, Words), Value> {
     let mut wish = Wish::default();
     let mut at = 0;
     loop {
@@ -60,7 +61,7 @@ pub fn take(words: Words, registry: &Registry) -> Result<(Wish, Words), Value> {
         match Name::of(word).as_bytes() {
             b"WITH" => {
                 at += 1;
-                at += with(&words[at..], &mut wish, registry)?;
+                at += with(&words[at..], &mut wish)?;
             }
             b"IDEM" => {
                 let key = words.get(at + 1).ok_or_else(|| wrong_arity(b"idem"))?;
@@ -81,10 +82,10 @@ pub fn take(words: Words, registry: &Registry) -> Result<(Wish, Words), Value> {
 }
 
 /// Reads words of WITH until a command begins; gives how many there were.
-fn with(words: &[Bytes], wish: &mut Wish, registry: &Registry) -> Result<usize, Value> {
+fn with(words: &[Bytes], wish: &mut Wish) -> Result<usize, Value> {
     for (at, word) in words.iter().enumerate() {
         if !one(word, wish)? {
-            if is_command(word, registry) {
+            if is_command(word) {
                 return Ok(at);
             }
             return Err(error(format!("ERR unknown word '{}' after WITH; known words are {KNOWN}", shown(word, 128))));
@@ -124,9 +125,9 @@ fn after<'a>(word: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(prefix).then_some(tail)
 }
 
-fn is_command(word: &[u8], registry: &Registry) -> bool {
+fn is_command(word: &[u8]) -> bool {
     let name = Name::of(word);
     matches!(name.as_bytes(), b"IDEM" | b"WITH")
         || super::own::is_own(name.as_bytes())
-        || (registry.find)(name.as_bytes()).is_some()
+        || command::find(name.as_bytes()).is_some()
 }

@@ -122,11 +122,20 @@ impl Parser {
         }
     }
 
-    /// The words of the request that was found, sliced out of its bytes, and the parser made ready for the next.
-    /// An empty line or an empty array has no words.
-    pub fn take(&mut self, request: &Bytes) -> Words {
+    /// The words of the request that was found, copied, so that a small one does not pin the buffer that it came in.
+    /// The parser is ready for the next. An empty line or an empty array has no words.
+    pub fn take(&mut self, request: &[u8]) -> Words {
+        self.words(|from, to| Bytes::copy_from_slice(&request[from..to]))
+    }
+
+    /// As [`Parser::take`], but the words are slices of the request: for large ones.
+    pub fn take_slices(&mut self, request: &Bytes) -> Words {
+        self.words(|from, to| request.slice(from..to))
+    }
+
+    fn words(&mut self, word: impl Fn(usize, usize) -> Bytes) -> Words {
         let words = if self.inline.is_empty() {
-            self.arguments.iter().map(|&(from, to)| request.slice(from as usize..to as usize)).collect()
+            self.arguments.iter().map(|&(from, to)| word(from as usize, to as usize)).collect()
         } else {
             std::mem::take(&mut self.inline)
         };
@@ -280,7 +289,12 @@ mod tests {
                     Ok(None) => break,
                     Ok(Some(end)) => {
                         let rest = buffer.split_off(end);
-                        requests.push(parser.take(&Bytes::from(std::mem::replace(&mut buffer, rest))));
+                        let request = Bytes::from(std::mem::replace(&mut buffer, rest));
+                        requests.push(if request.len() < 20 {
+                            parser.take(&request)
+                        } else {
+                            parser.take_slices(&request)
+                        });
                     }
                 }
             }

@@ -1,0 +1,165 @@
+//! The client against a server that answers from a script.
+#![allow(clippy::unwrap_used)]
+
+use quorate_client::{Applied, Client, Command, Kind, Options, Reply};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the server does with one command.
+enum Act {
+    Say(&'static str),
+    HangUp,
+    Stay,
+}
+
+/// A server that greets every connection and then takes one act per command, over all connections.
+struct Server {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+fn server(acts: Vec<Act>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        let mut acts = acts.into_iter();
+        let mut parked = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut bytes = Vec::new();
+            'connection: loop {
+                let mut chunk = [0; 4096];
+                let count = stream.read(&mut chunk).unwrap_or(0);
+                if count == 0 {
+                    break;
+                }
+                bytes.extend_from_slice(&chunk[..count]);
+                while let Ok(Some((Reply::Array(words), length))) = quorate_client::parse(&bytes) {
+                    bytes.drain(..length);
+                    let line: Vec<String> = words.iter().filter_map(Reply::text).collect();
+                    let line = line.join(" ");
+                    if line.starts_with("HELLO") {
+                        stream.write_all(b"%1\r\n$5\r\nproto\r\n:3\r\n").unwrap();
+                        continue;
+                    }
+                    notes.lock().unwrap().push(line);
+                    match acts.next() {
+                        Some(Act::Say(text)) => stream.write_all(text.as_bytes()).unwrap(),
+                        Some(Act::HangUp) | None => break 'connection,
+                        Some(Act::Stay) => {}
+                    }
+                }
+            }
+            parked.push(stream.shutdown(std::net::Shutdown::Both));
+        }
+    });
+    Server { address, heard }
+}
+
+impl Server {
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn client(addresses: &[SocketAddr], options: Options) -> Client {
+    Client::new(addresses.iter().map(SocketAddr::to_string), options)
+}
+
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn the_next_address_is_tried_when_one_is_closed() {
+    let server = server(vec![Act::Say("$1\r\nv\r\n")]);
+    let mut client = client(&[closed_port(), server.address], Options::default());
+    assert_eq!(client.call(&Command::new(["GET", "k"])).unwrap().text().as_deref(), Some("v"));
+    assert_eq!(server.heard(), ["GET k"]);
+}
+
+#[test]
+fn nothing_reachable_is_certainly_not_applied() {
+    let options = Options { deadline: Duration::from_millis(100), ..Options::default() };
+    let error = client(&[closed_port(), closed_port()], options).call(&Command::new(["GET", "k"])).unwrap_err();
+    assert_eq!((error.kind, error.applied), (Kind::Unreachable, Applied::No));
+}
+
+#[test]
+fn a_connection_lost_after_sending_is_unknown_and_not_repeated() {
+    let server = server(vec![Act::HangUp, Act::Say(":2\r\n")]);
+    let error = client(&[server.address], Options::default()).call(&Command::new(["INCR", "k"])).unwrap_err();
+    assert_eq!((error.kind, error.applied), (Kind::Lost, Applied::Unknown));
+    assert_eq!(server.heard(), ["INCR k"]);
+}
+
+#[test]
+fn an_idempotency_key_makes_it_safe_to_repeat() {
+    let server = server(vec![Act::HangUp, Act::Say(":1\r\n")]);
+    let command = Command::new(["INCR", "k"]).idempotency_key("once");
+    assert_eq!(client(&[server.address], Options::default()).call(&command).unwrap(), Reply::Int(1));
+    assert_eq!(server.heard(), ["IDEM once INCR k", "IDEM once INCR k"]);
+}
+
+#[test]
+fn what_was_refused_for_now_is_repeated_and_what_is_wrong_is_not() {
+    let server = server(vec![
+        Act::Say("-CLUSTERDOWN applied: no; no leader was reachable\r\n"),
+        Act::Say("+OK\r\n"),
+        Act::Say("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+    ]);
+    let mut client = client(&[server.address], Options::default());
+    assert!(client.call(&Command::new(["SET", "k", "v"])).is_ok());
+    let error = client.call(&Command::new(["INCR", "k"])).unwrap_err();
+    assert_eq!((error.kind, error.applied), (Kind::Rejected, Applied::No));
+    assert_eq!(server.heard(), ["SET k v", "SET k v", "INCR k"]);
+}
+
+#[test]
+fn a_deadline_ends_the_wait_with_an_unknown_outcome() {
+    let server = server(vec![Act::Stay]);
+    let options = Options { deadline: Duration::from_millis(60), ..Options::default() };
+    let error = client(&[server.address], options).call(&Command::new(["INCR", "k"])).unwrap_err();
+    assert_eq!((error.kind, error.applied), (Kind::Deadline, Applied::Unknown));
+}
+
+#[test]
+fn a_pipeline_has_its_replies_in_order() {
+    let server = server(vec![Act::Say("+OK\r\n"), Act::Say("-ERR no\r\n"), Act::Say(":3\r\n")]);
+    let commands = [Command::new(["A"]), Command::new(["B"]), Command::new(["C"])];
+    let replies = client(&[server.address], Options::default()).pipeline(&commands).unwrap();
+    assert!(matches!(replies[..], [Reply::Status(_), Reply::Error(_), Reply::Int(3)]), "{replies:?}");
+}
+
+#[test]
+fn a_session_moves_with_the_client_to_another_node() {
+    let first = server(vec![Act::Say("+OK\r\n"), Act::Say("$4\r\nbeef\r\n"), Act::HangUp]);
+    let second = server(vec![Act::Say("+OK\r\n"), Act::Say("$1\r\nv\r\n"), Act::Say("$4\r\ncafe\r\n")]);
+    let options = Options { carry_session: true, ..Options::default() };
+    let mut client = client(&[first.address, second.address], options);
+    client.call(&Command::new(["SET", "k", "v"])).unwrap();
+    assert_eq!(client.session(), Some("beef"));
+    client.call(&Command::new(["GET", "k"])).unwrap_err();
+    client.call(&Command::new(["GET", "k"])).unwrap();
+    assert_eq!(client.session(), Some("cafe"));
+    assert_eq!(second.heard(), ["QUORATE SESSION beef", "GET k", "QUORATE SESSION"]);
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = stream.read(&mut [0; 512]);
+        }
+    });
+    let error = client(&[address], Options::default()).call(&Command::new(["PING"])).unwrap_err();
+    assert_eq!((error.kind, error.applied), (Kind::Protocol, Applied::No));
+}

@@ -1,0 +1,471 @@
+//! The stage on which a script plays: one cluster at a time, its clients, and a judge.
+
+use super::Played;
+use super::command::{self, Command};
+use crate::check::register::{self, Verdict};
+use crate::check::{Operation, Outcome};
+use crate::digest::Digest;
+use crate::failure::{Failure, Kind};
+use crate::fault::{Fault, parse_time};
+use crate::judge::Claim;
+use crate::simulator::{Habits, Weather};
+use crate::vopr::{self, Options, mutant_named};
+use crate::workload::{Mix, answer};
+use crate::world::World;
+use quorate_core::consensus::{Group, Payload};
+use quorate_core::guarantee::{Met, NodeSet, Path, Receipt, Session};
+use quorate_core::machine::{CallId, NodeId};
+use quorate_core::operation::{Batch, IdempotencyKey, Operate, Outcome as Heard, Reply, Request, TableId, Value};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How long a command may take, in microseconds.
+const PATIENCE_US: u64 = 10_000_000;
+/// How much faster the clock of a node runs that is to be elected, in parts in a million.
+const ELECT_PPM: i64 = 9_000_000;
+
+struct Asked {
+    operate: Operate,
+    start_us: u64,
+    operation: usize,
+    session: Option<String>,
+    checked: bool,
+    said: Option<String>,
+}
+
+/// One cluster, its clients, and a judge.
+pub struct Stage {
+    mutant: Option<String>,
+    trace: bool,
+    world: Option<World>,
+    asked: BTreeMap<CallId, Asked>,
+    aliases: BTreeMap<String, CallId>,
+    sessions: BTreeMap<String, Session>,
+    history: Vec<(Operation, bool)>,
+    next_call: u64,
+    failure: Option<Failure>,
+    steps: u64,
+    digests: Vec<u64>,
+    lines: Vec<String>,
+}
+
+type Said = Result<Vec<String>, String>;
+
+impl Stage {
+    /// An empty stage.
+    pub fn new(mutant: Option<&str>, trace: bool) -> Stage {
+        Stage {
+            mutant: mutant.map(str::to_string),
+            trace,
+            world: None,
+            asked: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            history: Vec::new(),
+            next_call: 0,
+            failure: None,
+            steps: 0,
+            digests: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Does one command and says what came of it.
+    pub fn perform(&mut self, command: &str) -> Vec<String> {
+        let done = catch_unwind(AssertUnwindSafe(|| self.dispatch(command)));
+        match done {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(error)) => vec![format!("error: {error}")],
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words").to_string();
+                let line = format!("the node fails an assertion: {text}");
+                if let Some(world) = &mut self.world {
+                    world.judge.accuse(world.simulator.now_us(), Kind::Assertion, text);
+                }
+                vec![line]
+            }
+        }
+    }
+
+    /// Leaves the stage.
+    pub fn finish(mut self, text: String) -> Played {
+        self.close();
+        Played { text, failure: self.failure, steps: self.steps, digest: Digest::of(&self.digests), trace: self.lines }
+    }
+
+    fn close(&mut self) {
+        if let Some(mut world) = self.world.take() {
+            if self.failure.is_none() {
+                self.failure = world.judge.failure().cloned();
+            }
+            self.steps += world.simulator.steps();
+            self.digests.push(world.simulator.digest());
+            self.lines.append(&mut world.simulator.trace.take().unwrap_or_default());
+        }
+        self.asked.clear();
+        self.aliases.clear();
+        self.sessions.clear();
+        self.history.clear();
+    }
+
+    fn dispatch(&mut self, command: &str) -> Said {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words.as_slice() {
+            ["cluster", options @ ..] => self.cluster(options),
+            ["run", time] => {
+                let until = self.world()?.simulator.now_us() + parse_time(time)?;
+                self.play_until(until, |_| false)?;
+                Ok(Vec::new())
+            }
+            ["wait", condition @ ..] => self.wait(condition),
+            ["elect", node] => self.elect(node_id(node)?),
+            ["transfer", node, to] => self.transfer(node_id(node)?, node_id(to)?),
+            ["await", alias] => self.await_alias(alias),
+            ["status"] => self.status(),
+            ["log", node] => self.log(node_id(node)?),
+            ["judge"] => self.judge(),
+            ["get" | "put" | "del" | "swap" | "incr" | "setnx" | "cas", ..] => self.ask(command::parse(&words)?),
+            _ => {
+                let fault: Fault = command.parse()?;
+                let world = self.world()?;
+                let happening = world.simulator.inject(&fault);
+                self.note(happening);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn world(&mut self) -> Result<&mut World, String> {
+        self.world.as_mut().ok_or_else(|| "there is no cluster yet; begin with: cluster 3".to_string())
+    }
+
+    /// `cluster 3 seed=1 mutant=NAME keep=10 election=100ms sync=1ms`: a calm cluster, so that only the script disturbs it.
+    fn cluster(&mut self, words: &[&str]) -> Said {
+        self.close();
+        let habits = Habits {
+            weather: Weather { delay_us: 200, jitter_us: 300, ..Weather::default() },
+            late_wake_per_mille: 0,
+            spurious_wake_per_mille: 0,
+            lost_hint_per_mille: 0,
+            background_sync_us: 0,
+            ..Habits::default()
+        };
+        let mix = Mix { clients: 0, ..Mix::default() };
+        let mut options = Options { election_ms: 100, heartbeat_ms: 20, habits, mix, ..Options::default() };
+        options.keep_entries = 1_000;
+        options.mutant.clone_from(&self.mutant);
+        for word in words {
+            let wrong = || format!("{word:?} is not an option of a cluster");
+            match word.split_once('=') {
+                None => options.nodes = word.parse().ok().filter(|nodes| (1..=63).contains(nodes)).ok_or_else(wrong)?,
+                Some(("seed", seed)) => options.seed = seed.parse().map_err(|_| wrong())?,
+                Some(("keep", keep)) => options.keep_entries = keep.parse().map_err(|_| wrong())?,
+                Some(("election", time)) => options.election_ms = parse_time(time)? / 1000,
+                Some(("sync", time)) => options.habits.sync_us = parse_time(time)?,
+                Some(("mutant", name)) => {
+                    mutant_named(name).ok_or_else(|| format!("there is no mutant named {name:?}"))?;
+                    options.mutant = Some(name.to_string());
+                }
+                Some(_) => return Err(wrong()),
+            }
+        }
+        let mut world = vopr::build(&options);
+        if self.trace {
+            world.simulator.trace = Some(Vec::new());
+        }
+        self.world = Some(world);
+        Ok(Vec::new())
+    }
+
+    fn note(&mut self, happening: crate::simulator::Happening) {
+        let Some(world) = &mut self.world else { return };
+        world.judge.observe(&world.simulator, happening);
+        for answered in std::mem::take(&mut world.simulator.answers) {
+            let Some(asked) = self.asked.get_mut(&answered.call) else { continue };
+            let now = world.simulator.now_us();
+            let (operation, checked) = &mut self.history[asked.operation];
+            operation.end = now;
+            asked.said = Some(match answered.reply {
+                Reply::Operated { outcome, session } => {
+                    if let Some(name) = &asked.session {
+                        self.sessions.entry(name.clone()).or_default().merge(&session);
+                    }
+                    if let Heard::Done { value, receipt } | Heard::Short { value, receipt } = &outcome {
+                        let done = matches!(outcome, Heard::Done { .. });
+                        let (operate, start_us) = (&asked.operate, asked.start_us);
+                        world.judge.judge_reply(&world.simulator, &Claim { operate, start_us, value, receipt, done });
+                        *checked &= asked.checked && is_linearizable(receipt);
+                        if let Some(answer) = answer(&operation.action, value) {
+                            operation.outcome = Outcome::Done(answer);
+                        }
+                    }
+                    if matches!(outcome, Heard::Refused(_)) {
+                        operation.outcome = Outcome::Refused;
+                    }
+                    told(&outcome)
+                }
+                Reply::Transferred(Ok(())) => "ok".to_string(),
+                Reply::Transferred(Err(refusal)) => format!("refused: {}", refusal.sentence()),
+                Reply::Status(status) => format!("{status:?}"),
+            });
+        }
+    }
+
+    /// Plays until a time or until something is so. True if it became so.
+    fn play_until(&mut self, until_us: u64, so: impl Fn(&Stage) -> bool) -> Result<bool, String> {
+        loop {
+            if so(self) {
+                return Ok(true);
+            }
+            let world = self.world()?;
+            if world.simulator.next_at().is_none_or(|next| next > until_us) {
+                world.simulator.idle_until(until_us);
+                return Ok(false);
+            }
+            let happening = world.simulator.advance();
+            self.note(happening);
+        }
+    }
+
+    fn patience(&mut self) -> Result<u64, String> {
+        Ok(self.world()?.simulator.now_us() + PATIENCE_US)
+    }
+
+    fn group(&self, node: NodeId) -> Option<&Group> {
+        self.world.as_ref()?.simulator.machine(node)?.group(0)
+    }
+
+    fn leader(&self) -> Option<(NodeId, u64)> {
+        let world = self.world.as_ref()?;
+        let leads = |node: NodeId| self.group(node).filter(|group| group.leads()).map(|group| (node, group.term()));
+        world.simulator.nodes().filter_map(leads).max_by_key(|(_, term)| *term)
+    }
+
+    fn wait(&mut self, condition: &[&str]) -> Said {
+        let until = self.patience()?;
+        let held = match condition {
+            ["leader"] => self.play_until(until, |stage| stage.leader().is_some())?,
+            ["leader", node] => {
+                let node = node_id(node)?;
+                self.play_until(until, |stage| stage.leader().is_some_and(|(leader, _)| leader == node))?
+            }
+            ["follower", node] => {
+                let node = node_id(node)?;
+                self.play_until(until, |stage| stage.group(node).is_some_and(|group| !group.leads()))?
+            }
+            [what @ ("last" | "durable" | "commit" | "applied"), node, index] => {
+                let (node, what) = (node_id(node)?, what.to_string());
+                let index: u64 = index.parse().map_err(|_| format!("{index:?} is not an index"))?;
+                self.play_until(until, |stage| stage.group(node).is_some_and(|group| position(group, &what) >= index))?
+            }
+            _ => return Err("wait for: leader [N], follower N, or last|durable|commit|applied N INDEX".into()),
+        };
+        if !held {
+            return Ok(vec!["waited in vain".to_string()]);
+        }
+        match condition {
+            ["leader", ..] => {
+                Ok(self.leader().map(|(node, term)| format!("{} leads term {term}", node.0)).into_iter().collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The clock of the node runs fast until it leads, so that it stands before the others do.
+    fn elect(&mut self, node: NodeId) -> Said {
+        self.world()?.simulator.inject(&Fault::Drift(node, ELECT_PPM));
+        let until = self.patience()?;
+        let held = self.play_until(until, |stage| stage.leader().is_some_and(|(leader, _)| leader == node))?;
+        self.world()?.simulator.inject(&Fault::Drift(node, 0));
+        let term = self.group(node).map_or(0, Group::term);
+        Ok(vec![if held { format!("{} leads term {term}", node.0) } else { "waited in vain".to_string() }])
+    }
+
+    fn transfer(&mut self, node: NodeId, to: NodeId) -> Said {
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        let world = self.world()?;
+        let now = world.simulator.now_us();
+        world.simulator.call(now, node, call, Request::Transfer { group: 0, to });
+        Ok(Vec::new())
+    }
+
+    fn ask(&mut self, command: Command) -> Said {
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        let session = command.session.as_ref().and_then(|name| self.sessions.get(name)).cloned().unwrap_or_default();
+        let batch = Batch {
+            table: TableId(0),
+            guards: Vec::new(),
+            idempotency: command.idempotency.map(IdempotencyKey),
+            commands: vec![command.words],
+            transaction: false,
+        };
+        let (want, deadline_ms) = (command.want, command.deadline_ms);
+        let operate = Operate { batch, want, session, after_own_writes: false, deadline_ms };
+        let world = self.world()?;
+        if world.simulator.machine(command.node).is_none() {
+            return Ok(vec!["the node is down".to_string()]);
+        }
+        let start = world.simulator.now_us();
+        world.simulator.call(start, command.node, call, Request::Operate(operate.clone()));
+        self.history.push((
+            Operation {
+                client: call.0 as u32,
+                key: command.key,
+                action: command.action,
+                outcome: Outcome::Unknown,
+                start,
+                end: u64::MAX,
+            },
+            true,
+        ));
+        let operation = self.history.len() - 1;
+        let checked = !command.expires;
+        let asked = Asked { operate, start_us: start, operation, session: command.session, checked, said: None };
+        self.asked.insert(call, asked);
+        match command.alias {
+            Some(alias) => {
+                self.aliases.insert(alias, call);
+                Ok(Vec::new())
+            }
+            None => self.await_call(call),
+        }
+    }
+
+    fn await_alias(&mut self, alias: &str) -> Said {
+        let call = *self.aliases.get(alias).ok_or_else(|| format!("nothing was asked as={alias}"))?;
+        self.await_call(call)
+    }
+
+    fn await_call(&mut self, call: CallId) -> Said {
+        let until = self.patience()?;
+        let said = |stage: &Stage| stage.asked.get(&call).and_then(|asked| asked.said.clone());
+        self.play_until(until, |stage| said(stage).is_some())?;
+        Ok(vec![said(self).unwrap_or_else(|| "no answer".to_string())])
+    }
+
+    fn status(&mut self) -> Said {
+        let nodes: Vec<NodeId> = self.world()?.simulator.nodes().collect();
+        let line = |node: NodeId| match self.group(node) {
+            None => format!("{} down", node.0),
+            Some(group) => format!(
+                "{} {} term {} last {} commit {} applied {}",
+                node.0,
+                group.role().word(),
+                group.term(),
+                group.log().last().index,
+                group.commit(),
+                group.applied().at.index
+            ),
+        };
+        Ok(nodes.into_iter().map(line).collect())
+    }
+
+    fn log(&mut self, node: NodeId) -> Said {
+        let group = self.group(node).ok_or("the node is down")?;
+        let log = group.log();
+        let mut lines = Vec::new();
+        if log.base().index > 0 {
+            lines.push(format!("..{} compacted", log.base().index));
+        }
+        for index in log.base().index + 1..=log.last().index {
+            let Some(entry) = log.entry(index) else { continue };
+            let what = match &entry.payload {
+                Payload::Nothing => "nothing".to_string(),
+                Payload::Tick => "tick".to_string(),
+                Payload::Batch(bytes) => postcard::from_bytes::<Batch>(bytes).map_or("?".into(), |batch| shown(&batch)),
+            };
+            let mark = if index <= group.commit() { "committed" } else { "open" };
+            lines.push(format!("{index} term {} {mark}: {what}", entry.term));
+        }
+        Ok(lines)
+    }
+
+    /// Compares logs and states, checks the history of the script's own operations, and says what was broken, if anything.
+    fn judge(&mut self) -> Said {
+        let history: Vec<Operation> =
+            self.history.iter().filter(|(_, checked)| *checked).map(|(operation, _)| operation.clone()).collect();
+        let world = self.world()?;
+        world.judge.checkpoint(&world.simulator);
+        if let Verdict::Invalid(witness) = register::check(&history, register::BUDGET) {
+            let now = world.simulator.now_us();
+            world.judge.accuse(now, Kind::NotLinearizable(witness.reason), witness.to_string());
+        }
+        Ok(match world.judge.failure() {
+            None => vec!["all promises held".to_string()],
+            Some(failure) => vec![format!("BROKEN: {}", failure.kind.word())],
+        })
+    }
+}
+
+fn node_id(word: &str) -> Result<NodeId, String> {
+    word.parse().map(NodeId).map_err(|_| format!("{word:?} is not a node"))
+}
+
+fn position(group: &Group, what: &str) -> u64 {
+    match what {
+        "last" => group.log().last().index,
+        "durable" => group.durable(),
+        "commit" => group.commit(),
+        _ => group.applied().at.index,
+    }
+}
+
+/// Does the outcome belong into a history that must be linearizable?
+fn is_linearizable(receipt: &Receipt) -> bool {
+    use quorate_core::guarantee::{Ack, Level};
+    match receipt.met() {
+        Met::Read(level) => level == Level::Linearizable,
+        Met::Write(ack) => ack >= Some(Ack::Majority),
+    }
+}
+
+fn shown(batch: &Batch) -> String {
+    let word = |word: &bytes::Bytes| {
+        if word.len() > 40 { format!("({} bytes)", word.len()) } else { String::from_utf8_lossy(word).into_owned() }
+    };
+    let words = |words: &Vec<bytes::Bytes>| words.iter().map(word).collect::<Vec<_>>().join(" ");
+    batch.commands.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Nil => "nothing".into(),
+        Value::Int(number) => number.to_string(),
+        Value::Bulk(bytes) if bytes.len() > 40 => format!("({} bytes)", bytes.len()),
+        Value::Bulk(bytes) | Value::Status(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Error(bytes) => format!("error {}", String::from_utf8_lossy(bytes)),
+        Value::Array(_) | Value::Map(_) | Value::Set(_) => format!("{value:?}"),
+    }
+}
+
+fn set_text(nodes: NodeSet) -> String {
+    nodes.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn told(outcome: &Heard) -> String {
+    match outcome {
+        Heard::Done { value, receipt } => format!("{} ({})", value_text(value), receipt_text(receipt)),
+        Heard::Short { value, receipt } => format!("{} (short: {})", value_text(value), receipt_text(receipt)),
+        Heard::Refused(refusal) => format!("refused: {}", refusal.sentence()),
+        Heard::Unknown(doubt) => format!("unknown: {}", doubt.sentence()),
+    }
+}
+
+fn receipt_text(receipt: &Receipt) -> String {
+    let met = match receipt.met() {
+        Met::Read(level) => level.word().to_string(),
+        Met::Write(None) => "nobody".to_string(),
+        Met::Write(Some(ack)) => ack.word().to_string(),
+    };
+    let position = receipt.position();
+    let place = format!("index {} term {}", position.index, position.term);
+    let replayed = if receipt.replayed() { ", replayed" } else { "" };
+    match receipt.path() {
+        Path::Log => format!("{met}, durable on {}, {place}{replayed}", set_text(receipt.durable())),
+        Path::LeaderRound => format!("{met}, answered by {}, {place}", set_text(receipt.answered())),
+        Path::SessionReplica | Path::Replica => format!("{met}, from {}, {place}", receipt.served_by().0),
+    }
+}

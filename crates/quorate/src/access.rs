@@ -1,0 +1,144 @@
+//! The options that all verbs share which talk to a cluster, and the client that they make.
+
+use crate::exit::Failure;
+use clap::Args;
+use quorate_client::{Client, Command, Options};
+use quorate_core::guarantee::{Ack, Level};
+use quorate_core::limits;
+use std::time::Duration;
+
+/// Where `quorate up` listens unless told otherwise.
+pub const RESP_PORT: u16 = 7379;
+/// Where `quorate up` serves HTTP unless told otherwise.
+pub const HTTP_PORT: u16 = 7070;
+/// How many nodes `quorate up` starts unless told otherwise.
+pub const NODES: u16 = 3;
+
+/// Where the cluster is and how to get in.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// A node's Redis-protocol address; may be given several times [default: 127.0.0.1:7379 and the next two ports]
+    #[arg(long = "addr", value_name = "HOST:PORT")]
+    pub addresses: Vec<String>,
+    /// The password, if the cluster has one; better in the environment, as QUORATE_PASSWORD
+    #[arg(long, value_name = "PASSWORD")]
+    pub password: Option<String>,
+}
+
+impl Place {
+    /// The addresses: those given, or where `quorate up` listens.
+    pub fn addresses(&self) -> Vec<String> {
+        if !self.addresses.is_empty() {
+            return self.addresses.clone();
+        }
+        (0..NODES).map(|at| format!("127.0.0.1:{}", RESP_PORT + at)).collect()
+    }
+    /// The password: the option, or the environment.
+    pub fn password(&self) -> Option<String> {
+        self.password.clone().or_else(|| std::env::var("QUORATE_PASSWORD").ok()).filter(|password| !password.is_empty())
+    }
+}
+
+/// What a single operation may say.
+#[derive(Args, Clone, Debug)]
+pub struct Access {
+    #[command(flatten)]
+    pub place: Place,
+    /// The table: its number, 0 to 15
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=15))]
+    pub table: u16,
+    /// What a read must not miss: linearizable (the default), session or eventual
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub level: Option<Level>,
+    /// Who must hold a write durably before it is acknowledged: leader, one, majority (the default) or all
+    #[arg(long, value_name = "ACK", value_parser = ack)]
+    pub ack: Option<Ack>,
+    /// Go on from what another session saw: its token, as --json prints it
+    #[arg(long, value_name = "TOKEN")]
+    pub session: Option<String>,
+    /// Print which guarantee was met, by whom, and where in the log
+    #[arg(long)]
+    pub receipt: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Give up after this many milliseconds
+    #[arg(long, value_name = "MS", default_value_t = limits::DEADLINE_MS,
+          value_parser = clap::value_parser!(u32).range(1..=limits::DEADLINE_MAX_MS as i64))]
+    pub deadline_ms: u32,
+}
+
+/// What a write may say besides.
+#[derive(Args, Clone, Debug)]
+pub struct Once {
+    /// A name of your choice for this one write: repeating it with the same name applies it at most once
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The level of a word.
+pub fn level(word: &str) -> Result<Level, String> {
+    Level::parse(word.as_bytes()).ok_or_else(|| "the levels are linearizable, session and eventual".to_owned())
+}
+
+/// The ack of a word.
+pub fn ack(word: &str) -> Result<Ack, String> {
+    Ack::parse(word.as_bytes()).ok_or_else(|| "the acks are leader, one, majority and all".to_owned())
+}
+
+/// A client waits a little longer than the server does, to hear what the server says at the deadline.
+const GRACE_MS: u32 = 250;
+
+impl Access {
+    /// A client with these options.
+    pub fn client(&self) -> Client {
+        let options = Options {
+            deadline: Duration::from_millis(u64::from(self.deadline_ms + GRACE_MS)),
+            password: self.place.password(),
+            table: self.table,
+            carry_session: self.json || self.session.is_some(),
+            ..Options::default()
+        };
+        let mut client = Client::new(self.place.addresses(), options);
+        if let Some(token) = &self.session {
+            client.set_session(token.clone());
+        }
+        client
+    }
+
+    /// The command with the words that these options say.
+    pub fn say(&self, command: Command) -> Command {
+        let command = self.level.map_or(command.clone(), |level| command.level(level));
+        let command = self.ack.map_or(command.clone(), |ack| command.ack(ack));
+        let command = if self.deadline_ms == limits::DEADLINE_MS {
+            command
+        } else {
+            command.with(format!("deadline={}", self.deadline_ms))
+        };
+        if self.receipt { command.receipt() } else { command }
+    }
+
+    /// The command with these words and the idempotency key.
+    pub fn say_once(&self, once: &Once, command: Command) -> Result<Command, Failure> {
+        let command = self.say(command);
+        let Some(key) = &once.idempotency_key else { return Ok(command) };
+        if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES {
+            let limit = limits::IDEMPOTENCY_KEY_BYTES;
+            return Err(Failure::usage(format!("an idempotency key has 1 to {limit} bytes, this one {}", key.len())));
+        }
+        Ok(command.idempotency_key(key.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_words_are_told_what_there_is() {
+        assert_eq!(level("Session"), Ok(Level::Session));
+        assert!(level("strong").is_err_and(|error| error.contains("linearizable")));
+        assert_eq!(ack("ALL"), Ok(Ack::All));
+        assert!(ack("two").is_err_and(|error| error.contains("majority")));
+    }
+}

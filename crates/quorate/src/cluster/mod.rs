@@ -1,0 +1,11 @@
+//! Clusters that `quorate up` starts on this machine, and what is known of any cluster.
+
+mod child;
+pub mod control;
+pub mod fault;
+pub mod layout;
+pub mod observe;
+mod show;
+pub mod supervise;
+
+pub use show::thousands;

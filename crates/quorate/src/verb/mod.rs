@@ -1,0 +1,14 @@
+//! One file per verb.
+
+pub mod bench;
+pub mod cas;
+pub mod completions;
+pub mod del;
+pub mod fault;
+pub mod get;
+pub mod incr;
+pub mod node;
+pub mod put;
+pub mod scan;
+pub mod status;
+pub mod up;

@@ -1,0 +1,162 @@
+//! `quorate status`
+
+use crate::access::Place;
+use crate::cluster::observe::{Status as Report, Watcher};
+use crate::cluster::thousands;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::paint;
+use clap::Args;
+use quorate_client::Error;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Show the nodes: roles, terms, positions, lag, suspicions, disk
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate status
+  quorate status --addr 10.0.0.1:7379 --addr 10.0.0.2:7379
+  quorate status --json
+
+Exits with 4 when no node answers. Positions are indices of the log; lag is how far a node is behind the furthest
+commit position that any node told.")]
+pub struct Status {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+const PATIENCE: Duration = Duration::from_millis(1_000);
+
+type Answer = (String, Result<(Report, Value), Error>);
+
+impl Status {
+    pub fn run(self) -> Outcome {
+        let password = self.place.password();
+        let ask = |address: String| {
+            let password = password.clone();
+            std::thread::spawn(move || {
+                let answer = Watcher::new(address.clone(), password).status(PATIENCE);
+                (address, answer)
+            })
+        };
+        let asked: Vec<_> = self.place.addresses().into_iter().map(ask).collect();
+        let join = |thread: std::thread::JoinHandle<Answer>| thread.join().expect("asking does not panic");
+        let answers: Vec<Answer> = asked.into_iter().map(join).collect();
+        if answers.iter().all(|(_, answer)| answer.is_err()) {
+            let Some((_, Err(error))) = answers.into_iter().next_back() else {
+                return Err(Failure::usage("no address was given"));
+            };
+            let failure = Failure::from(error);
+            return Err(Failure { exit: Exit::Unavailable, applied: None, ..failure });
+        }
+        if self.json {
+            println!("{}", as_json(&answers));
+        } else {
+            print!("{}", as_table(&answers));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn as_json(answers: &[Answer]) -> Value {
+    let node = |(address, answer): &Answer| match answer {
+        Ok((_, json)) => json!({ "address": address, "status": json }),
+        Err(error) => json!({ "address": address, "unreachable": error.message }),
+    };
+    json!({ "nodes": answers.iter().map(node).collect::<Vec<_>>() })
+}
+
+fn as_table(answers: &[Answer]) -> String {
+    let reports: Vec<&Report> = answers.iter().filter_map(|(_, answer)| Some(&answer.as_ref().ok()?.0)).collect();
+    let headings =
+        ["node", "address", "group", "role", "term", "last", "durable", "commit", "applied", "lag", "suspects"];
+    let disk = ["node", "address", "clients", "answered", "journal", "syncs", "sync mean", "sync max"];
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    let mut disks = vec![disk.map(str::to_owned).to_vec()];
+    for (address, answer) in answers {
+        match answer {
+            Ok((report, _)) => {
+                rows.extend(group_rows(address, report, &reports));
+                disks.push(disk_row(address, report));
+            }
+            Err(error) => {
+                rows.push(vec!["?".into(), address.clone(), String::new(), paint::bad("unreachable")]);
+                rows.last_mut().expect("pushed above").push(paint::dim(&error.message));
+            }
+        }
+    }
+    format!("{}\n{}", paint::table(&rows), paint::table(&disks))
+}
+
+fn group_rows(address: &str, report: &Report, all: &[&Report]) -> Vec<Vec<String>> {
+    let row = |group: &crate::cluster::observe::Group| {
+        let same = all.iter().flat_map(|report| &report.groups).filter(|other| other.group == group.group);
+        let furthest = same.map(|other| other.commit).max().unwrap_or(0);
+        let lag = furthest.saturating_sub(group.applied);
+        let suspects: Vec<String> = group
+            .followers
+            .iter()
+            .filter(|follower| follower.suspected)
+            .map(|follower| follower.node.to_string())
+            .collect();
+        vec![
+            report.node.to_string(),
+            address.to_owned(),
+            group.group.to_string(),
+            if group.role == "leader" { paint::good(&group.role) } else { group.role.clone() },
+            group.term.to_string(),
+            group.last.to_string(),
+            group.durable.to_string(),
+            group.commit.to_string(),
+            group.applied.to_string(),
+            if lag == 0 { "0".into() } else { paint::bad(&lag.to_string()) },
+            if suspects.is_empty() { "none".into() } else { paint::bad(&suspects.join(",")) },
+        ]
+    };
+    report.groups.iter().map(row).collect()
+}
+
+fn disk_row(address: &str, report: &Report) -> Vec<String> {
+    let counters = &report.metrics;
+    let mean = counters.sync_us_total.checked_div(counters.syncs).unwrap_or(0);
+    vec![
+        report.node.to_string(),
+        address.to_owned(),
+        thousands(counters.connections),
+        thousands(counters.answered),
+        format!("{:.1} MB", counters.journal_bytes as f64 / 1e6),
+        thousands(counters.syncs),
+        format!("{:.2} ms", mean as f64 / 1e3),
+        format!("{:.2} ms", counters.sync_us_max as f64 / 1e3),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::observe::{Follower, Group};
+    use quorate_client::{Applied, Kind};
+
+    #[test]
+    fn lag_suspicion_and_unreachable_nodes_are_shown() {
+        let report = |node, role: &str, applied, followers| Report {
+            node,
+            groups: vec![Group { role: role.into(), commit: applied, applied, followers, ..Group::default() }],
+            ..Report::default()
+        };
+        let suspected = vec![Follower { node: 3, suspected: true }];
+        let answers: Vec<Answer> = vec![
+            ("a:1".into(), Ok((report(1, "leader", 9, suspected), Value::Null))),
+            ("a:2".into(), Ok((report(2, "follower", 7, vec![]), Value::Null))),
+            ("a:3".into(), Err(Error::new(Kind::Unreachable, Applied::No, "cannot reach a:3"))),
+        ];
+        let table = as_table(&answers);
+        let words = |at: usize| table.lines().nth(at).unwrap_or("").split_whitespace().collect::<Vec<_>>();
+        assert_eq!(words(1)[9..], ["0", "3"], "{table}");
+        assert_eq!(words(2)[9..], ["2", "none"], "{table}");
+        assert_eq!(words(3)[..3], ["?", "a:3", "unreachable"], "{table}");
+    }
+}

@@ -1,0 +1,182 @@
+//! The verbs against a real cluster, as a person or a script uses them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::net::TcpListener;
+use std::process::Output;
+use support::cluster::{Cluster, binary, signal, text};
+use support::wait;
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).trim_end().to_owned()
+}
+
+#[track_caller]
+fn fails(output: &Output, code: i32, parts: &[&str]) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in {error}");
+    }
+}
+
+#[test]
+fn data_goes_in_and_comes_out() {
+    let cluster = Cluster::start();
+    let quorate = |words: &[&str]| cluster.quorate(words);
+    assert_eq!(succeeds(&quorate(&["put", "cart:7", "milk"])), "OK");
+    assert_eq!(succeeds(&quorate(&["get", "cart:7"])), "milk");
+    assert_eq!(quorate(&["get", "gone"]).status.code(), Some(1));
+    assert_eq!(quorate(&["put", "cart:7", "eggs", "--if-absent"]).status.code(), Some(1));
+    assert_eq!(succeeds(&quorate(&["incr", "n", "5"])), "5");
+    assert_eq!(succeeds(&quorate(&["incr", "n", "-2", "--idempotency-key", "i"])), "3");
+    assert_eq!(succeeds(&quorate(&["incr", "n", "-2", "--idempotency-key", "i"])), "3");
+    assert_eq!(succeeds(&quorate(&["cas", "n", "3", "10"])), "1");
+    assert_eq!(quorate(&["cas", "n", "3", "11"]).status.code(), Some(1));
+    assert_eq!(succeeds(&quorate(&["scan", "cart:*", "--values"])), "cart:7\tmilk");
+    assert_eq!(succeeds(&quorate(&["del", "cart:7", "n"])), "2");
+    assert_eq!(succeeds(&quorate(&["put", "other", "1", "--table", "3"])), "OK");
+    assert_eq!(quorate(&["get", "other"]).status.code(), Some(1));
+    assert_eq!(succeeds(&quorate(&["get", "other", "--table", "3"])), "1");
+    fails(&quorate(&["incr", "other", "--level", "session", "--table", "3", "--ack", "leader"]), 1, &["applied: no"]);
+}
+
+#[test]
+fn a_receipt_and_a_session_come_with_the_value() {
+    let cluster = Cluster::start();
+    let put: Value =
+        serde_json::from_str(&succeeds(&cluster.quorate(&["put", "k", "v", "--receipt", "--json"]))).unwrap();
+    assert_eq!(put["value"], "OK");
+    assert!(["majority", "all"].contains(&put["receipt"]["met"].as_str().unwrap()), "{put}");
+    assert!(put["receipt"]["durable"].as_array().unwrap().len() >= 2, "{put}");
+    let token = put["session"].as_str().unwrap();
+    for node in 1..=3 {
+        let address = cluster.address(node);
+        let words = ["get", "k", "--level", "session", "--session", token, "--addr", &address];
+        assert_eq!(succeeds(&binary().args(words).output().unwrap()), "v");
+    }
+    let shown = succeeds(&cluster.quorate(&["get", "k", "--receipt"]));
+    assert!(shown.starts_with("v\n") && shown.contains("linearizable") && shown.contains("leader-round"), "{shown}");
+}
+
+#[test]
+fn status_shows_every_node_and_those_that_are_gone() {
+    let cluster = Cluster::start();
+    let table = succeeds(&cluster.quorate(&["status"]));
+    assert_eq!(table.matches("leader").count(), 1, "{table}");
+    assert_eq!(table.matches("follower").count(), 2, "{table}");
+    cluster.fault("crash 2");
+    let table = succeeds(&cluster.quorate(&["status"]));
+    assert_eq!(table.matches("unreachable").count(), 1, "{table}");
+    let json: Value = serde_json::from_str(&succeeds(&cluster.quorate(&["status", "--json"]))).unwrap();
+    assert!(json["nodes"][1]["unreachable"].is_string(), "{json}");
+    assert!(json["nodes"][0]["status"]["groups"][0]["term"].as_u64().unwrap() > 0, "{json}");
+}
+
+#[test]
+fn bench_measures_and_says_what_failed() {
+    let cluster = Cluster::start();
+    for op in ["set", "get", "incr"] {
+        let words = ["bench", "--op", op, "--clients", "4", "--secs", "1", "--json"];
+        let json: Value = serde_json::from_str(&succeeds(&cluster.quorate(&words))).unwrap();
+        assert!(json["operations"].as_u64().unwrap() > 0, "{json}");
+        assert!(json["errors"].as_object().unwrap().is_empty(), "{json}");
+    }
+}
+
+#[test]
+fn nonsense_gets_an_error_that_says_what_to_do() {
+    let quorate = |words: &[&str]| binary().args(words).output().unwrap();
+    fails(&quorate(&["get"]), 2, &["KEY"]);
+    fails(&quorate(&["melt"]), 2, &["melt"]);
+    fails(&quorate(&["get", "k", "--level", "strong"]), 2, &["linearizable, session and eventual"]);
+    fails(&quorate(&["put", "k", "v", "--ack", "two"]), 2, &["leader, one, majority and all"]);
+    fails(&quorate(&["put", "k", "v", "--ttl", "5"]), 2, &["90s"]);
+    fails(&quorate(&["put", "k", "v", "--table", "99"]), 2, &["0..=15"]);
+    fails(&quorate(&["incr", "k", "many"]), 2, &["many"]);
+    fails(&quorate(&["bench", "--clients", "0"]), 2, &["1..=20000"]);
+    fails(&quorate(&["up", "--nodes", "0"]), 2, &["1..=63"]);
+    fails(&quorate(&["fault", "partition", "1,2"]), 2, &["one side"]);
+    fails(&quorate(&["fault", "melt", "1"]), 2, &["no fault \"melt\""]);
+    fails(&quorate(&["node"]), 2, &["--config"]);
+    fails(&quorate(&["node", "--config", "/nowhere/at/all.toml"]), 2, &["/nowhere/at/all.toml"]);
+    let empty = tempfile::tempdir().unwrap();
+    let data = empty.path().to_str().unwrap();
+    fails(&quorate(&["fault", "heal", "--data", data]), 4, &["no cluster is up", "quorate up"]);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    fails(&quorate(&["get", "k", "--addr", &closed, "--deadline-ms", "50"]), 4, &["applied: no", "quorate up"]);
+    fails(&quorate(&["status", "--addr", &closed]), 4, &[&closed]);
+    fails(&quorate(&["bench", "--addr", &closed]), 4, &[&closed]);
+    fails(&quorate(&["bench", "--addr", "nonsense"]), 2, &["HOST:PORT"]);
+}
+
+#[test]
+fn a_node_refuses_a_configuration_that_makes_no_sense() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("quorate.toml");
+    let run = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        binary().args(["node", "--config"]).arg(&path).output().unwrap()
+    };
+    fails(&run("this is no toml"), 2, &["quorate.toml"]);
+    fails(&run("nonsense = 1"), 2, &["nonsense"]);
+    let printed = binary().args(["node", "--print-config"]).output().unwrap();
+    assert!(text(&printed.stdout).contains('#'), "the example has comments");
+}
+
+#[test]
+fn up_refuses_what_would_collide() {
+    let cluster = Cluster::start();
+    fails(&cluster.up_command().output().unwrap(), 6, &["already up", "--data"]);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut second = binary();
+    second.arg("up").arg("--data").arg(elsewhere.path()).arg("--resp-port").arg(cluster.resp.to_string());
+    fails(&second.output().unwrap(), 6, &[&cluster.resp.to_string(), "--resp-port", "nothing was started"]);
+    assert!(!elsewhere.path().join("node-1").exists(), "nothing is written before the ports are known to be free");
+
+    std::fs::write(elsewhere.path().join("thesis.tex"), "").unwrap();
+    let foreign = binary().arg("up").arg("--data").arg(elsewhere.path()).output().unwrap();
+    fails(&foreign, 2, &["thesis.tex"]);
+
+    for wrong in ["pause 9", "partition 1/9"] {
+        fails(&cluster.try_fault(wrong), 2, &["no node 9"]);
+    }
+    cluster.fault("crash 1");
+    fails(&cluster.try_fault("pause 1"), 6, &["node 1 is down", "restart 1"]);
+}
+
+#[test]
+fn another_number_of_nodes_on_the_same_data_is_refused() {
+    let mut cluster = Cluster::of(1);
+    assert_eq!(succeeds(&cluster.quorate(&["put", "k", "v"])), "OK");
+    assert!(cluster.down().success());
+    cluster.nodes = 3;
+    fails(&cluster.up_command().output().unwrap(), 2, &["nodes: 1", "--nodes 3"]);
+    cluster.nodes = 1;
+    cluster.up();
+    assert_eq!(succeeds(&cluster.quorate(&["get", "k"])), "v");
+}
+
+#[test]
+fn nodes_end_when_up_is_killed() {
+    let cluster = Cluster::start();
+    let nodes: Vec<u32> = (1..=3).map(|node| cluster.process(node)).collect();
+    signal(cluster.up_process(), "KILL");
+    wait("the nodes end", || {
+        let gone = |id: &u32| !support::cluster::exists(std::path::Path::new(&format!("/proc/{id}")));
+        nodes.iter().all(gone).then_some(())
+    });
+}
+
+#[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = binary().args(["completions", shell]).output().unwrap();
+        assert!(succeeds(&output).contains("idempotency-key"), "{shell}");
+    }
+}
