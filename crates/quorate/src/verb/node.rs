@@ -3,10 +3,8 @@
 use crate::exit::{Exit, Failure, Outcome};
 use clap::Args;
 use quorate_server::config::Config;
-use quorate_server::http::{self, HttpSettings};
 use quorate_server::server::{Server, ServerError};
 use std::io::{IsTerminal, Read};
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 /// Run one node, as its configuration says
@@ -43,11 +41,10 @@ impl Node {
             .with_ansi(std::io::stderr().is_terminal())
             .with_max_level(tracing::Level::INFO)
             .init();
-        // Its port is taken first, so that a node never runs without what its configuration promises.
-        let listener = listen_http(&config)?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         let server = Server::start(&config)?;
-        let http = http::spawn(listener, server.handle.clone(), http_settings(&config))
-            .map_err(|error| Failure::machine(format!("cannot serve HTTP: {error}")))?;
         let handle = server.handle.clone();
         ctrlc::set_handler(move || handle.stop())
             .map_err(|error| Failure::machine(format!("cannot wait for signals: {error}")))?;
@@ -59,28 +56,8 @@ impl Node {
                 handle.stop();
             });
         }
-        let ended = server.join();
-        if let Err(error) = http.stop() {
-            tracing::warn!("HTTP did not end in order: {error}");
-        }
-        ended?;
+        server.join()?;
         Ok(Exit::Done)
-    }
-}
-
-fn listen_http(config: &Config) -> Result<TcpListener, ServerError> {
-    let address = config.listen.http.clone();
-    TcpListener::bind(&address).map_err(|error| ServerError::Listen { option: "listen.http", address, error })
-}
-
-fn http_settings(config: &Config) -> HttpSettings {
-    let tables = config.node_config(0).tables.into_iter().map(|table| table.name).collect();
-    let settings = HttpSettings::new(config.cluster_id(), config.node, tables);
-    HttpSettings {
-        cluster_name: config.cluster.clone(),
-        password: config.security.password.clone(),
-        faults_allowed: config.faults_allowed,
-        ..settings
     }
 }
 
