@@ -159,7 +159,8 @@ impl Observer {
                     let now = status.as_ref().map(|status| (Instant::now(), status.metrics.answered));
                     let rate = match (last, now) {
                         (Some((then, before)), Some((now, after))) => {
-                            after.saturating_sub(before) as f64 / (now - then).as_secs_f64()
+                            // One of them was our own question.
+                            after.saturating_sub(before + 1) as f64 / (now - then).as_secs_f64()
                         }
                         _ => 0.0,
                     };

@@ -17,8 +17,8 @@ Examples:
 
 Each step sees a state of its own, so keys that are written or deleted meanwhile may or may not be listed.")]
 pub struct Scan {
-    /// The pattern: * any text, ? any character, [abc] one of these
-    #[arg(default_value = "*")]
+    // Not as a comment: brackets in it would be links.
+    #[arg(default_value = "*", help = "The pattern: * any text, ? any character, [abc] one of these")]
     pattern: String,
     /// Stop after this many keys
     #[arg(long, value_name = "COUNT", default_value_t = u64::MAX, hide_default_value = true)]
