@@ -1,11 +1,11 @@
 //! A cluster that `quorate up` runs, on ports of its own.
 
 use super::wait;
-use quorate_client::{Client, Command as Words, Options, Reply};
+use quorate_client::{Client, Command as Words, Options};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -263,14 +263,4 @@ pub fn signal(process: u32, name: &str) {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A value that must be there.
-#[track_caller]
-pub fn string(reply: Reply) -> String {
-    reply.text().unwrap_or_else(|| panic!("no text: {reply:?}"))
-}
-
-pub fn exists(path: &Path) -> bool {
-    path.exists()
 }
