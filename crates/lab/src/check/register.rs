@@ -73,7 +73,7 @@ pub enum Verdict {
 }
 
 /// The steps of search that a key is worth.
-pub const BUDGET: u64 = 2_000_000;
+pub const BUDGET: u64 = 1_000_000;
 
 /// Judges each key. `budget` bounds the steps of the search for one key. The first invalid key is the verdict.
 pub fn check(history: &[Operation], budget: u64) -> Verdict {
