@@ -40,6 +40,7 @@ enum Verb {
     Status(verb::status::Status),
     Fault(verb::fault::Fault),
     Bench(verb::bench::Bench),
+    Lab(verb::lab::Lab),
     Completions(verb::completions::Completions),
 }
 
@@ -56,6 +57,7 @@ impl Verb {
             Verb::Status(verb) => verb.json,
             Verb::Fault(verb) => verb.json,
             Verb::Bench(verb) => verb.json,
+            Verb::Lab(verb) => verb.json(),
             Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
         }
     }
@@ -73,6 +75,7 @@ impl Verb {
             Verb::Status(verb) => verb.run(),
             Verb::Fault(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
+            Verb::Lab(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
         }
     }

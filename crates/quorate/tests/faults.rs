@@ -134,3 +134,21 @@ fn a_node_that_dies_by_itself_is_noticed_and_the_others_go_on() {
     cluster.caught_up(2);
     load.judge(&cluster);
 }
+
+#[test]
+fn the_judge_notices_a_write_that_vanished_and_one_that_nobody_made() {
+    let cluster = Cluster::start();
+    let load = Load::start(&cluster, CLIENTS);
+    load.progress(50);
+    let written = load.an_acknowledged_key();
+    cluster.client(1).call(&Command::new(["DEL".to_owned(), written.clone()])).unwrap();
+    let verdict = load.verdict(&cluster).unwrap_err();
+    assert!(verdict.contains("missing") && verdict.contains(&written), "{verdict}");
+
+    let load = Load::start(&cluster, CLIENTS);
+    load.progress(50);
+    cluster.client(1).call(&Command::new(["SET", "register:0", "from nowhere"])).unwrap();
+    load.progress(10);
+    let verdict = load.verdict(&cluster).unwrap_err();
+    assert!(verdict.contains("not linearizable"), "{verdict}");
+}

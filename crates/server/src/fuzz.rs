@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Feeds bytes to a client connection, in chunks that the first byte decides, answers whatever it asks, and checks that
 /// every byte of output is a reply that it owed.
 pub fn fuzz_resp(data: &[u8]) {
-    let mut shared = Shared::new(1, 1, 7);
+    let mut shared = Shared::new(1, 1);
     shared.bounds.pipeline = 8;
     let mut connection = Connection::new(1, "fuzz".to_string(), &shared);
     let mut issues: Vec<Issue> = Vec::new();

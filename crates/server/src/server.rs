@@ -143,7 +143,7 @@ fn start_with<S: Storage + Send + 'static>(
     let addresses = config.members.iter().map(|member| (NodeId(member.node), member.peer.clone())).collect();
     let peers = Peers::new(identity, addresses, Some(peer), registry()?, waker, random.next());
     let peers = system("watching for peers", peers)?;
-    let shared = shared(config, resp_address.port(), random.next());
+    let shared = shared(config, resp_address.port());
     let node = NodeConfig { config: config.node_config(incarnation), seed: random.next() };
     let clock = Clock::start(config.timing.clock_uncertainty_ms);
     let sync = config.disk.sync;
@@ -180,8 +180,8 @@ fn run<S: Storage>(node: NodeConfig, store: S, rest: Rest) -> Result<(), Storage
     result
 }
 
-fn shared(config: &Config, port: u16, random: u64) -> Shared {
-    let mut shared = Shared::new(config.cluster_id(), config.node, random);
+fn shared(config: &Config, port: u16) -> Shared {
+    let mut shared = Shared::new(config.cluster_id(), config.node);
     shared.cluster_name = config.cluster.clone();
     shared.password = config.security.password.clone();
     shared.databases = config.databases();
@@ -248,5 +248,51 @@ impl Storage for Disk {
     }
     fn close(self) -> Result<(), StorageFailed> {
         Disk::close(self).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::driver::engine::SyncMode;
+    use crate::driver::storage::MemoryDisk;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn start(disk: MemoryDisk, sync: SyncMode) -> Server {
+        let mut config = Config::parse(Config::example()).unwrap();
+        config.members.truncate(1);
+        config.disk.sync = sync;
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token()).unwrap());
+        start_with(&config, 1, disk, (listener(), listener()), (poll, waker)).unwrap()
+    }
+
+    #[test]
+    fn an_inline_sync_serves() {
+        let server = start(MemoryDisk::default(), SyncMode::Inline);
+        let mut socket = TcpStream::connect(server.resp).unwrap();
+        socket.write_all(b"SET k v\r\nGET k\r\nINCR n\r\n").unwrap();
+        let mut reply = [0; 16];
+        socket.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"+OK\r\n$1\r\nv\r\n:1\r\n");
+        server.handle.stop();
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_failed_disk_ends_the_node_and_nothing_is_acknowledged() {
+        let server = start(MemoryDisk::with(false, true), SyncMode::Inline);
+        let mut reply = Vec::new();
+        // The node may be gone before the connection is made: even becoming leader is a write.
+        if let Ok(mut socket) = TcpStream::connect(server.resp) {
+            let _ = socket.write_all(b"SET k v\r\n");
+            let _ = socket.read_to_end(&mut reply);
+        }
+        assert!(reply.is_empty());
+        let error = server.join().unwrap_err();
+        assert!(matches!(&error, ServerError::Disk(_)), "{error}");
     }
 }

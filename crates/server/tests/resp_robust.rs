@@ -163,6 +163,8 @@ fn info_list_and_status_tell_the_truth() {
         assert!(info.contains(part), "{part} is not in {info}");
     }
     assert!(!client.ask("INFO stats").contains("# Server"));
+    let keyspace = client.ask("INFO keyspace");
+    assert!(keyspace.ends_with("|# Keyspace|db0:keys=1||"), "{keyspace}");
     let status = client.ask("QUORATE STATUS");
     let json: serde_json::Value = serde_json::from_str(status.split('|').nth(1).unwrap()).unwrap();
     assert_eq!(json["groups"][0]["role"], "leader");
@@ -194,11 +196,8 @@ fn a_receipt_comes_with_the_value() {
 
 #[test]
 fn scans_have_numeric_cursors() {
-    let one = One::start(|_| {});
+    let one = One::start(|config| config.groups = 3);
     let mut client = one.client();
-    if client.ask("COMMAND INFO scan").contains("$-1") {
-        return;
-    }
     for key in 0..50 {
         client.ask(&format!("SET key{key} v"));
     }
@@ -214,6 +213,5 @@ fn scans_have_numeric_cursors() {
         }
     }
     assert_eq!(found.len(), 50);
-    assert_eq!(client.ask("SCAN 12345"), "-ERR invalid cursor|");
-    assert_eq!(client.ask("SCAN x"), "-ERR invalid cursor|");
+    assert!(client.ask("SCAN x").ends_with(" invalid cursor|"));
 }

@@ -65,13 +65,9 @@ async fn connect(address: &str) -> Result<SendRequest<Bytes>, Failure> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = h2::client::handshake(stream).await?;
-    let run = async move {
+    tokio::spawn(async move {
         let _ = connection.await;
-    };
-    // Waiting for the first write happens outside a local set.
-    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
-        tokio::spawn(run);
-    }
+    });
     Ok(sender.ready().await?)
 }
 

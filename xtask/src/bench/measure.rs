@@ -79,7 +79,12 @@ pub fn drive(address: &str, load: &Load) -> Result<Sample, String> {
         return Err(format!("{address} answered with errors: {}", json["errors"]));
     }
     let number = |name: &str| json[name].as_f64().unwrap_or(0.0);
-    Ok(Sample { ops_per_second: number("ops_per_second"), p50_us: number("p50_us"), p99_us: number("p99_us"), cpu_us: 0.0 })
+    Ok(Sample {
+        ops_per_second: number("ops_per_second"),
+        p50_us: number("p50_us"),
+        p99_us: number("p99_us"),
+        cpu_us: 0.0,
+    })
 }
 
 /// Measures, with the processor time that the processes took meanwhile.

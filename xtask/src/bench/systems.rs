@@ -113,9 +113,7 @@ impl Quorate {
     }
     /// The leader of the first group, as the nodes that answer agree.
     pub fn leader(&self) -> Option<u16> {
-        (1..=self.nodes).find(|node| {
-            self.status(*node).is_some_and(|status| status["groups"][0]["role"] == "leader")
-        })
+        (1..=self.nodes).find(|node| self.status(*node).is_some_and(|status| status["groups"][0]["role"] == "leader"))
     }
     /// A node that does not lead.
     pub fn follower(&self) -> Option<u16> {

@@ -63,9 +63,22 @@ impl Load {
         });
     }
 
-    /// Stops, reads everything once more, and judges.
+    /// A key that was written and must be there.
+    pub fn an_acknowledged_key(&self) -> String {
+        self.ledger.lock().unwrap().first().unwrap().clone()
+    }
+
+    /// Stops, reads everything once more, and panics if a promise was broken.
     #[track_caller]
-    pub fn judge(mut self, cluster: &Cluster) {
+    pub fn judge(self, cluster: &Cluster) {
+        match self.verdict(cluster) {
+            Ok(what) => println!("{what}"),
+            Err(what) => panic!("{what}"),
+        }
+    }
+
+    /// Stops, reads everything once more, and judges.
+    pub fn verdict(mut self, cluster: &Cluster) -> Result<String, String> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
         for node in 1..=cluster.nodes {
@@ -91,19 +104,16 @@ impl Load {
                 wait("a read is answered", || client.call(&get).ok()) == Reply::Nil
             })
             .collect();
-        assert!(
-            missing.is_empty(),
-            "{} of {} acknowledged writes are missing: {missing:?}",
-            missing.len(),
-            ledger.len()
-        );
-        let history = self.history.lock().unwrap();
-        match register::check(&history, 10 * register::BUDGET) {
-            Verdict::Valid => {}
-            Verdict::Invalid(witness) => panic!("{} operations are not linearizable: {witness}", history.len()),
-            Verdict::Unknown(key) => panic!("{} operations are too entangled to judge, at {key:?}", history.len()),
+        if !missing.is_empty() {
+            return Err(format!("{} of {} acknowledged writes are missing: {missing:?}", missing.len(), ledger.len()));
         }
-        println!("{} operations judged, {} writes of new keys all there", history.len(), ledger.len());
+        let history = self.history.lock().unwrap();
+        let count = history.len();
+        match register::check(&history, 10 * register::BUDGET) {
+            Verdict::Valid => Ok(format!("{count} operations judged, {} writes of new keys all there", ledger.len())),
+            Verdict::Invalid(witness) => Err(format!("{count} operations are not linearizable: {witness}")),
+            Verdict::Unknown(key) => Err(format!("{count} operations are too entangled to judge, at {key:?}")),
+        }
     }
 
     fn now(&self) -> u64 {

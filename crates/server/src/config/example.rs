@@ -60,11 +60,11 @@ peer = "127.0.0.1:7481"
 # How syncs run: on a "thread" beside the event loop, or "inline".
 # sync = "thread"
 # Writes that are kept in memory before they move to the base.
-# overlay_bytes = 33554432
+# overlay_bytes = 67108864
 # The journal is cut when it is larger.
 # journal_bytes = 268435456
 # Memory for caching the base.
-# cache_bytes = 33554432
+# cache_bytes = 67108864
 
 [limits]
 # Connections of clients, unanswered commands of one connection, and bytes of replies that a client has not read.

@@ -129,7 +129,8 @@ fn a_failed_sync_there_poisons_the_disk() {
     step(&mut disk, 1).unwrap();
     medium.fail_syncs.store(true, SeqCst);
     disk.request_sync(Seq(1)).unwrap();
-    while disk.poll_synced().is_ok() {
+    while let Ok(synced) = disk.poll_synced() {
+        assert_eq!(synced, Seq(0), "a sync that failed was reported as done");
         std::thread::yield_now();
     }
     medium.fail_syncs.store(false, SeqCst);

@@ -26,7 +26,7 @@ pub(super) fn client(connection: &mut Connection, words: &Words, issues: &mut Ve
         (b"SETINFO", [attribute, value]) => set_info(connection, attribute, value),
         (b"INFO", []) => Value::Bulk(Bytes::from(line(connection, connection.active_us))),
         (b"LIST", []) | (b"LIST", [_, _]) => {
-            let render = Render::Value { receipt: false, scan: false };
+            let render = Render::Value { receipt: false };
             connection.ask(Question::Clients, render, Kind::Read, issues);
             return;
         }

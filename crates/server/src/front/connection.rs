@@ -10,9 +10,9 @@ use super::own;
 use super::render;
 use super::shared::{Issue, Question, Shared};
 use super::slot::{Kind, Ready, Render, Slots, Waiting};
+use super::transaction;
 use super::transaction::{Transaction, Watches};
 use super::wish::{self, Wish};
-use super::{cursor, transaction};
 use bytes::{Bytes, BytesMut};
 use quorate_core::guarantee::{Level, Session};
 use quorate_core::operation::{Batch, Guard, IdempotencyKey, Operate, Reply, Request, TableId, Value, Words};
@@ -20,6 +20,9 @@ use quorate_core::state::command::{self, Spec};
 
 /// The words of a request that is at least this large are not copied.
 const SLICED_BYTES: usize = 16 * 1024;
+
+/// The part of an issue's slot that names the place; the rest names the part of an answer that has several.
+const SLOT: u64 = (1 << 48) - 1;
 
 /// The state of one client.
 #[derive(Debug)]
@@ -122,6 +125,13 @@ impl Connection {
 
     /// An answer arrived.
     pub fn complete(&mut self, slot: u64, reply: Reply, shared: &mut Shared, issues: &mut Vec<Issue>) {
+        let (slot, part) = (slot & SLOT, (slot >> SLOT.count_ones()) as u16);
+        if let Some(Waiting { render: Render::Info(gathered), .. }) = self.slots.waiting(slot) {
+            gathered.add(part, &reply);
+            if !gathered.is_whole() {
+                return;
+            }
+        }
         let Some(waiting) = self.slots.take(slot) else { return };
         let ready = render::render(self, waiting.render, reply, shared);
         self.slots.fill(slot, ready, &mut self.output);
@@ -229,6 +239,11 @@ impl Connection {
     pub(super) fn reply_error(&mut self, text: &'static str) {
         self.reply(Value::error(text));
     }
+    /// Asks one more thing for the reply to the newest command, which waits for several answers.
+    pub(super) fn ask_part(&mut self, part: u16, question: Question, issues: &mut Vec<Issue>) {
+        let slot = self.slots.newest() | u64::from(part) << SLOT.count_ones();
+        issues.push(Issue { slot, question });
+    }
     /// Asks something whose answer is the reply to the newest command.
     pub(super) fn ask(&mut self, question: Question, render: Render, kind: Kind, issues: &mut Vec<Issue>) {
         let slot = self.slots.wait(Waiting { render, kind }, self.protocol);
@@ -242,7 +257,7 @@ impl Connection {
             return Flow::Next;
         }
         if let Some(spec) = command::find(name.as_bytes()) {
-            return self.machine(spec, words, None, shared, issues);
+            return self.machine(spec, words, None, issues);
         }
         if !matches!(name.as_bytes(), b"WITH" | b"IDEM") {
             return own::execute(self, name.as_bytes(), words, Wish::default(), shared, issues);
@@ -261,7 +276,7 @@ impl Connection {
         };
         let name = Name::of(&command[0]);
         let flow = match command::find(name.as_bytes()) {
-            Some(spec) => self.machine(spec, command, Some(wish), shared, issues),
+            Some(spec) => self.machine(spec, command, Some(wish), issues),
             None => own::execute(self, name.as_bytes(), command, wish, shared, issues),
         };
         match flow {
@@ -271,21 +286,14 @@ impl Connection {
     }
 
     /// Runs a command that goes to the machine.
-    fn machine(
-        &mut self,
-        spec: &'static Spec,
-        words: Words,
-        wish: Option<Wish>,
-        shared: &mut Shared,
-        issues: &mut Vec<Issue>,
-    ) -> Flow {
+    fn machine(&mut self, spec: &'static Spec, words: Words, wish: Option<Wish>, issues: &mut Vec<Issue>) -> Flow {
         let kind = if spec.write { Kind::Write } else { Kind::Read };
         let level = wish.as_ref().map_or(Level::default(), |wish| wish.want.level);
         if self.transaction.is_none() && self.must_hold(kind, level) {
             return Flow::Hold(words);
         }
         self.last = spec.name;
-        let words = match prepare(spec, words, shared) {
+        let words = match prepare(spec, words) {
             Ok(words) => words,
             Err(error) => {
                 transaction::spoil(self);
@@ -297,7 +305,6 @@ impl Connection {
             transaction::queue(self, spec, words, wish);
             return Flow::Next;
         }
-        let scan = cursor::position(spec.name.as_bytes()).is_some();
         let (wish, guards) = match wish {
             None => (Wish::default(), Vec::new()),
             Some(wish) => match guards(&wish, spec, &words) {
@@ -308,7 +315,7 @@ impl Connection {
                 }
             },
         };
-        let render = Render::Value { receipt: wish.receipt, scan };
+        let render = Render::Value { receipt: wish.receipt };
         self.operate(vec![words], false, guards, wish, kind, render, issues);
         Flow::Next
     }
@@ -354,15 +361,12 @@ impl Connection {
     }
 }
 
-/// Checks the arity, puts the name in upper case and the node's cursor in the place of a number.
-fn prepare(spec: &'static Spec, mut words: Words, shared: &Shared) -> Result<Words, Value> {
+/// Checks the arity and puts the name in upper case.
+fn prepare(spec: &'static Spec, mut words: Words) -> Result<Words, Value> {
     if !spec.takes(words.len()) {
         return Err(failure::wrong_arity(spec.name.as_bytes()));
     }
     words[0] = Bytes::from_static(spec.name.as_bytes());
-    if let Some(at) = cursor::position(spec.name.as_bytes()) {
-        words[at] = shared.cursors.word(&words[at]).ok_or(Value::error("ERR invalid cursor"))?;
-    }
     Ok(words)
 }
 

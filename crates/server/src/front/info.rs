@@ -6,24 +6,88 @@ use super::shared::{Issue, Question, Shared};
 use super::slot::{Kind, Render};
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use quorate_core::operation::{GroupStatus, Request, Role, Status, Words};
+use quorate_core::guarantee::{Level, Session, Want};
+use quorate_core::limits;
+use quorate_core::operation::{
+    Batch, GroupStatus, Operate, Outcome, Reply, Request, Role, Status, TableId, Value, Words,
+};
 use std::fmt::Write;
 
 /// `INFO [section …]`.
-pub(super) fn info(connection: &mut Connection, words: &Words, issues: &mut Vec<Issue>) {
-    let sections = words[1..].iter().map(|word| Bytes::from(word.to_ascii_lowercase())).collect();
-    connection.ask(Question::Machine(Request::Status), Render::Info(sections), Kind::Read, issues);
+pub(super) fn info(connection: &mut Connection, words: &Words, shared: &Shared, issues: &mut Vec<Issue>) {
+    let sections: Vec<Bytes> = words[1..].iter().map(|word| Bytes::from(word.to_ascii_lowercase())).collect();
+    let tables = if is_wanted(&sections, "keyspace") { shared.databases } else { 0 };
+    let gathered = Gathered { sections, status: None, keys: Vec::new(), missing: 1 + usize::from(tables) };
+    connection.ask(Question::Machine(Request::Status), Render::Info(Box::new(gathered)), Kind::Read, issues);
+    for table in 0..tables {
+        connection.ask_part(table + 1, Question::Machine(Request::Operate(size_of(TableId(table)))), issues);
+    }
+}
+
+/// Asks how many keys a table has, as this node knows it.
+fn size_of(table: TableId) -> Operate {
+    let commands = vec![vec![Bytes::from_static(b"DBSIZE")]];
+    Operate {
+        batch: Batch { table, guards: Vec::new(), idempotency: None, commands, transaction: false },
+        want: Want { level: Level::Eventual, ..Want::default() },
+        session: Session::default(),
+        after_own_writes: false,
+        deadline_ms: limits::DEADLINE_MS,
+    }
+}
+
+/// The answers that INFO is made of.
+#[derive(Debug)]
+pub struct Gathered {
+    sections: Vec<Bytes>,
+    status: Option<Status>,
+    /// Tables that have keys, with how many.
+    keys: Vec<(u16, i64)>,
+    missing: usize,
+}
+
+impl Gathered {
+    /// Takes the answer to one part: 0 is the status, others are the sizes of tables.
+    pub(super) fn add(&mut self, part: u16, reply: &Reply) {
+        self.missing = self.missing.saturating_sub(1);
+        match reply {
+            Reply::Status(status) => self.status = Some(status.clone()),
+            Reply::Operated { outcome: Outcome::Done { value: Value::Int(keys), .. }, .. } if *keys > 0 => {
+                self.keys.push((part.saturating_sub(1), *keys));
+            }
+            Reply::Operated { .. } | Reply::Transferred(_) => {}
+        }
+    }
+    /// Are all answers here?
+    pub(super) fn is_whole(&self) -> bool {
+        self.missing == 0
+    }
+    /// The text of INFO.
+    pub(super) fn text(mut self, shared: &Shared) -> String {
+        let Some(status) = &self.status else { return String::new() };
+        let mut out = text(&self.sections, status, shared);
+        if is_wanted(&self.sections, "keyspace") {
+            let gap = if out.is_empty() { "" } else { "\r\n" };
+            let _ = write!(out, "{gap}# Keyspace\r\n");
+            self.keys.sort_unstable();
+            for (table, keys) in &self.keys {
+                let _ = write!(out, "db{table}:keys={keys}\r\n");
+            }
+        }
+        out
+    }
+}
+
+fn is_wanted(sections: &[Bytes], name: &str) -> bool {
+    let all = ["default", "all", "everything"];
+    sections.is_empty() || sections.iter().any(|section| section == name || all.iter().any(|all| section == all))
 }
 
 /// Writes one section.
 type Section = fn(&mut String, &Status, &Shared);
 
-/// The text of INFO.
-pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> String {
-    let wanted = |name: &str| {
-        let all = ["default", "all", "everything"];
-        sections.is_empty() || sections.iter().any(|section| section == name || all.iter().any(|all| section == all))
-    };
+/// All sections but the keyspace.
+fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> String {
     let sections_known: [(&str, Section); 6] = [
         ("server", server),
         ("clients", clients),
@@ -34,7 +98,7 @@ pub(super) fn text(sections: &[Bytes], status: &Status, shared: &Shared) -> Stri
     ];
     let mut out = String::new();
     for (name, section) in sections_known {
-        if wanted(name) {
+        if is_wanted(sections, name) {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }

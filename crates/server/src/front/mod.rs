@@ -5,7 +5,6 @@ mod client;
 mod clients;
 pub mod codec;
 mod connection;
-mod cursor;
 mod describe;
 mod failure;
 mod info;

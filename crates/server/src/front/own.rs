@@ -114,7 +114,7 @@ pub(super) fn execute(
         b"CLIENT" => client::client(connection, &words, issues),
         b"COMMAND" => describe::command(connection, &words),
         b"CONFIG" => settings::config(connection, &words, shared),
-        b"INFO" => info::info(connection, &words, issues),
+        b"INFO" => info::info(connection, &words, shared, issues),
         b"QUORATE" => return quorate::quorate(connection, words, shared, issues),
         other => unreachable!("{:?} is in the table of the front", String::from_utf8_lossy(other)),
     }

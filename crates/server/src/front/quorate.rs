@@ -13,7 +13,7 @@ use quorate_core::operation::{Request, Value, Words};
 
 /// `QUORATE STATUS | FAULTS <json> | TRANSFER <group> <node> | SESSION [token] | HELP`.
 pub(super) fn quorate(connection: &mut Connection, words: Words, shared: &Shared, issues: &mut Vec<Issue>) -> Flow {
-    let plain = Render::Value { receipt: false, scan: false };
+    let plain = Render::Value { receipt: false };
     match (&words[1].to_ascii_uppercase()[..], &words[2..]) {
         (b"STATUS", []) => {
             connection.ask(Question::Machine(Request::Status), Render::Status, Kind::Read, issues);

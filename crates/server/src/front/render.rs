@@ -15,12 +15,17 @@ pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, 
     shared.metrics.answered += 1;
     match reply {
         Reply::Operated { outcome, session } => {
+            if let Render::Info(gathered) = render {
+                return Ready::Value(Value::Bulk(Bytes::from(gathered.text(shared))));
+            }
             connection.session.merge(&session);
             operated(connection, render, outcome, shared)
         }
         Reply::Status(status) => Ready::Value(match render {
-            Render::Info(sections) => Value::Bulk(Bytes::from(info::text(&sections, &status, shared))),
-            _ => Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string())),
+            Render::Info(gathered) => Value::Bulk(Bytes::from(gathered.text(shared))),
+            Render::Value { .. } | Render::Exec { .. } | Render::Watch(_) | Render::Status => {
+                Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string()))
+            }
         }),
         Reply::Transferred(Ok(())) => Ready::Value(Value::OK),
         Reply::Transferred(Err(refusal)) => Ready::Value(failure::refused(&refusal)),
@@ -44,11 +49,7 @@ fn operated(connection: &mut Connection, render: Render, outcome: Outcome, share
         }
     };
     match render {
-        Render::Value { receipt: false, scan: false } => Ready::Value(value),
-        Render::Value { receipt: wanted, scan } => {
-            let value = if scan { shared.cursors.number_in(value) } else { value };
-            Ready::Value(earned(value, wanted, &receipt, &connection.session, shared))
-        }
+        Render::Value { receipt: wanted } => Ready::Value(earned(value, wanted, &receipt, &connection.session, shared)),
         Render::Exec { receipt: wanted, versions, entries } => match value {
             Value::Error(text) if text.starts_with(b"GUARD") => Ready::NullArray,
             Value::Array(mut values) => {
@@ -56,7 +57,7 @@ fn operated(connection: &mut Connection, render: Render, outcome: Outcome, share
                 if !seen.zip(versions).all(|(seen, version)| seen == Value::Int(version as i64)) {
                     return Ready::NullArray;
                 }
-                let values = assemble(entries, values, shared);
+                let values = assemble(entries, values);
                 Ready::Value(earned(values, wanted, &receipt, &connection.session, shared))
             }
             other => Ready::Value(other),
@@ -81,12 +82,11 @@ fn earned(value: Value, wanted: bool, receipt: &Receipt, session: &Session, shar
 }
 
 /// Puts the values of a batch and those that the front gave into the order of the commands.
-fn assemble(entries: Vec<Entry>, values: Vec<Value>, shared: &mut Shared) -> Value {
+fn assemble(entries: Vec<Entry>, values: Vec<Value>) -> Value {
     let mut values = values.into_iter();
     let entries = entries.into_iter().map(|entry| match entry {
         Entry::Answered(value) => value,
-        Entry::Machine { scan: false } => values.next().unwrap_or(Value::Nil),
-        Entry::Machine { scan: true } => shared.cursors.number_in(values.next().unwrap_or(Value::Nil)),
+        Entry::Machine => values.next().unwrap_or(Value::Nil),
     });
     Value::Array(entries.collect())
 }

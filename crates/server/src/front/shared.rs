@@ -1,6 +1,5 @@
 //! What all connections of one node share.
 
-use super::cursor::Cursors;
 use crate::fault::LinkRules;
 use crate::metrics::Metrics;
 use quorate_core::operation::Request;
@@ -41,8 +40,6 @@ pub struct Shared {
     pub faults_allowed: bool,
     /// Bounds.
     pub bounds: Bounds,
-    /// Numeric cursors.
-    pub cursors: Cursors,
     /// Counters.
     pub metrics: Metrics,
     /// The moment of the current iteration, in microseconds since the start.
@@ -51,7 +48,7 @@ pub struct Shared {
 
 impl Shared {
     /// For a node of a cluster; everything else as in an empty configuration.
-    pub fn new(cluster: u64, node: u16, random: u64) -> Shared {
+    pub fn new(cluster: u64, node: u16) -> Shared {
         Shared {
             cluster,
             cluster_name: String::new(),
@@ -61,7 +58,6 @@ impl Shared {
             port: 0,
             faults_allowed: false,
             bounds: Bounds::default(),
-            cursors: Cursors::new(random),
             metrics: Metrics::default(),
             now_us: 0,
         }

@@ -1,6 +1,7 @@
 //! Replies in the order of the commands, however the answers arrive.
 
 use super::codec::{Protocol, encode, null_array};
+use super::info::Gathered;
 use bytes::Bytes;
 use quorate_core::operation::Value;
 use std::collections::VecDeque;
@@ -21,8 +22,6 @@ pub enum Render {
     Value {
         /// Is the receipt asked for?
         receipt: bool,
-        /// Is the first element a cursor?
-        scan: bool,
     },
     /// The values of a transaction.
     Exec {
@@ -37,18 +36,15 @@ pub enum Render {
     Watch(Vec<Bytes>),
     /// The node's status as JSON.
     Status,
-    /// Sections of INFO.
-    Info(Vec<Bytes>),
+    /// INFO, which several answers make.
+    Info(Box<Gathered>),
 }
 
 /// A command of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// The machine answers.
-    Machine {
-        /// Is the first element of the answer a cursor?
-        scan: bool,
-    },
+    Machine,
     /// The front has answered.
     Answered(Value),
 }
@@ -119,6 +115,11 @@ impl Slots {
             Kind::Write => self.writes += 1,
         }
         self.slots.push_back(Slot { state: State::Waiting(waiting), protocol });
+        self.newest()
+    }
+
+    /// The place of the newest command that waits.
+    pub fn newest(&self) -> u64 {
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -128,6 +129,15 @@ impl Slots {
             write(&ready, protocol, out);
         } else {
             self.slots.push_back(Slot { state: State::Ready(ready), protocol });
+        }
+    }
+
+    /// What waits at a place, for those that need several answers.
+    pub fn waiting(&mut self, slot: u64) -> Option<&mut Waiting> {
+        let slot = self.slots.get_mut(usize::try_from(slot.checked_sub(self.first)?).ok()?)?;
+        match &mut slot.state {
+            State::Waiting(waiting) => Some(waiting),
+            State::Taken | State::Ready(_) => None,
         }
     }
 

@@ -1,7 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH. A transaction is one atomic batch; what was watched becomes guards of it.
 
 use super::connection::{Connection, Flow};
-use super::cursor;
 use super::failure;
 use super::shared::Issue;
 use super::slot::{Entry, Kind, Render};
@@ -146,7 +145,7 @@ fn exec(connection: &mut Connection, words: Words, wish: Wish, issues: &mut Vec<
     if commands.is_empty() {
         let values = entries.into_iter().map(|entry| match entry {
             Entry::Answered(value) => value,
-            Entry::Machine { .. } => Value::Nil,
+            Entry::Machine => Value::Nil,
         });
         connection.reply(Value::Array(values.collect()));
         return Flow::Next;
@@ -192,7 +191,7 @@ pub(super) fn queue(connection: &mut Connection, spec: &'static Spec, words: Wor
         return;
     }
     transaction.writes |= spec.write;
-    transaction.entries.push(Entry::Machine { scan: cursor::position(spec.name.as_bytes()).is_some() });
+    transaction.entries.push(Entry::Machine);
     transaction.commands.push(words);
     connection.reply(Value::Status(Bytes::from_static(b"QUEUED")));
 }

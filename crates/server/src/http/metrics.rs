@@ -1,0 +1,198 @@
+//! The counters and the groups in the text format of OpenMetrics, which Prometheus reads.
+
+use crate::metrics::Metrics;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use quorate_core::operation::{GroupStatus, Role, Status};
+use std::fmt::Error;
+
+/// What a counter of [`Metrics`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Microseconds that only rise, shown as seconds.
+    CounterSeconds,
+    /// Microseconds, shown as seconds.
+    GaugeSeconds,
+}
+
+/// Field of [`Metrics`], name, sort, help. A test holds it against the fields.
+const COUNTERS: &[(&str, &str, Sort, &str)] = &[
+    ("steps", "steps", Sort::Counter, "Steps of the state machine"),
+    ("answered", "calls_answered", Sort::Counter, "Client calls answered"),
+    ("refused", "calls_refused", Sort::Counter, "Client calls answered with a refusal: certainly not applied"),
+    (
+        "uncertain",
+        "calls_uncertain",
+        Sort::Counter,
+        "Client calls answered with an unknown outcome or less than was asked",
+    ),
+    ("connections", "connections_open", Sort::Gauge, "Client connections that are open"),
+    ("connections_total", "connections", Sort::Counter, "Client connections since the start"),
+    (
+        "connections_refused",
+        "connections_refused",
+        Sort::Counter,
+        "Client connections refused because there were too many",
+    ),
+    (
+        "connections_slow",
+        "connections_slow",
+        Sort::Counter,
+        "Client connections closed because the client did not read",
+    ),
+    ("client_bytes_in", "client_received_bytes", Sort::Counter, "Bytes received from clients"),
+    ("client_bytes_out", "client_sent_bytes", Sort::Counter, "Bytes sent to clients"),
+    ("peers_connected", "peers_connected", Sort::Gauge, "Peers with a working link"),
+    ("peer_messages_in", "peer_messages_received", Sort::Counter, "Messages received from peers"),
+    ("peer_messages_out", "peer_messages_sent", Sort::Counter, "Messages sent to peers"),
+    ("peer_messages_dropped", "peer_messages_dropped", Sort::Counter, "Messages to peers that were dropped"),
+    ("journal_bytes", "journal_bytes", Sort::Counter, "Bytes written to the journal"),
+    ("overlay_bytes", "overlay_bytes", Sort::Gauge, "Bytes in memory that have not reached the base yet"),
+    ("syncs", "journal_syncs", Sort::Counter, "Syncs of the journal"),
+    ("sync_us_total", "journal_sync_seconds", Sort::CounterSeconds, "Time of all syncs of the journal"),
+    ("sync_us_max", "journal_sync_max_seconds", Sort::GaugeSeconds, "The longest sync of the journal"),
+    ("uptime_us", "uptime_seconds", Sort::GaugeSeconds, "Time since the start"),
+];
+
+/// What of a group is shown.
+type GroupGauge = (&'static str, &'static str, fn(&GroupStatus) -> i64);
+
+const GROUPS: &[GroupGauge] = &[
+    ("group_term", "Term of the group", |group| group.term as i64),
+    ("group_leader", "Node that leads the group, 0 if none is known", |group| {
+        group.leader.map_or(0, |leader| i64::from(leader.0))
+    }),
+    ("group_last_index", "Last index in the log", |group| group.last as i64),
+    ("group_durable_index", "Last index that survives power loss here", |group| group.durable as i64),
+    ("group_commit_index", "Last index known to be committed", |group| group.commit as i64),
+    ("group_applied_index", "Last index applied", |group| group.applied as i64),
+    ("group_apply_lag", "Committed entries that are not applied here", |group| {
+        group.commit.saturating_sub(group.applied) as i64
+    }),
+    ("group_followers_suspected", "Followers that have not answered for a while, as the leader sees it", |group| {
+        group.followers.iter().filter(|follower| follower.suspected).count() as i64
+    }),
+];
+
+const ROLES: [Role; 4] = [Role::Follower, Role::PreCandidate, Role::Candidate, Role::Leader];
+
+/// The text.
+pub fn text(status: &Status, metrics: &Metrics) -> Result<String, Error> {
+    let mut registry = prometheus_client::registry::Registry::with_prefix("quorate");
+    registry.register_collector(Box::new(Picture { status: status.clone(), metrics: *metrics }));
+    let mut out = String::new();
+    prometheus_client::encoding::text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+#[derive(Debug)]
+struct Picture {
+    status: Status,
+    metrics: Metrics,
+}
+
+impl prometheus_client::collector::Collector for Picture {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        self.counters(&mut encoder)?;
+        self.calls(&mut encoder)?;
+        self.groups(&mut encoder)?;
+        self.roles(&mut encoder)?;
+        self.followers(&mut encoder)
+    }
+}
+
+impl Picture {
+    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let fields = serde_json::to_value(self.metrics).map_err(|_| Error)?;
+        for (field, name, sort, help) in COUNTERS {
+            let value = fields[field].as_u64().unwrap_or(0);
+            let seconds = value as f64 / 1e6;
+            match sort {
+                Sort::Counter => one(encoder, name, help, &ConstCounter::new(value))?,
+                Sort::Gauge => one(encoder, name, help, &ConstGauge::new(value as i64))?,
+                Sort::CounterSeconds => one(encoder, name, help, &ConstCounter::new(seconds))?,
+                Sort::GaugeSeconds => one(encoder, name, help, &ConstGauge::new(seconds))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        one(encoder, "calls_in_flight", "Client calls in flight", &ConstGauge::new(self.status.calls as i64))?;
+        let incarnation = ConstGauge::new(self.status.incarnation as i64);
+        one(encoder, "incarnation", "How often this node has started", &incarnation)
+    }
+
+    fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        for (name, help, value) in GROUPS {
+            let samples =
+                self.status.groups.iter().map(|group| (vec![("group", group.group.to_string())], value(group)));
+            many(encoder, name, help, samples)?;
+        }
+        Ok(())
+    }
+
+    fn roles(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let samples = self.status.groups.iter().flat_map(|group| {
+            ROLES.map(|role| {
+                let labels = vec![("group", group.group.to_string()), ("role", role.word().to_string())];
+                (labels, i64::from(group.role == role))
+            })
+        });
+        many(encoder, "group_role", "1 for the part that this node plays in the group", samples)
+    }
+
+    fn followers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let lag = self.status.groups.iter().flat_map(|group| {
+            group.followers.iter().map(|follower| {
+                let labels = vec![("group", group.group.to_string()), ("follower", follower.node.0.to_string())];
+                (labels, group.last.saturating_sub(follower.matched) as i64)
+            })
+        });
+        many(encoder, "follower_lag", "Entries of the leader that the follower does not hold durably", lag)
+    }
+}
+
+fn one(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
+    let unit: Option<&Unit> = None;
+    metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
+}
+
+fn many(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl Iterator<Item = (Vec<(&'static str, String)>, i64)>,
+) -> Result<(), Error> {
+    let mut samples = samples.peekable();
+    if samples.peek().is_none() {
+        return Ok(());
+    }
+    let unit: Option<&Unit> = None;
+    let mut family = encoder.encode_descriptor(name, help, unit, ConstGauge::new(0i64).metric_type())?;
+    for (labels, value) in samples {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_counter_is_shown() {
+        let fields = serde_json::to_value(Metrics::default()).expect("counters are plain numbers");
+        let kept: BTreeSet<&str> = fields.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let shown: BTreeSet<&str> = COUNTERS.iter().map(|counter| counter.0).collect();
+        assert_eq!(shown, kept);
+        assert_eq!(COUNTERS.iter().map(|counter| counter.1).collect::<BTreeSet<_>>().len(), COUNTERS.len());
+    }
+}

@@ -1,0 +1,287 @@
+//! From a request's headers to an operation, and from its outcome to a reply.
+
+use super::Site;
+use super::json;
+use super::problem::{Kind, Problem};
+use super::routes::Asked;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use quorate_core::guarantee::{Ack, Level, Receipt, Session, Want};
+use quorate_core::limits;
+use quorate_core::operation::{Batch, Guard, IdempotencyKey, Operate, Outcome, Reply, Request, TableId, Value, Words};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// What a read must not miss.
+pub const LEVEL: HeaderName = HeaderName::from_static("quorate-level");
+/// Who must hold a write durably.
+pub const ACK: HeaderName = HeaderName::from_static("quorate-ack");
+/// How long the caller waits.
+pub const DEADLINE: HeaderName = HeaderName::from_static("quorate-deadline-ms");
+/// What the session has seen.
+pub const SESSION: HeaderName = HeaderName::from_static("quorate-session");
+/// Asks for the receipt; carries it where the body has no room.
+pub const RECEIPT: HeaderName = HeaderName::from_static("quorate-receipt");
+/// The name under which a write is applied at most once.
+pub const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The loop answers at the deadline; if it has not this much later, something is wrong with it.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What the headers ask beyond the operation.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    want: Want,
+    session: Session,
+    deadline_ms: u32,
+    receipt: bool,
+    idempotency: Option<IdempotencyKey>,
+}
+
+impl Wish {
+    /// Reads the headers.
+    pub fn read(headers: &HeaderMap, cluster: u64) -> Result<Wish, Problem> {
+        let mut wish = Wish {
+            want: Want::default(),
+            session: Session::default(),
+            deadline_ms: limits::DEADLINE_MS,
+            receipt: false,
+            idempotency: None,
+        };
+        if let Some(word) = single(headers, &LEVEL)? {
+            let known = Level::ALL.map(Level::word);
+            wish.want.level = Level::parse(word).ok_or_else(|| unknown_word(&LEVEL, word, &known))?;
+        }
+        if let Some(word) = single(headers, &ACK)? {
+            let known = Ack::ALL.map(Ack::word);
+            wish.want.ack = Ack::parse(word).ok_or_else(|| unknown_word(&ACK, word, &known))?;
+        }
+        if let Some(word) = single(headers, &DEADLINE)? {
+            let most = limits::DEADLINE_MAX_MS;
+            wish.deadline_ms = number(word)
+                .filter(|ms| (1..=u64::from(most)).contains(ms))
+                .ok_or_else(|| Problem::malformed(format!("{DEADLINE} takes milliseconds from 1 to {most}")))?
+                as u32;
+        }
+        if let Some(token) = single(headers, &SESSION)? {
+            wish.session = Session::from_token(&String::from_utf8_lossy(token), cluster).map_err(|why| {
+                Problem::malformed(format!("{SESSION}: {why}; send a token that this cluster gave, or none"))
+            })?;
+        }
+        if let Some(word) = single(headers, &RECEIPT)? {
+            wish.receipt = match &word.to_ascii_lowercase()[..] {
+                b"true" => true,
+                b"false" => false,
+                _ => return Err(unknown_word(&RECEIPT, word, &["true", "false"])),
+            };
+        }
+        if let Some(key) = single(headers, &IDEMPOTENCY)? {
+            if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES {
+                let most = limits::IDEMPOTENCY_KEY_BYTES;
+                return Err(Problem::malformed(format!("{IDEMPOTENCY} has 1 to {most} bytes")));
+            }
+            wish.idempotency = Some(IdempotencyKey(Bytes::copy_from_slice(key)));
+        }
+        Ok(wish)
+    }
+}
+
+fn unknown_word(name: &HeaderName, word: &[u8], known: &[&str]) -> Problem {
+    let word = String::from_utf8_lossy(&word[..word.len().min(64)]).into_owned();
+    Problem::malformed(format!("{name} does not know '{word}'; it knows {}", known.join(", ")))
+        .with("known", json!(known))
+}
+
+/// The value of a header that may stand once.
+pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() {
+        return Err(Problem::malformed(format!("the header {name} stands twice")));
+    }
+    Ok(first)
+}
+
+/// A number of decimal digits only.
+pub fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// What is done, apart from what the headers ask.
+#[derive(Clone, Debug, Default)]
+pub struct Action {
+    /// The table.
+    pub table: TableId,
+    /// The commands.
+    pub commands: Vec<Words>,
+    /// What must hold before.
+    pub guards: Vec<Guard>,
+    /// Reply with an array even for one command.
+    pub transaction: bool,
+}
+
+/// An operation that was evaluated, with the guarantee that was asked for.
+#[derive(Debug)]
+pub struct Done {
+    /// The result.
+    pub value: Value,
+    /// What was met.
+    pub receipt: Receipt,
+    session: Session,
+    cluster: u64,
+    receipt_wanted: bool,
+}
+
+/// Carries out an operation. An error of the command itself is a value here; see [`Done::failed`].
+pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
+    let cluster = asked.site.settings.cluster;
+    let wish = Wish::read(&asked.parts.headers, cluster)?;
+    let writes = action.commands.iter().any(|words| {
+        words.first().and_then(|name| quorate_core::state::command::find(name)).is_some_and(|spec| spec.write)
+    });
+    let batch = Batch {
+        table: action.table,
+        guards: action.guards,
+        idempotency: wish.idempotency,
+        commands: action.commands,
+        transaction: action.transaction,
+    };
+    let operate = Operate {
+        batch,
+        want: wish.want,
+        session: wish.session.clone(),
+        after_own_writes: false,
+        deadline_ms: wish.deadline_ms,
+    };
+    let wait = Duration::from_millis(u64::from(wish.deadline_ms)) + GRACE;
+    let (outcome, heard) = match call(&asked.site, Request::Operate(operate), wait).await {
+        Ok(Reply::Operated { outcome, session }) => (outcome, session),
+        Ok(Reply::Status(_) | Reply::Transferred(_)) => return Err(misfit()),
+        Err(silence) => return Err(silence.problem(writes)),
+    };
+    let mut session = wish.session;
+    session.merge(&heard);
+    let token = token(&session, cluster);
+    match outcome {
+        Outcome::Done { value, receipt } => Ok(Done { value, receipt, session, cluster, receipt_wanted: wish.receipt }),
+        Outcome::Refused(refusal) => Err(Problem::refused(&refusal).header(SESSION, token)),
+        Outcome::Unknown(doubt) => Err(Problem::unknown(&doubt).header(SESSION, token)),
+        Outcome::Short { value, receipt } => {
+            let detail = format!(
+                "the write was applied and {} of {} nodes hold it durably, fewer than ack {} asks; do not repeat it",
+                receipt.durable().len(),
+                receipt.members(),
+                receipt.asked().ack.word(),
+            );
+            Err(Problem::new(Kind::Short, detail)
+                .with("value", json::value(&value))
+                .with("receipt", json::receipt(&receipt, &session, cluster))
+                .header(SESSION, token))
+        }
+    }
+}
+
+/// The loop gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It has ended.
+    Stopped,
+    /// It does not answer in time.
+    Stuck,
+}
+
+impl Silence {
+    /// What a caller is told; a write may have been applied.
+    pub fn problem(self, write: bool) -> Problem {
+        let why = match self {
+            Silence::Stopped => "this node is stopping",
+            Silence::Stuck => "this node does not answer",
+        };
+        if write {
+            Problem::new(Kind::Unknown, format!("{why}; read the state elsewhere, or repeat with an idempotency key"))
+        } else {
+            Problem::new(Kind::Unavailable, format!("{why}; ask another node"))
+        }
+    }
+}
+
+/// Asks the loop, but not for ever.
+pub async fn call(site: &Site, request: Request, wait: Duration) -> Result<Reply, Silence> {
+    match tokio::time::timeout(wait, site.handle.call(request)).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err(Silence::Stopped),
+        Err(_) => Err(Silence::Stuck),
+    }
+}
+
+/// The loop answered another question.
+pub fn misfit() -> Problem {
+    Problem::new(Kind::Broken, "the node gave an answer that does not fit the question; this is a defect")
+}
+
+fn token(session: &Session, cluster: u64) -> HeaderValue {
+    HeaderValue::from_str(&session.token(cluster)).expect("a token is hexadecimal")
+}
+
+impl Done {
+    /// A failure after the operation was evaluated, with what the session has seen and the receipt, if it was asked for.
+    pub fn problem(&self, kind: Kind, detail: impl Into<String>) -> Problem {
+        let problem = Problem::new(kind, detail).header(SESSION, token(&self.session, self.cluster));
+        if self.receipt_wanted { problem.with("receipt", self.receipt_json()) } else { problem }
+    }
+
+    /// If the value is an error of the command, the failure that it means. `guard` is what a broken guard is called.
+    pub fn failed(&self, guard: Kind) -> Option<Problem> {
+        let Value::Error(text) = &self.value else { return None };
+        let bad_words = ["ERR syntax", "ERR wrong number", "ERR invalid cursor", "ERR unknown"];
+        let kind = if text.starts_with(b"GUARD") {
+            guard
+        } else if text.starts_with(b"WRONGTYPE") {
+            Kind::WrongType
+        } else if text.starts_with(b"IDEMPOTENCY") {
+            Kind::IdempotencyReused
+        } else if bad_words.iter().any(|start| text.starts_with(start.as_bytes())) {
+            Kind::Malformed
+        } else {
+            Kind::CommandFailed
+        };
+        Some(self.problem(kind, String::from_utf8_lossy(text)))
+    }
+
+    /// A reply of JSON: an object, which gets the receipt if it was asked for.
+    pub fn json(&self, mut body: Json) -> Response<Body> {
+        if self.receipt_wanted {
+            body["receipt"] = self.receipt_json();
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(SESSION, token(&self.session, self.cluster));
+        response
+    }
+
+    /// A reply of bytes, or of none; the receipt goes into a header.
+    pub fn bytes(&self, status: StatusCode, body: Bytes) -> Response<Body> {
+        let empty = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let mut response = Response::new(if empty { Body::empty() } else { Body::from(body) });
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        if !empty {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
+        headers.insert(SESSION, token(&self.session, self.cluster));
+        if self.receipt_wanted {
+            let receipt = self.receipt_json().to_string();
+            headers.insert(RECEIPT, HeaderValue::from_str(&receipt).expect("a receipt is ASCII"));
+        }
+        response
+    }
+
+    fn receipt_json(&self) -> Json {
+        json::receipt(&self.receipt, &self.session, self.cluster)
+    }
+}
