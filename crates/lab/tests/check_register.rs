@@ -83,6 +83,7 @@ fn bad_histories_fail_by_name() {
         (Reason::ReadOfRefused, "0 10 put a -> refused\n20 30 get -> a"),
         (Reason::ReadFromNowhere, "0 10 put a -> ok\n20 30 get -> x"),
         (Reason::ReadFromFuture, "0 10 get -> a\n20 30 put a -> ok"),
+        (Reason::ReadFromFuture, "0 0 get -> 1\n0 0 incr -1 -> refused\n1 1 put 1 -> ok"),
         (Reason::CasFromNowhere, "0 10 put a -> ok\n20 30 cas x b -> yes"),
         (Reason::NotLinearizable, "0 10 put a -> ok\n20 30 del -> no"),
         (Reason::NotLinearizable, "0 10 incr 1 -> 1\n20 30 incr 1 -> 3"),
@@ -193,7 +194,7 @@ fn verdict(history: &[Operation]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20_000) })]
 
     #[test]
     fn agrees_with_brute_force(history in prop::collection::vec(any_operation(false), 0..8)) {
@@ -258,7 +259,7 @@ fn real_history(mut drawn: Vec<(Operation, u64, u64)>) -> Vec<Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
 
     #[test]
     fn a_real_history_is_never_accused(

@@ -162,7 +162,9 @@ fn relevant(operations: Vec<Operation>) -> Vec<Operation> {
 
 /// Values that were seen although nobody can have written them. Sums are left to the search.
 fn impossible_value(operations: &[Operation]) -> Option<Witness> {
-    let sums = operations.iter().any(|operation| matches!(operation.action, Action::Add(_)));
+    let sums = operations
+        .iter()
+        .any(|operation| matches!(operation.action, Action::Add(_)) && operation.outcome != Outcome::Refused);
     for operation in operations {
         let Some(Some(value)) = seen(operation) else { continue };
         if sums && std::str::from_utf8(value).is_ok_and(|text| text.parse::<i64>().is_ok()) {
