@@ -213,7 +213,7 @@ fn shrink(operations: Vec<Operation>, budget: u64) -> Vec<Operation> {
     while at < operations.len() {
         let idle = matches!(
             (&operations[at].action, &operations[at].outcome),
-            (_, Outcome::Unknown) | (Action::Read, _) | (Action::Cas(..), Outcome::Done(Answer::Took(false)))
+            (Action::Read, _) | (Action::Cas(..), Outcome::Done(Answer::Took(false)))
         );
         let mut fewer = operations.clone();
         fewer.remove(at);
