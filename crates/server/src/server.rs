@@ -8,6 +8,7 @@ use crate::driver::storage::{Storage, StorageFailed};
 use crate::driver::{Driver, Parts};
 use crate::front::{Bounds, Clients, Shared};
 use crate::handle::{Ask, Handle};
+use crate::http::{self, HttpSettings, Serving};
 use crate::metrics::Metrics;
 use crate::peer::Peers;
 use crate::peer::handshake::Identity;
@@ -81,8 +82,11 @@ pub struct Server {
     pub handle: Handle,
     /// Where clients of the Redis protocol are served.
     pub resp: SocketAddr,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
     /// Where peers are served.
     pub peer: SocketAddr,
+    serving: Serving,
     thread: JoinHandle<Result<(), StorageFailed>>,
 }
 
@@ -91,6 +95,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
         let resp = listen("listen.resp", &config.listen.resp)?;
+        let http = listen("listen.http", &config.listen.http)?;
         let peer = listen("listen.peer", &config.listen.peer)?;
         let poll = system("making a poll", Poll::new())?;
         let waker = Arc::new(system("making a waker", Waker::new(poll.registry(), Source::Waker.token()))?);
@@ -102,12 +107,16 @@ impl Server {
             let _ = wake.wake();
         });
         let disk = Disk::open(directory, config.disk.options(), wake).map_err(ServerError::Open)?;
-        start_with(config, incarnation, disk, (resp, peer), (poll, waker))
+        start_with(config, incarnation, disk, Listeners { resp, http, peer }, (poll, waker))
     }
 
     /// Waits until the node has ended.
     pub fn join(self) -> Result<(), ServerError> {
-        match self.thread.join() {
+        let ended = self.thread.join();
+        if let Err(error) = self.serving.stop() {
+            tracing::warn!("HTTP did not end in order: {error}");
+        }
+        match ended {
             Ok(result) => result.map_err(ServerError::Disk),
             Err(_) => Err(ServerError::Defect),
         }
@@ -119,16 +128,23 @@ impl Server {
     }
 }
 
+struct Listeners {
+    resp: TcpListener,
+    http: TcpListener,
+    peer: TcpListener,
+}
+
 fn start_with<S: Storage + Send + 'static>(
     config: &Config,
     incarnation: u64,
     store: S,
-    (resp, peer): (TcpListener, TcpListener),
+    listeners: Listeners,
     (poll, waker): (Poll, Arc<Waker>),
 ) -> Result<Server, ServerError> {
     let mut random = Random::new(seed()?);
     let address = |listener: &TcpListener| system("asking for an address", listener.local_addr());
-    let (resp_address, peer_address) = (address(&resp)?, address(&peer)?);
+    let Listeners { resp, http, peer } = listeners;
+    let (resp_address, http_address, peer_address) = (address(&resp)?, address(&http)?, address(&peer)?);
     let (asks_in, asks) = channel();
     let handle = Handle::new(asks_in, waker.clone());
     let registry = || system("watching sockets", poll.registry().try_clone());
@@ -150,7 +166,8 @@ fn start_with<S: Storage + Send + 'static>(
     let begin = move || run(node, store, Rest { poll, clients, peers, shared, asks, clock, sync });
     let thread = std::thread::Builder::new().name("quorate-loop".into()).spawn(begin);
     let thread = system("starting a thread", thread)?;
-    Ok(Server { handle, resp: resp_address, peer: peer_address, thread })
+    let serving = system("starting HTTP", http::spawn(http, handle.clone(), http_settings(config)))?;
+    Ok(Server { handle, resp: resp_address, http: http_address, peer: peer_address, serving, thread })
 }
 
 struct NodeConfig {
@@ -193,6 +210,16 @@ fn shared(config: &Config, port: u16) -> Shared {
         output_bytes: config.limits.output_bytes,
     };
     shared
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    let tables = config.node_config(0).tables.into_iter().map(|table| table.name).collect();
+    HttpSettings {
+        cluster_name: config.cluster.clone(),
+        password: config.security.password.clone(),
+        faults_allowed: config.faults_allowed,
+        ..HttpSettings::new(config.cluster_id(), config.node, tables)
+    }
 }
 
 fn listen(option: &'static str, address: &str) -> Result<TcpListener, ServerError> {
@@ -267,7 +294,8 @@ mod tests {
         let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token()).unwrap());
-        start_with(&config, 1, disk, (listener(), listener()), (poll, waker)).unwrap()
+        start_with(&config, 1, disk, Listeners { resp: listener(), http: listener(), peer: listener() }, (poll, waker))
+            .unwrap()
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl Node {
             .with_ansi(std::io::stderr().is_terminal())
             .with_max_level(tracing::Level::INFO)
             .init();
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         let server = Server::start(&config)?;
         let handle = server.handle.clone();
         ctrlc::set_handler(move || handle.stop())

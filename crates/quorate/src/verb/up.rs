@@ -233,7 +233,7 @@ fn greet(layout: &Layout, supervisor: &Supervisor, start: Instant) {
     println!("\nTry:");
     for line in [
         format!("redis-cli -p {} SET greeting hello", first.resp),
-        format!("curl http://127.0.0.1:{}/v1/tables/0/keys/greeting", first.http),
+        format!("curl http://127.0.0.1:{}/v1/keys/greeting", first.http),
         format!("quorate get greeting --receipt{place}"),
         format!("quorate fault partition 1/2,3{data}   and then   quorate fault heal{data}"),
     ] {
