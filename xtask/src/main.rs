@@ -62,7 +62,7 @@ fn fix() -> Result<(), String> {
 }
 
 /// The scripts rewrite themselves when this is set.
-const BLESS: &str = "QUORATE_BLESS";
+const BLESS: &str = "BLESS";
 
 fn bless() -> Result<(), String> {
     run::shown(run::cargo(&["test", "--quiet", "-p", "quorate-lab", "--test", "scripts"]).env(BLESS, "1"))?;

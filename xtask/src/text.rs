@@ -117,9 +117,8 @@ fn layering(_root: &Path, sources: &[Source], findings: &mut Findings) {
     }
 }
 
-/// The parts of a room card, in order.
-const PARTS: [&str; 6] =
-    ["**The idea.**", "**Promises.**", "**Not here.**", "**On disk.**", "**What breaks it.**", "**Read next.**"];
+/// The parts of a room card, each a heading or the bold start of a paragraph. Before them stands the idea.
+const PARTS: [&str; 5] = ["promises", "not here", "on disk", "what breaks it", "read next"];
 /// Directories of the core that are rooms.
 const ROOMS: [&str; 2] = ["consensus", "state"];
 
@@ -133,39 +132,59 @@ fn cards(root: &Path, sources: &[Source], findings: &mut Findings) {
             continue;
         };
         let card: Vec<&str> = source.text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
-        let mut at = 0;
         for part in PARTS {
-            match card[at..].iter().position(|line| line.starts_with(part)) {
-                Some(found) => at += found,
-                None => findings.errors.push(format!("{}: the room card has no {part} in its place", path.display())),
+            if !card.iter().any(|line| part_of(line).is_some_and(|found| found.contains(part))) {
+                findings.errors.push(format!("{}: the room card has no part {part:?}", path.display()));
             }
         }
         promises(root, &path, &card, &names, findings);
     }
 }
 
+/// The name of the part that a line opens, in lower case: `# Read next` and `**Read next.** …` are the same.
+fn part_of(line: &str) -> Option<String> {
+    let name = match line.strip_prefix("**") {
+        Some(rest) => rest.split_once("**")?.0,
+        None => line.strip_prefix("# ")?,
+    };
+    Some(name.to_lowercase())
+}
+
+/// A promise: its number, and the text that names its tests in backticks.
 fn promises(root: &Path, path: &Path, card: &[&str], names: &BTreeSet<String>, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
-    for item in items(card).iter().filter(|item| promise_id(item).is_some()) {
-        let id = promise_id(item).expect("filtered above");
+    for (id, text) in promised(card) {
         let place = format!("{}: promise {id}", path.display());
-        if !seen.insert(id.to_owned()) {
-            findings.errors.push(format!("{place} is there twice"));
-        }
-        let proofs: Vec<&str> = item.rfind('(').map_or("", |at| &item[at..]).split('`').skip(1).step_by(2).collect();
+        let proofs: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
         if proofs.is_empty() {
             findings.errors.push(format!("{place} names no test"));
         }
         for proof in proofs {
-            let known = names.contains(proof) || root.join(proof).exists();
-            if !known {
+            if !names.contains(proof) && !root.join(proof).exists() {
                 findings.errors.push(format!("{place} names {proof:?}, which is no file, test, judge or mutant"));
             }
+        }
+        if !seen.insert(id) {
+            findings.errors.push(format!("{place} is there twice"));
         }
     }
     if seen.is_empty() {
         findings.errors.push(format!("{}: the room card makes no promise", path.display()));
     }
+}
+
+/// Promises are items `- C1 What holds. (tests)`, or rows `| 1 | what holds | tests |` of a table.
+fn promised(card: &[&str]) -> Vec<(String, String)> {
+    let from_item = |item: String| {
+        let id = promise_id(&item)?.to_owned();
+        Some((id, item[item.rfind('(').unwrap_or(item.len())..].to_owned()))
+    };
+    let from_row = |line: &&str| {
+        let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+        let [id, _, tests, ..] = cells[..] else { return None };
+        (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then(|| (id.to_owned(), tests.to_owned()))
+    };
+    items(card).into_iter().filter_map(from_item).chain(card.iter().filter_map(from_row)).collect()
 }
 
 /// List items of a card, with their continuation lines.
@@ -263,25 +282,20 @@ mod tests {
     #[test]
     fn a_card_without_parts_or_with_untested_promises_is_found() {
         let card = |promise: &str| {
-            let mut parts = PARTS.map(str::to_owned);
-            parts[1] = format!("{}\n- {promise}\n", PARTS[1]);
-            let card = parts.join("\n").lines().map(|line| format!("//! {line}\n")).collect::<String>();
+            let bold = PARTS.map(|part| format!("//! **{part}.** …\n")).concat();
+            let heading = PARTS.map(|part| format!("//! # {part}\n")).concat();
             [
-                source("crates/core/src/consensus/mod.rs", &card),
-                source("crates/core/src/state/mod.rs", &card),
+                source("crates/core/src/consensus/mod.rs", &format!("{bold}//! - C1 {promise}\n")),
+                source("crates/core/src/state/mod.rs", &format!("{heading}//! | 1 | what | {promise} |\n")),
                 source("tests.rs", "fn one_leader() {}"),
                 source("crates/core/src/mutant.rs", "\"vote-not-durable\""),
             ]
         };
-        assert_eq!(
-            errors(cards, &card("C1 One leader. (`one_leader`, mutant `vote-not-durable`)")),
-            Vec::<String>::new()
-        );
-        assert_eq!(errors(cards, &card("C1 One leader.")).len(), 2);
-        assert_eq!(errors(cards, &card("C1 One leader. (`no_such_test`)")).len(), 2);
-        assert_eq!(errors(cards, &card("nothing promised")).len(), 2);
-        let bare =
-            [source("crates/core/src/consensus/mod.rs", "//! Consensus."), source("crates/core/src/state/mod.rs", "")];
+        assert_eq!(errors(cards, &card("(`one_leader`, mutant `vote-not-durable`)")), Vec::<String>::new());
+        assert_eq!(errors(cards, &card("One leader.")).len(), 2);
+        assert_eq!(errors(cards, &card("(`no_such_test`)")).len(), 2);
+        let none = "//! nothing";
+        let bare = [source("crates/core/src/consensus/mod.rs", none), source("crates/core/src/state/mod.rs", none)];
         assert_eq!(errors(cards, &bare).len(), 2 * (PARTS.len() + 1));
     }
 }

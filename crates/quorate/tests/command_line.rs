@@ -4,9 +4,10 @@
 mod support;
 
 use serde_json::Value;
-use std::net::TcpListener;
-use std::process::Output;
-use support::cluster::{Cluster, binary, signal, text};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Output, Stdio};
+use support::cluster::{Cluster, binary, free_ports, signal, text};
 use support::wait;
 
 #[track_caller]
@@ -78,6 +79,26 @@ fn status_shows_every_node_and_those_that_are_gone() {
 }
 
 #[test]
+fn the_lab_gives_verdicts_and_traces() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("story.txt");
+    let lab = |words: &[&str]| binary().arg("lab").args(words).output().unwrap();
+    let listed = succeeds(&lab(&["list"]));
+    assert!(listed.contains("consensus/figure-8") && listed.contains("vopr"), "{listed}");
+    let shown = succeeds(&lab(&["run", "consensus/figure-8", "--trace", trace.to_str().unwrap()]));
+    assert!(shown.contains("Shown."), "{shown}");
+    assert!(std::fs::read_to_string(&trace).unwrap().lines().count() > 10);
+    let swarm = || succeeds(&lab(&["run", "vopr", "--seed", "7", "--seeds", "6", "--json"]));
+    let (first, second) = (swarm(), swarm());
+    assert!(first.contains("\"held\":true"), "{first}");
+    assert_eq!(first, second, "the same seeds give the same run");
+    // One seed is not enough to see what goes wrong: that is no verdict.
+    let none = lab(&["run", "consensus/half-is-not-a-majority", "--seed", "0", "--json"]);
+    let verdict: Value = serde_json::from_str(&text(&none.stdout)).unwrap();
+    assert_eq!(none.status.code(), Some(if verdict["shown"] == true { 0 } else { 2 }));
+}
+
+#[test]
 fn bench_measures_and_says_what_failed() {
     let cluster = Cluster::start();
     for op in ["set", "get", "incr"] {
@@ -112,6 +133,9 @@ fn nonsense_gets_an_error_that_says_what_to_do() {
     fails(&quorate(&["status", "--addr", &closed]), 4, &[&closed]);
     fails(&quorate(&["bench", "--addr", &closed]), 4, &[&closed]);
     fails(&quorate(&["bench", "--addr", "nonsense"]), 2, &["HOST:PORT"]);
+    fails(&quorate(&["lab", "run", "nosuch"]), 2, &["nosuch", "quorate lab list"]);
+    fails(&quorate(&["lab", "replay", "/nowhere/at/all"]), 2, &["/nowhere/at/all"]);
+    fails(&quorate(&["lab", "run", "vopr", "--seeds", "0"]), 2, &["--seeds"]);
 }
 
 #[test]
@@ -171,6 +195,61 @@ fn nodes_end_when_up_is_killed() {
         let gone = |id: &u32| !support::cluster::exists(std::path::Path::new(&format!("/proc/{id}")));
         nodes.iter().all(gone).then_some(())
     });
+}
+
+/// Sends one request, and gives the status line's number and the body.
+fn http(port: u16, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "{request}\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn http_and_the_command_line_see_the_same() {
+    let cluster = Cluster::start();
+    assert_eq!(succeeds(&cluster.quorate(&["put", "greeting", "hello"])), "OK");
+    for node in 0..3 {
+        let (status, body) = http(cluster.http + node, "GET /v1/keys/greeting HTTP/1.1");
+        assert_eq!(status, 200, "{body}");
+        assert!(body.contains("hello"), "{body}");
+        assert_eq!(http(cluster.http + node, "GET /readyz HTTP/1.1").0, 200);
+        assert_eq!(http(cluster.http + node, "GET /v1/keys/gone HTTP/1.1").0, 404);
+    }
+    let (status, metrics) = http(cluster.http, "GET /metrics HTTP/1.1");
+    assert!(status == 200 && metrics.contains("# TYPE"), "{metrics}");
+}
+
+#[test]
+fn a_password_is_asked_for_and_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = free_ports();
+    let [resp, http_port, peer] = [0, 1, 2].map(|at| format!("127.0.0.1:{}", first + at));
+    let config = format!(
+        "node = 1\ncluster = \"locked\"\ndata = {:?}\n[listen]\nresp = {resp:?}\nhttp = {http_port:?}\npeer = {peer:?}\n\
+         [[members]]\nnode = 1\npeer = {peer:?}\n[security]\npassword = \"secret\"\n",
+        directory.path().join("data")
+    );
+    let path = directory.path().join("quorate.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut node = binary().args(["node", "--config"]).arg(&path).stderr(Stdio::null()).spawn().unwrap();
+    let put = |words: &[&str], secret: Option<&str>| {
+        let mut command = binary();
+        command.args(["put", "k", "v", "--addr", &resp]).args(words);
+        if let Some(secret) = secret {
+            command.env("QUORATE_PASSWORD", secret);
+        }
+        command.output().unwrap()
+    };
+    wait("the node serves", || put(&[], Some("secret")).status.success().then_some(()));
+    assert_eq!(succeeds(&put(&["--password", "secret"], None)), "OK");
+    fails(&put(&[], None), 1, &["NOAUTH", "applied: no", "--password"]);
+    fails(&put(&["--password", "wrong"], None), 1, &["WRONGPASS", "applied: no"]);
+    assert_eq!(http(first + 1, "GET /v1/keys/k HTTP/1.1").0, 401);
+    signal(node.id(), "TERM");
+    assert!(wait("the node stops", || node.try_wait().unwrap()).success());
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub fn measure(times: usize, report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// The time from just before the leader is hurt to the first acknowledgement of a write that began after that.
+/// The time from just before the leader is hurt to the first acknowledgement of a write that began when it was surely
+/// hurt.
 fn outage(quorate: &Quorate, leader: u16, hurt: &str) -> Result<f64, String> {
     let acknowledged: Mutex<Option<Instant>> = Mutex::new(None);
     let hurt_at: Mutex<Option<Instant>> = Mutex::new(None);
@@ -59,10 +60,8 @@ fn outage(quorate: &Quorate, leader: u16, hurt: &str) -> Result<f64, String> {
         }
         std::thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
-        *hurt_at.lock().expect("no writer panics") = Some(start);
         let outcome = quorate.fault(&[hurt, &leader.to_string()]);
-        // What was acknowledged before the leader was really hurt does not count.
-        *acknowledged.lock().expect("no writer panics") = None;
+        *hurt_at.lock().expect("no writer panics") = Some(Instant::now());
         let deadline = start + Duration::from_secs(30);
         let end = loop {
             let end = *acknowledged.lock().expect("no writer panics");
