@@ -307,7 +307,10 @@ fn a_scan_walks_all_groups_and_tells_each_key_once() {
     let mut expected = keys.clone();
     expected.sort();
     assert_eq!(told, expected);
-    assert_eq!(net.ask(1, Want::default(), &["MSET", "a", "1", "b", "2", "c", "3", "d", "4", "e", "5"]), Outcome::Refused(Refusal::CrossGroup));
+    assert_eq!(
+        net.ask(1, Want::default(), &["MSET", "a", "1", "b", "2", "c", "3", "d", "4", "e", "5"]),
+        Outcome::Refused(Refusal::CrossGroup)
+    );
     assert_eq!(net.value(1, &["MSET", "{t}a", "1", "{t}b", "2"]), Value::OK);
     assert_eq!(net.value(1, &["FLUSHALL"]), Value::OK);
     assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(0));

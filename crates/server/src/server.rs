@@ -8,6 +8,7 @@ use crate::driver::storage::{Storage, StorageFailed};
 use crate::driver::{Driver, Parts};
 use crate::front::{Bounds, Clients, Shared};
 use crate::handle::{Ask, Handle};
+use crate::http::{self, HttpSettings, Serving};
 use crate::metrics::Metrics;
 use crate::peer::Peers;
 use crate::peer::handshake::Identity;
@@ -81,8 +82,11 @@ pub struct Server {
     pub handle: Handle,
     /// Where clients of the Redis protocol are served.
     pub resp: SocketAddr,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
     /// Where peers are served.
     pub peer: SocketAddr,
+    serving: Serving,
     thread: JoinHandle<Result<(), StorageFailed>>,
 }
 
@@ -91,6 +95,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
         let resp = listen("listen.resp", &config.listen.resp)?;
+        let http = listen("listen.http", &config.listen.http)?;
         let peer = listen("listen.peer", &config.listen.peer)?;
         let poll = system("making a poll", Poll::new())?;
         let waker = Arc::new(system("making a waker", Waker::new(poll.registry(), Source::Waker.token()))?);
@@ -102,15 +107,15 @@ impl Server {
             let _ = wake.wake();
         });
         let disk = Disk::open(directory, config.disk.options(), wake).map_err(ServerError::Open)?;
-        start_with(config, incarnation, disk, (resp, peer), (poll, waker))
+        start_with(config, incarnation, disk, [resp, http, peer], (poll, waker))
     }
 
     /// Waits until the node has ended.
     pub fn join(self) -> Result<(), ServerError> {
-        match self.thread.join() {
-            Ok(result) => result.map_err(ServerError::Disk),
-            Err(_) => Err(ServerError::Defect),
-        }
+        let ended = self.thread.join();
+        let served = self.serving.stop();
+        ended.map_err(|_| ServerError::Defect)?.map_err(ServerError::Disk)?;
+        system("serving HTTP", served)
     }
 
     /// Has the node ended?
@@ -123,12 +128,12 @@ fn start_with<S: Storage + Send + 'static>(
     config: &Config,
     incarnation: u64,
     store: S,
-    (resp, peer): (TcpListener, TcpListener),
+    [resp, http, peer]: [TcpListener; 3],
     (poll, waker): (Poll, Arc<Waker>),
 ) -> Result<Server, ServerError> {
     let mut random = Random::new(seed()?);
     let address = |listener: &TcpListener| system("asking for an address", listener.local_addr());
-    let (resp_address, peer_address) = (address(&resp)?, address(&peer)?);
+    let (resp_address, http_address, peer_address) = (address(&resp)?, address(&http)?, address(&peer)?);
     let (asks_in, asks) = channel();
     let handle = Handle::new(asks_in, waker.clone());
     let registry = || system("watching sockets", poll.registry().try_clone());
@@ -150,7 +155,8 @@ fn start_with<S: Storage + Send + 'static>(
     let begin = move || run(node, store, Rest { poll, clients, peers, shared, asks, clock, sync });
     let thread = std::thread::Builder::new().name("quorate-loop".into()).spawn(begin);
     let thread = system("starting a thread", thread)?;
-    Ok(Server { handle, resp: resp_address, peer: peer_address, thread })
+    let serving = system("serving HTTP", http::spawn(http, handle.clone(), http_settings(config, incarnation)))?;
+    Ok(Server { handle, resp: resp_address, http: http_address, peer: peer_address, serving, thread })
 }
 
 struct NodeConfig {
@@ -193,6 +199,16 @@ fn shared(config: &Config, port: u16, random: u64) -> Shared {
         output_bytes: config.limits.output_bytes,
     };
     shared
+}
+
+fn http_settings(config: &Config, incarnation: u64) -> HttpSettings {
+    let tables = config.node_config(incarnation).tables.into_iter().map(|table| table.name).collect();
+    HttpSettings {
+        cluster_name: config.cluster.clone(),
+        password: config.security.password.clone(),
+        faults_allowed: config.faults_allowed,
+        ..HttpSettings::new(config.cluster_id(), config.node, tables)
+    }
 }
 
 fn listen(option: &'static str, address: &str) -> Result<TcpListener, ServerError> {
