@@ -97,7 +97,7 @@ fn clippy(log: &Path) -> Checked {
 
 fn documentation(log: &Path) -> Checked {
     let words = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
-    run::captured(run::cargo(&words).env("RUSTDOCFLAGS", "-D warnings"), log).map(|_| 1)
+    run::captured(run::cargo(&words).env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"), log).map(|_| 1)
 }
 
 fn libraries(log: &Path) -> Checked {

@@ -17,7 +17,7 @@ Examples:
 
 Each step sees a state of its own, so keys that are written or deleted meanwhile may or may not be listed.")]
 pub struct Scan {
-    /// The pattern: * any text, ? any character, [abc] one of these
+    /// The pattern: * any text, ? any character, brackets around characters for one of them
     #[arg(default_value = "*")]
     pattern: String,
     /// Stop after this many keys
