@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod failure;
 pub mod fault;
 pub mod judge;
+pub mod laws;
 pub mod lesson;
 pub mod mutant;
 pub mod script;

@@ -132,10 +132,14 @@ impl Node {
         operate: Operate,
     ) {
         let Some(seat) = self.seats.get_mut(&group) else { return };
-        if !seat.group.accepts() || seat.group.term() != term {
-            cx.send(from, Message::Answer { call, incarnation, reply: None });
-        } else if seat.first_arrival(from, incarnation, call) {
+        // A call that is sent back is remembered too: its sender passes it on anew, so a late copy must not be taken.
+        if !seat.first_arrival(from, incarnation, call) {
+            return;
+        }
+        if seat.group.accepts() && seat.group.term() == term {
             self.accept(cx, Origin::Remote { node: from, call, incarnation }, operate, Some(group));
+        } else {
+            cx.send(from, Message::Answer { call, incarnation, reply: None });
         }
     }
 

@@ -3,7 +3,7 @@
 //! A batch is one log entry: guards, then commands in order, as words of the Redis protocol. [`apply`] is a pure function
 //! of state, stamp and batch, so replicas that applied the same log hold the same bytes. There is no clock in it: a key
 //! is absent once its expiry is at or before the log time of the entry, for every command at once. What is absent is
-//! removed later, in bounded pieces, by [`sweep`], which no reply can notice. One table of commands ([`command`]) names
+//! removed later, in bounded pieces, by [`sweep`](fn@sweep), which no reply can notice. One table of commands ([`command`]) names
 //! for each its arity, its keys and the function that runs it; one file per family holds those functions. They see keys
 //! through a reader and a writer (`cells`) that alone know the layout and keep counts and indexes right. An idempotency
 //! key stores the reply beside the data in the same batch, so a retry hears it again and changes nothing.

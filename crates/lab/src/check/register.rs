@@ -73,7 +73,7 @@ pub enum Verdict {
 }
 
 /// The steps of search that a key is worth.
-pub const BUDGET: u64 = 2_000_000;
+pub const BUDGET: u64 = 1_000_000;
 
 /// Judges each key. `budget` bounds the steps of the search for one key. The first invalid key is the verdict.
 pub fn check(history: &[Operation], budget: u64) -> Verdict {
@@ -162,7 +162,9 @@ fn relevant(operations: Vec<Operation>) -> Vec<Operation> {
 
 /// Values that were seen although nobody can have written them. Sums are left to the search.
 fn impossible_value(operations: &[Operation]) -> Option<Witness> {
-    let sums = operations.iter().any(|operation| matches!(operation.action, Action::Add(_)));
+    let sums = operations
+        .iter()
+        .any(|operation| matches!(operation.action, Action::Add(_)) && operation.outcome != Outcome::Refused);
     for operation in operations {
         let Some(Some(value)) = seen(operation) else { continue };
         if sums && std::str::from_utf8(value).is_ok_and(|text| text.parse::<i64>().is_ok()) {
@@ -211,7 +213,7 @@ fn shrink(operations: Vec<Operation>, budget: u64) -> Vec<Operation> {
     while at < operations.len() {
         let idle = matches!(
             (&operations[at].action, &operations[at].outcome),
-            (_, Outcome::Unknown) | (Action::Read, _) | (Action::Cas(..), Outcome::Done(Answer::Took(false)))
+            (Action::Read, _) | (Action::Cas(..), Outcome::Done(Answer::Took(false)))
         );
         let mut fewer = operations.clone();
         fewer.remove(at);

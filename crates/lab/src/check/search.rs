@@ -62,7 +62,14 @@ enum Cursor {
 struct Frame {
     chosen: Cursor,
     state: u32,
-    after_may: bool,
+    last_may: Option<Placed>,
+}
+
+/// An operation that may be left out and was placed last, and the state before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Placed {
+    operation: usize,
+    before: u32,
 }
 
 struct Search<'a> {
@@ -70,10 +77,12 @@ struct Search<'a> {
     moments: Vec<Moment>,
     /// Operations of unknown outcome, by start.
     may: Vec<usize>,
+    /// For each of them the one before it that asks for the same.
+    twin: Vec<Option<usize>>,
     used: Vec<u64>,
     states: Vec<Value>,
     names: BTreeMap<Value, u32>,
-    seen: BTreeSet<(Vec<u64>, u32)>,
+    seen: BTreeSet<(Vec<u64>, u32, Option<Placed>)>,
     left: usize,
 }
 
@@ -117,10 +126,13 @@ impl<'a> Search<'a> {
         let last = moments.len() - 1;
         moments[last].next = HEAD;
         let words = operations.len().div_ceil(64);
+        let same = |a: usize, b: usize| operations[may[a]].action == operations[may[b]].action;
+        let twin = (0..may.len()).map(|at| (0..at).rev().find(|&earlier| same(at, earlier))).collect();
         Search {
             operations,
             moments,
             may,
+            twin,
             used: vec![0; words],
             states: vec![None],
             names: BTreeMap::from([(None, 0)]),
@@ -131,7 +143,7 @@ impl<'a> Search<'a> {
 
     fn run(&mut self, budget: u64) -> Found {
         let mut frames: Vec<Frame> = Vec::new();
-        let (mut state, mut after_may) = (0u32, false);
+        let (mut state, mut last_may) = (0u32, None);
         let mut cursor = self.first();
         let mut steps = 0;
         while self.left > 0 {
@@ -140,11 +152,13 @@ impl<'a> Search<'a> {
                 return Found::GaveUp;
             }
             match self.candidate(cursor) {
-                Some(operation) => match self.try_place(operation, state, after_may) {
+                Some(operation) => match self.try_place(cursor, operation, state, last_may) {
                     Some(next) => {
-                        frames.push(Frame { chosen: cursor, state, after_may });
+                        frames.push(Frame { chosen: cursor, state, last_may });
                         self.place(cursor, operation);
-                        (state, after_may) = (next, matches!(cursor, Cursor::May(..)));
+                        let may = matches!(cursor, Cursor::May(..));
+                        last_may = may.then_some(Placed { operation, before: state });
+                        state = next;
                         cursor = self.first();
                     }
                     None => cursor = self.following(cursor),
@@ -153,7 +167,7 @@ impl<'a> Search<'a> {
                 None => {
                     let Some(frame) = frames.pop() else { return Found::NoOrder };
                     self.unplace(frame.chosen);
-                    (state, after_may) = (frame.state, frame.after_may);
+                    (state, last_may) = (frame.state, frame.last_may);
                     cursor = self.following(frame.chosen);
                 }
             }
@@ -191,7 +205,9 @@ impl<'a> Search<'a> {
         match cursor {
             Cursor::Must(moment) => Some(self.moments[moment].operation),
             Cursor::May(at, _) if self.has_more(cursor) => {
-                Some(self.may[at]).filter(|&operation| !self.is_used(operation))
+                // Of several that ask for the same, the one that began first can stand wherever another can.
+                let turn = self.twin[at].is_none_or(|earlier| self.is_used(self.may[earlier]));
+                Some(self.may[at]).filter(|&operation| turn && !self.is_used(operation))
             }
             Cursor::May(..) => None,
         }
@@ -201,25 +217,36 @@ impl<'a> Search<'a> {
     }
 
     /// The state after placing an operation next, if that is legal, useful and new.
-    fn try_place(&mut self, operation: usize, state: u32, after_may: bool) -> Option<u32> {
-        let op = &self.operations[operation];
-        let (answer, optional) = match &op.outcome {
-            Outcome::Done(answer) => (Some(answer), false),
-            Outcome::Unknown | Outcome::Refused => (None, true),
-        };
-        // An operation that may be left out is placed only where the next one can tell the difference.
-        let blind = matches!(op.action, Action::Write(_)) || (optional && op.action == Action::Delete);
-        if after_may && blind {
+    fn try_place(&mut self, cursor: Cursor, operation: usize, state: u32, last_may: Option<Placed>) -> Option<u32> {
+        let may = matches!(cursor, Cursor::May(..));
+        let next = self.after(state, operation)?;
+        if may && next == state {
             return None;
         }
-        let next = apply(&self.states[state as usize], &op.action, answer)?;
-        let next = self.name(next);
-        if optional && next == state {
-            return None;
+        // An operation that may be left out is placed only where the next one can tell the difference.
+        if let Some(last) = last_may
+            && let Some(without) = self.after(last.before, operation)
+        {
+            let could_be_left_out = without == next;
+            let could_come_later = !may && self.after(without, last.operation) == Some(next);
+            if could_be_left_out || could_come_later {
+                return None;
+            }
         }
         let mut used = self.used.clone();
         used[operation / 64] |= 1 << (operation % 64);
-        self.seen.insert((used, next << 1 | u32::from(optional))).then_some(next)
+        let placed = may.then_some(Placed { operation, before: state });
+        self.seen.insert((used, next, placed)).then_some(next)
+    }
+    /// The state that an operation leaves, if it can have answered so.
+    fn after(&mut self, state: u32, operation: usize) -> Option<u32> {
+        let op = &self.operations[operation];
+        let answer = match &op.outcome {
+            Outcome::Done(answer) => Some(answer),
+            Outcome::Unknown | Outcome::Refused => None,
+        };
+        let next = apply(&self.states[state as usize], &op.action, answer)?;
+        Some(self.name(next))
     }
     fn name(&mut self, state: Value) -> u32 {
         if let Some(&name) = self.names.get(&state) {

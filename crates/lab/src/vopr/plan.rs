@@ -291,8 +291,7 @@ impl Draw<'_> {
         let node = self.node();
         let sign = if self.random.chance(500) { 1 } else { -1 };
         if self.random.chance(600) {
-            // An idempotency key lives for a day of log time, which a leader's clock makes: an absurd clock ends it early.
-            let absurd = if self.options.mix.idempotent == 0 { 20 * 365 * 86_400_000 } else { 3_600_000 };
+            let absurd = 20 * 365 * 86_400_000;
             let size = [50, 5_000, 60_000, absurd][self.random.below(4) as usize];
             let ms = sign * self.random.below(size) as i64;
             self.add(0, Fault::Skew(node, ms));
