@@ -94,6 +94,7 @@ impl Client {
         let mut pause = PAUSE;
         let mut doubt = Applied::No;
         loop {
+            let began = Instant::now();
             let error = match self.attempt(commands, deadline) {
                 Ok(replies) => match retryable(&replies) {
                     Some(error) => error,
@@ -109,7 +110,9 @@ impl Client {
                 doubt = error.applied;
             }
             let safe = error.may_retry() || keyed && matches!(error.kind, Kind::Lost | Kind::Deadline | Kind::Doubt);
-            if !self.options.retry || !safe || Instant::now() + pause >= deadline {
+            // The next attempt may take as long as this one: one that would be cut off turns a clear no into a doubt.
+            let in_time = Instant::now() + pause + began.elapsed() < deadline;
+            if !self.options.retry || !safe || !in_time {
                 let applied = if error.applied == Applied::No { doubt } else { error.applied };
                 return Err(Error { applied, ..error });
             }

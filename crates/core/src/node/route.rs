@@ -11,6 +11,10 @@ use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+/// How much earlier than the caller's deadline a leader decides on a call that was passed on to it, in microseconds:
+/// one look at deadlines and the way back.
+const DECIDE_EARLIER_US: u64 = 100_000;
+
 /// A call that was passed on to a leader elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Forwarded {
@@ -96,7 +100,9 @@ impl Node {
         let number = CallId(self.next_forward);
         let term = seat.group.term();
         let left_us = call.until.0.saturating_sub(cx.now().mono.0);
-        let deadline_ms = left_us.div_ceil(1000).min(u64::from(u32::MAX)) as u32;
+        // The leader decides earlier than this node gives up, so that its answer arrives in time to be passed on.
+        let margin_us = (left_us / 8).min(DECIDE_EARLIER_US);
+        let deadline_ms = (left_us - margin_us).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
         let operate = Operate { deadline_ms, ..call.operate.clone() };
         let incarnation = self.config.incarnation;
         cx.send(leader, Message::Forward { call: number, incarnation, group: id, term, operate });
