@@ -45,6 +45,7 @@ enum Verb {
     Status(verb::status::Status),
     Fault(verb::fault::Fault),
     Bench(verb::bench::Bench),
+    #[cfg(feature = "lab")]
     Lab(verb::lab::Lab),
     Completions(verb::completions::Completions),
 }
@@ -62,6 +63,7 @@ impl Verb {
             Verb::Status(verb) => verb.json,
             Verb::Fault(verb) => verb.json,
             Verb::Bench(verb) => verb.json,
+            #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.json(),
             Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
         }
@@ -80,6 +82,7 @@ impl Verb {
             Verb::Status(verb) => verb.run(),
             Verb::Fault(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
+            #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
         }

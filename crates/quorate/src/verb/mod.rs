@@ -7,6 +7,7 @@ pub mod del;
 pub mod fault;
 pub mod get;
 pub mod incr;
+#[cfg(feature = "lab")]
 pub mod lab;
 pub mod node;
 pub mod put;
