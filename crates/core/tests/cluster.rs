@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use quorate_core::consensus::{Body, Point};
 use quorate_core::guarantee::{Ack, Level, Met, Session, Want};
 use quorate_core::machine::*;
 use quorate_core::node::{Config, Message, Node};
@@ -27,6 +28,8 @@ struct Net {
     random: Random,
     drop_per_mille: u64,
     cut: Option<NodeId>,
+    /// Answers to forwarded calls are lost.
+    mute: bool,
     groups: u16,
     keep: u64,
 }
@@ -42,6 +45,7 @@ impl Net {
             random: Random::new(seed),
             drop_per_mille: 0,
             cut: None,
+            mute: false,
             groups,
             keep: 1000,
         };
@@ -107,7 +111,8 @@ impl Net {
             }
             for _ in 0..self.queue.len() {
                 let (from, to, message) = self.queue.pop_front().unwrap();
-                let cut = self.cut.is_some_and(|cut| cut == from || cut == to);
+                let cut = self.cut.is_some_and(|cut| cut == from || cut == to)
+                    || self.mute && matches!(message, Message::Answer { .. });
                 if !cut && !self.random.chance(self.drop_per_mille) {
                     self.step(to, Input::Message { from, message });
                 }
@@ -153,6 +158,13 @@ impl Net {
             Outcome::Done { value, .. } => value,
             other => panic!("{words:?}: {other:?}"),
         }
+    }
+
+    fn transfer(&mut self, from: u16, to: u16) {
+        self.next_call += 1;
+        let (call, request) = (CallId(self.next_call), Request::Transfer { group: 0, to: NodeId(to) });
+        self.step(NodeId(from), Input::Request { call, request });
+        assert_eq!(self.replies[&call], Reply::Transferred(Ok(())));
     }
 
     fn leader(&self, group: u16) -> u16 {
@@ -263,11 +275,8 @@ fn leadership_moves_when_asked() {
     let mut net = Net::new(3, 1, 5);
     net.value(1, &["SET", "k", "v"]);
     let (from, to) = (net.leader(0), 1 + net.leader(0) % 3);
-    net.next_call += 1;
-    let call = CallId(net.next_call);
-    net.step(NodeId(from), Input::Request { call, request: Request::Transfer { group: 0, to: NodeId(to) } });
+    net.transfer(from, to);
     net.run(100);
-    assert_eq!(net.replies[&call], Reply::Transferred(Ok(())));
     assert_eq!(net.leader(0), to);
     assert_eq!(net.value(from, &["GET", "k"]), Value::bulk(b"v"));
 }
@@ -314,4 +323,125 @@ fn a_scan_walks_all_groups_and_tells_each_key_once() {
     assert_eq!(net.value(1, &["MSET", "{t}a", "1", "{t}b", "2"]), Value::OK);
     assert_eq!(net.value(1, &["FLUSHALL"]), Value::OK);
     assert_eq!(net.value(2, &["DBSIZE"]), Value::Int(0));
+}
+
+#[test]
+fn a_late_copy_of_a_forwarded_call_does_not_make_it_run_twice() {
+    for restarts in [false, true] {
+        let mut net = Net::new(3, 1, 8);
+        net.value(1, &["SET", "warm", "v"]);
+        let leader = net.leader(0);
+        let (asker, next) = (1 + leader % 3, 1 + (leader + 1) % 3);
+        let call = net.call(asker, Want::default(), Session::default(), &["INCR", "n"]);
+        let forward = |(_, _, message): &&(NodeId, NodeId, Message)| matches!(message, Message::Forward { .. });
+        let (from, to, message) = net.queue.iter().find(forward).unwrap().clone();
+        net.mute = true;
+        net.run(50);
+        if restarts {
+            net.boot(leader);
+        } else {
+            net.transfer(leader, next);
+            net.run(50);
+        }
+        net.mute = false;
+        net.step(to, Input::Message { from, message });
+        net.run(4000);
+        assert!(matches!(net.replies[&call], Reply::Operated { outcome: Outcome::Unknown(_), .. }));
+        assert_eq!(net.value(asker, &["GET", "n"]), Value::bulk(b"1"), "restarts: {restarts}");
+    }
+}
+
+#[test]
+fn a_pipeline_of_writes_keeps_its_order_while_leadership_is_handed_over() {
+    for through_leader in [false, true] {
+        let mut net = Net::new(3, 1, 9);
+        net.value(1, &["SET", "k", "v"]);
+        let leader = net.leader(0);
+        let (follower, away) = (1 + leader % 3, 1 + (leader + 1) % 3);
+        let client = if through_leader { leader } else { follower };
+        net.cut = Some(NodeId(away));
+        net.call(leader, Want::default(), Session::default(), &["SET", "k", "behind"]);
+        net.run(5);
+        net.transfer(leader, away);
+        for n in 0..900 {
+            net.call(client, Want::default(), Session::default(), &["SET", "k", &n.to_string()]);
+            net.run(1);
+        }
+        net.run(3000);
+        let index = |reply: &Reply| match reply {
+            Reply::Operated { outcome: Outcome::Done { receipt, .. }, .. } => Some(receipt.position().index),
+            Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) => None,
+        };
+        let places: Vec<u64> = net.replies.values().filter_map(index).collect();
+        assert!(places.len() > 900);
+        assert!(places.is_sorted(), "through the leader: {through_leader}");
+    }
+}
+
+#[test]
+fn a_tick_that_was_lost_with_its_leader_does_not_stop_expiry() {
+    let mut net = Net::new(3, 1, 10);
+    net.value(1, &["SET", "k", "v", "PX", "100"]);
+    let leader = net.leader(0);
+    net.cut = Some(NodeId(leader));
+    for n in 0..200 {
+        net.call(leader, Want::default(), Session::default(), &["SET", "lost", &n.to_string()]);
+    }
+    net.run(3000);
+    net.cut = None;
+    net.run(500);
+    let between = net.leader(0);
+    assert_ne!(between, leader);
+    net.transfer(between, leader);
+    net.run(100);
+    assert_eq!(net.leader(0), leader);
+    assert_eq!(net.value(leader, &["SET", "short", "v", "PX", "200"]), Value::OK);
+    net.run(500);
+    assert_eq!(net.value(leader, &["GET", "short"]), Value::Nil);
+}
+
+fn consensus(term: u64, body: Body) -> Message {
+    Message::Consensus { group: 0, message: quorate_core::consensus::Message { term, body } }
+}
+
+#[test]
+fn a_grant_for_an_earlier_term_does_not_count() {
+    let mut net = Net::new(3, 1, 11);
+    let (node, peer, other) = (NodeId(1), NodeId(2), NodeId(3));
+    let wait = |net: &mut Net| {
+        net.now_us += 5_000_000;
+        net.step(node, Input::Wake);
+        assert_eq!(net.hosts[&node].node.as_ref().unwrap().group(0).unwrap().role(), Role::PreCandidate);
+    };
+    wait(&mut net);
+    let message = consensus(1, Body::Heartbeat { commit: 0, round: 0, reply: true });
+    net.step(node, Input::Message { from: peer, message });
+    wait(&mut net);
+    // Asked for when the node wanted term 1; now it wants term 2.
+    let late = consensus(1, Body::PreVoteReply { granted: true });
+    net.step(node, Input::Message { from: other, message: late });
+    let group = |net: &Net| {
+        let group = net.hosts[&node].node.as_ref().unwrap().group(0).unwrap();
+        (group.role(), group.term())
+    };
+    assert_eq!(group(&net), (Role::PreCandidate, 1));
+    let message = consensus(2, Body::PreVoteReply { granted: true });
+    net.step(node, Input::Message { from: other, message });
+    assert_eq!(group(&net), (Role::Candidate, 2));
+}
+
+#[test]
+fn a_snapshot_whose_sender_no_longer_leads_leaves_nothing_behind() {
+    let mut net = Net::new(3, 1, 12);
+    let (node, sender, next) = (NodeId(1), NodeId(2), NodeId(3));
+    let pairs = vec![(Bytes::from_static(b"key"), Bytes::from_static(b"value"))];
+    let at = Point { term: 1, index: 9 };
+    let body = Body::Snapshot { at, times_ms: (5, 5), attempt: 1, piece: 0, pairs, done: false };
+    net.step(node, Input::Message { from: sender, message: consensus(1, body) });
+    let pieces = |net: &Net| net.hosts[&node].store.0.keys().filter(|key| key[0] == 2).count();
+    assert_eq!(pieces(&net), 1);
+    let message = consensus(2, Body::Heartbeat { commit: 0, round: 0, reply: true });
+    net.step(node, Input::Message { from: next, message });
+    net.step(node, Input::Wake);
+    assert_eq!(pieces(&net), 0);
 }

@@ -47,7 +47,7 @@ impl Group {
             Body::PreVoteReply { granted: true } => {
                 // The term of a grant is the one asked for.
                 if message.term == self.hard.term + 1 {
-                    self.on_pre_vote_reply(cx, from, true);
+                    self.on_pre_vote_grant(cx, from);
                 }
                 false
             }
@@ -120,10 +120,8 @@ impl Group {
         cx.send_synced(from, Message { term, body: Body::PreVoteReply { granted } });
     }
 
-    pub(super) fn on_pre_vote_reply(&mut self, cx: &mut Cx<'_>, from: NodeId, yes: bool) {
-        if let Part::PreCandidate { granted } = &mut self.part
-            && yes
-        {
+    fn on_pre_vote_grant(&mut self, cx: &mut Cx<'_>, from: NodeId) {
+        if let Part::PreCandidate { granted } = &mut self.part {
             granted.insert(from);
             self.count_pre_votes(cx);
         }

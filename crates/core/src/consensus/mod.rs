@@ -207,7 +207,8 @@ impl Group {
     fn current_term(&mut self, cx: &mut Cx<'_>, from: NodeId, Message { term, body }: Message) {
         match body {
             Body::PreVote { last } => self.on_pre_vote(cx, from, term, last),
-            Body::PreVoteReply { granted } => self.on_pre_vote_reply(cx, from, granted),
+            // A grant carries the term that was asked for, which is ours by now: it comes too late.
+            Body::PreVoteReply { granted: _ } => {}
             Body::Vote { last, transfer: _ } => self.on_vote(cx, from, last),
             Body::VoteReply { granted } => self.on_vote_reply(cx, from, granted),
             Body::Append { previous, entries, commit } => {
@@ -373,6 +374,10 @@ impl Group {
     }
 
     fn write_hard(&mut self, cx: &mut Cx<'_>, hard: Hard) {
+        if hard.term > self.hard.term {
+            // Whoever was sending a snapshot no longer leads.
+            self.drop_incoming();
+        }
         self.hard = hard;
         let bytes = postcard::to_allocvec(&hard).expect("terms always encode");
         cx.put(&log::record_key(self.config.group, b'h'), &bytes);

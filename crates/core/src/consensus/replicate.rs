@@ -159,7 +159,6 @@ impl Follower {
 /// The leader's side.
 impl Group {
     pub(super) fn begin_leading(&mut self, cx: &mut Cx<'_>) {
-        self.drop_incoming();
         self.append_own(cx, Payload::Nothing);
     }
 

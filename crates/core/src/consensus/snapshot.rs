@@ -16,6 +16,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+/// Old values by key; `None` for a key that did not exist.
+type Held = BTreeMap<Bytes, Option<Bytes>>;
+
+/// Bytes that an old value costs in memory, roughly.
+fn held_size(key: &[u8], value: Option<&Bytes>) -> usize {
+    key.len() + value.map_or(0, Bytes::len) + 64
+}
+
 /// A snapshot on its way to one follower.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
@@ -23,8 +31,8 @@ pub(super) struct Outgoing {
     attempt: u64,
     /// The key after which the walk goes on; keys before and at it were sent.
     cursor: Option<Bytes>,
-    /// Old values of keys ahead of the walk; `None` for a key that did not exist.
-    held: BTreeMap<Bytes, Option<Bytes>>,
+    /// Old values of keys ahead of the walk.
+    held: Held,
     held_bytes: usize,
     /// The piece that is in flight, kept for sending it again.
     piece: Option<Piece>,
@@ -80,7 +88,7 @@ impl Outgoing {
             return;
         }
         let old = view.get(&[space.as_slice(), key].concat());
-        self.held_bytes += key.len() + old.as_ref().map_or(0, Bytes::len) + 64;
+        self.held_bytes += held_size(key, old.as_ref());
         self.held.insert(Bytes::copy_from_slice(key), old);
     }
 
@@ -94,7 +102,12 @@ impl Outgoing {
         let mut pairs: Vec<(Bytes, Bytes)> = Vec::new();
         let mut bytes = 0;
         let mut more = None;
-        let mut held = core::mem::take(&mut self.held).into_iter().peekable();
+        let (held, held_bytes) = (&mut self.held, &mut self.held_bytes);
+        let mut next_held = |held: &mut Held| {
+            let (key, value) = held.pop_first()?;
+            *held_bytes -= held_size(&key, value.as_ref());
+            value.map(|value| (key, value))
+        };
         let mut take = |key: Bytes, value: Bytes, bytes: &mut usize| {
             *bytes += key.len() + value.len() + 16;
             if !(forget_idempotency && state::is_idempotency_record(&key)) {
@@ -103,8 +116,8 @@ impl Outgoing {
         };
         view.scan(&from, &after_prefix(&space), &mut |key, value| {
             let key = &key[space.len()..];
-            while held.peek().is_some_and(|(old, _)| old.as_ref() < key) {
-                if let Some((old, Some(value))) = held.next() {
+            while held.first_key_value().is_some_and(|(old, _)| old.as_ref() < key) {
+                if let Some((old, value)) = next_held(held) {
                     take(old, value, &mut bytes);
                 }
             }
@@ -113,9 +126,9 @@ impl Outgoing {
                 return false;
             }
             self.cursor = Some(Bytes::copy_from_slice(key));
-            match held.peek() {
+            match held.first_key_value() {
                 Some((old, _)) if old.as_ref() == key => {
-                    if let Some((old, Some(value))) = held.next() {
+                    if let Some((old, value)) = next_held(held) {
                         take(old, value, &mut bytes);
                     }
                 }
@@ -124,14 +137,13 @@ impl Outgoing {
             true
         });
         if more.is_none() {
-            for (old, value) in held.by_ref() {
-                if let Some(value) = value {
+            while !held.is_empty() {
+                if let Some((old, value)) = next_held(held) {
                     take(old, value, &mut bytes);
                 }
             }
             self.finished = true;
         }
-        self.held = held.collect();
         self.piece = Some(Piece {
             at: self.at.at,
             times_ms: (self.at.time_ms, self.at.steady_ms),
@@ -378,5 +390,37 @@ impl Garbage {
         for key in keys {
             cx.delete(&key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn what_was_sent_is_no_longer_held() {
+        let space = space(0, 0);
+        let full = |key: &[u8]| [space.as_slice(), key].concat();
+        let mut store = MemoryStore::default();
+        let large = alloc::vec![7; limits::SNAPSHOT_PIECE_BYTES];
+        [b"a", b"c", b"e"].iter().for_each(|key| store.put(&full(*key), &large));
+        let mut outgoing = Outgoing::new(Applied::default(), 1);
+        for key in [b"a", b"b", b"c", b"e"] {
+            outgoing.hold(key, &store, &space);
+        }
+        store.put(&full(b"a"), b"new");
+        store.put(&full(b"b"), b"new");
+        store.delete(&full(b"c"));
+        let mut sent = Vec::new();
+        while !outgoing.finished {
+            outgoing.cut(&store, space, false);
+            let piece = outgoing.piece.take().expect("a piece was cut");
+            sent.extend(piece.pairs.into_iter().map(|(key, value)| (key, value.len())));
+            let held: usize = outgoing.held.iter().map(|(key, value)| held_size(key, value.as_ref())).sum();
+            assert_eq!(outgoing.held_bytes, held);
+        }
+        let expected = [b"a", b"c", b"e"].map(|key| (Bytes::from_static(key), large.len()));
+        assert_eq!((sent, outgoing.held_bytes), (expected.to_vec(), 0));
     }
 }

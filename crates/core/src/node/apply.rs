@@ -90,7 +90,7 @@ impl Node {
     pub(super) fn expire(&mut self, cx: &mut Cx<'_>, id: u16) {
         let now = cx.now();
         let Some(seat) = self.seats.get_mut(&id) else { return };
-        if !seat.group.leads() || seat.expiry.tick > seat.group.applied().at.index {
+        if !seat.group.leads() || seat.tick_on_its_way() {
             return;
         }
         if seat.expiry.stale && now.mono >= seat.expiry.look_at {
@@ -103,7 +103,7 @@ impl Node {
         if seat.expiry.due_at.is_some_and(|at| now.mono >= at)
             && let Some(point) = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Tick))
         {
-            seat.expiry.tick = point.index;
+            seat.expiry.tick = point;
             seat.expiry.due_at = None;
         }
     }
@@ -113,11 +113,17 @@ impl super::seat::Seat {
     /// When [`Node::expire`] has something to do.
     pub(super) fn expiry_at(&self) -> Option<Mono> {
         // A group that takes no entries now would only be woken again and again.
-        if !self.group.accepts() || self.expiry.tick > self.group.applied().at.index {
+        if !self.group.accepts() || self.tick_on_its_way() {
             return None;
         }
         let look = self.expiry.stale.then_some(self.expiry.look_at);
         look.into_iter().chain(self.expiry.due_at).min()
+    }
+
+    /// A tick of an earlier leadership does not count: it may have been lost with that.
+    fn tick_on_its_way(&self) -> bool {
+        let tick = self.expiry.tick;
+        tick.term == self.group.term() && tick.index > self.group.applied().at.index
     }
 }
 

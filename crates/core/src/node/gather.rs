@@ -3,8 +3,8 @@
 use super::plan::{Gathering, Join};
 use super::seat::{Call, Origin};
 use super::{Cx, Node};
-use crate::guarantee::{Receipt, Session};
-use crate::operation::{Operate, Outcome, Value};
+use crate::guarantee::{Met, Receipt, Session};
+use crate::operation::{Doubt, Operate, Outcome, Value};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -44,7 +44,10 @@ impl Node {
             let origin = Origin::Part { gather: id, part: part as u16 };
             self.calls += 1;
             let operate = Operate::clone(&operate);
-            self.route(cx, Call { origin, operate, until: call.until, pinned: Some(group), doubt: None });
+            self.route(
+                cx,
+                Call { origin, operate, until: call.until, order: call.order, pinned: Some(group), doubt: None },
+            );
         }
     }
 
@@ -56,26 +59,43 @@ impl Node {
             return;
         }
         if let Some(gather) = self.gathers.remove(&id) {
-            let outcome = join(gather.how, gather.parts.into_iter().flatten());
+            let outcome = join(gather.how, gather.parts.into_iter().flatten().collect());
             self.answer(cx, gather.origin, outcome, gather.session);
         }
     }
 }
 
-/// The first part that was not done speaks for all; otherwise the values become one, under the receipt of the last.
-fn join(how: How, parts: impl Iterator<Item = Outcome>) -> Outcome {
+/// The part of which least is known speaks for all; otherwise the values become one, under the weakest receipt.
+fn join(how: How, parts: Vec<Outcome>) -> Outcome {
+    let refused = |part: &Outcome| matches!(part, Outcome::Refused(_));
+    let wrote = |part: &Outcome| match part {
+        Outcome::Done { receipt, .. } | Outcome::Short { receipt, .. } => matches!(receipt.met(), Met::Write(_)),
+        Outcome::Unknown(_) => true,
+        Outcome::Refused(_) => false,
+    };
+    if let Some(unknown) = parts.iter().find(|part| matches!(part, Outcome::Unknown(_))) {
+        return unknown.clone();
+    }
+    if let Some(refusal) = parts.iter().find(|part| refused(part)) {
+        // Refused is only what was applied nowhere.
+        let partly = parts.iter().any(wrote);
+        return if partly { Outcome::Unknown(Doubt::Deadline) } else { refusal.clone() };
+    }
+    if let Some(short) = parts.iter().find(|part| matches!(part, Outcome::Short { .. })) {
+        return short.clone();
+    }
     let mut values: Vec<Value> = Vec::new();
-    let mut last: Option<Receipt> = None;
+    let mut weakest: Option<Receipt> = None;
     for part in parts {
-        match part {
-            Outcome::Done { value, receipt } => {
-                values.push(value);
-                last = Some(receipt);
+        if let Outcome::Done { value, receipt } = part {
+            values.push(value);
+            let weaker = |than: Receipt| receipt.answered().len() < than.answered().len();
+            if weakest.is_none_or(weaker) {
+                weakest = Some(receipt);
             }
-            Outcome::Refused(_) | Outcome::Short { .. } | Outcome::Unknown(_) => return part,
         }
     }
-    let receipt = last.expect("a gathering has at least one part");
+    let receipt = weakest.expect("a gathering has at least one part");
     if let Some(error) = values.iter().find(|value| value.is_error()) {
         return Outcome::Done { value: error.clone(), receipt };
     }
@@ -114,4 +134,37 @@ fn scan_reply((first, groups): (u16, u16), group: u16, values: Vec<Value>) -> Va
         *cursor = Bytes::from(next.to_string());
     }
     Value::Array(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guarantee::{Ack, Path, Position, Tally, Want};
+    use crate::machine::NodeId;
+    use crate::operation::Refusal;
+
+    fn receipt(durable: &[u16], ack: Ack) -> Receipt {
+        let mut tally = Tally::default();
+        durable.iter().for_each(|&node| tally.durable(NodeId(node)));
+        let evidence = tally.settle(Path::Log, Position::default(), NodeId(1), 3);
+        evidence.receipt(Want { ack, ..Want::default() }, 0)
+    }
+
+    /// A write that one group applied and another did not was neither refused nor done.
+    #[test]
+    fn the_part_of_which_least_is_known_speaks_for_all() {
+        let done = |durable: &[u16]| Outcome::Done { value: Value::OK, receipt: receipt(durable, Ack::Majority) };
+        let short = Outcome::Short { value: Value::OK, receipt: receipt(&[1, 2], Ack::All) };
+        let refused = Outcome::Refused(Refusal::NoLeader);
+        let unknown = Outcome::Unknown(Doubt::LeaderLost);
+        let join = |parts: &[&Outcome]| join(How::Join(Join::Same), parts.iter().copied().cloned().collect());
+        let (two, three) = (done(&[1, 2]), done(&[1, 2, 3]));
+        assert_eq!(join(&[&two, &three]), two);
+        assert_eq!(join(&[&three, &two]), two);
+        assert_eq!(join(&[&three, &short]), short);
+        assert_eq!(join(&[&short, &unknown, &refused]), unknown);
+        assert_eq!(join(&[&refused, &refused]), refused);
+        assert_eq!(join(&[&refused, &two]), Outcome::Unknown(Doubt::Deadline));
+        assert_eq!(join(&[&short, &refused]), Outcome::Unknown(Doubt::Deadline));
+    }
 }

@@ -155,6 +155,8 @@ pub struct Node {
     /// Calls passed on to a leader elsewhere, by the number that this node gave them.
     forwarded: BTreeMap<CallId, route::Forwarded>,
     next_forward: u64,
+    /// The order of the newest call.
+    next_order: u64,
     gathers: BTreeMap<u64, gather::Gather>,
     next_gather: u64,
     /// Calls in flight here.
@@ -189,6 +191,7 @@ impl Machine for Node {
             seats: groups.map(boot).collect(),
             forwarded: BTreeMap::new(),
             next_forward: 0,
+            next_order: 0,
             gathers: BTreeMap::new(),
             next_gather: 0,
             calls: 0,
@@ -276,7 +279,8 @@ impl Node {
         if self.sweep_at.is_none() {
             self.sweep_at = Some(cx.now().mono.after_ms(SWEEP_MS));
         }
-        let call = Call { origin, operate, until, pinned, doubt: None };
+        self.next_order += 1;
+        let call = Call { origin, operate, until, order: self.next_order, pinned, doubt: None };
         if self.calls > limits::CALLS {
             self.refuse(cx, call, Refusal::Overloaded);
             return;

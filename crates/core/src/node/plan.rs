@@ -3,7 +3,7 @@
 use super::Config;
 use crate::guarantee::{Ack, Level};
 use crate::limits;
-use crate::operation::{Operate, Refusal, Words};
+use crate::operation::{Guard, Operate, Refusal, Words};
 use crate::state::command::{self, Spec};
 use alloc::format;
 use alloc::string::ToString;
@@ -139,9 +139,16 @@ fn group_of_batch(first: u16, groups: u16, operate: &Operate, specs: &[&'static 
                 return Err(Refusal::CrossGroup);
             }
         }
-        if !keyed && specs.len() > 1 {
+        if !keyed && (specs.len() > 1 || operate.batch.transaction || !operate.batch.guards.is_empty()) {
             return Err(Refusal::CrossGroup);
         }
+    }
+    // A guard sees only the group that it is checked in.
+    let elsewhere = |guard: &Guard| match guard {
+        Guard::Version { key, .. } | Guard::Absent { key } => found != Some(group_of(first, groups, key)),
+    };
+    if operate.batch.guards.iter().any(elsewhere) {
+        return Err(Refusal::CrossGroup);
     }
     Ok(found)
 }
@@ -203,6 +210,28 @@ fn check_size(operate: &Operate) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_group_cannot_see_is_refused() {
+        let config = Config::new(9, crate::machine::NodeId(1), alloc::vec![crate::machine::NodeId(1)], 4);
+        let operate = |words: &[&'static str], transaction, guards| {
+            let words = words.iter().map(|word| bytes::Bytes::from_static(word.as_bytes())).collect();
+            let commands = alloc::vec![words];
+            let table = crate::operation::TableId(0);
+            let batch = crate::operation::Batch { table, guards, idempotency: None, commands, transaction };
+            let (want, session) = Default::default();
+            Operate { batch, want, session, after_own_writes: false, deadline_ms: 1 }
+        };
+        let absent = |key: &'static str| alloc::vec![Guard::Absent { key: bytes::Bytes::from_static(key.as_bytes()) }];
+        let set = ["SET", "{a}1", "v"];
+        let foreign = |key: &&&str| group_of(0, 4, key.as_bytes()) != group_of(0, 4, b"a");
+        let elsewhere = ["{b}2", "{c}2", "{d}2", "{e}2"].iter().find(foreign).expect("four keys do not share a group");
+        assert!(plan(&config, &operate(&set, true, absent("{a}2")), None).is_ok());
+        assert_eq!(plan(&config, &operate(&set, true, absent(elsewhere)), None), Err(Refusal::CrossGroup));
+        assert!(plan(&config, &operate(&["FLUSHDB"], false, absent("{a}2")), None).is_err());
+        assert!(matches!(plan(&config, &operate(&["DBSIZE"], false, alloc::vec![]), None), Ok(Plan::Gather(_))));
+        assert_eq!(plan(&config, &operate(&["DBSIZE"], true, alloc::vec![]), None), Err(Refusal::CrossGroup));
+    }
 
     #[test]
     fn a_tag_keeps_keys_together() {

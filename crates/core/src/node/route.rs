@@ -40,6 +40,10 @@ impl Node {
 
     fn write(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
+        if !seat.parked.is_empty() {
+            // A pipeline of writes keeps its order.
+            return seat.park(call);
+        }
         if !seat.group.leads() {
             return self.pass_on(cx, id, call, true);
         }
@@ -47,10 +51,9 @@ impl Node {
         let point = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Batch(Bytes::from(payload))));
         let Some(point) = point else {
             // Leadership is being handed over, or too much is on its way: it waits its turn.
-            seat.parked.push_back(call);
-            return;
+            return seat.park(call);
         };
-        let Call { origin, operate, until, pinned: _, doubt } = call;
+        let Call { origin, operate, until, order: _, pinned: _, doubt } = call;
         if operate.want.ack < Ack::Majority {
             seat.early.insert(point.index);
         }
@@ -63,6 +66,10 @@ impl Node {
 
     fn read_at_leader(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
+        if call.operate.after_own_writes && !seat.parked.is_empty() {
+            // The writes before it may be among those that wait.
+            return seat.park(call);
+        }
         match seat.group.read(call.operate.after_own_writes) {
             None => self.pass_on(cx, id, call, false),
             Some(ticket) if ticket.round <= seat.group.confirmed_round() => {
@@ -93,8 +100,7 @@ impl Node {
         }
         let Some(seat) = self.seats.get_mut(&id) else { return };
         let Some(leader) = seat.group.leader().filter(|&leader| leader != self.config.node) else {
-            seat.parked.push_back(call);
-            return;
+            return seat.park(call);
         };
         self.next_forward += 1;
         let number = CallId(self.next_forward);
@@ -139,10 +145,11 @@ impl Node {
     ) {
         let Some(seat) = self.seats.get_mut(&group) else { return };
         // A call that is sent back is remembered too: its sender passes it on anew, so a late copy must not be taken.
-        if !seat.first_arrival(from, incarnation, call) {
+        if !seat.first_arrival((from, incarnation), term, call) {
             return;
         }
-        if seat.group.accepts() && seat.group.term() == term {
+        // A leader that takes no entries now keeps the call: sent back, it would be overtaken by those behind it.
+        if seat.group.leads() && seat.group.term() == term {
             self.accept(cx, Origin::Remote { node: from, call, incarnation }, operate, Some(group));
         } else {
             cx.send(from, Message::Answer { call, incarnation, reply: None });
@@ -160,7 +167,7 @@ impl Node {
             None => {
                 // It did nothing there. Wait for this node to learn of the next leader.
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {
-                    seat.parked.push_back(forwarded.call);
+                    seat.park(forwarded.call);
                     seat.misled |= seat.group.term() == forwarded.term;
                 }
             }
@@ -199,7 +206,7 @@ impl Node {
                     forwarded.call.doubt = Some(doubt.clone());
                 }
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {
-                    seat.parked.push_back(forwarded.call);
+                    seat.park(forwarded.call);
                 }
             } else {
                 let session = forwarded.call.operate.session;

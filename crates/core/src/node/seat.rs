@@ -1,6 +1,6 @@
 //! A group in its place at the node: what of it is in flight, and who waits for what.
 
-use crate::consensus::{Group, ReadTicket};
+use crate::consensus::{Group, Point, ReadTicket};
 use crate::guarantee::{NodeSet, Want};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::operation::{Doubt, Operate, Value};
@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) origin: Origin,
     pub(super) operate: Operate,
     pub(super) until: Mono,
+    /// Calls that wait for a leader go on in this order, so that a pipeline of writes keeps its own.
+    pub(super) order: u64,
     /// The group that it is for, when that was decided elsewhere: by a gathering, or by the node that passed it on.
     pub(super) pinned: Option<u16>,
     /// An earlier attempt of this write may have been applied, and why that is not known: it can no longer be refused.
@@ -77,7 +79,7 @@ pub(super) struct Seat {
     pub(super) rounds: VecDeque<(ReadTicket, Call)>,
     /// Reads that wait for an applied index.
     pub(super) waiting: BTreeMap<u64, Vec<(Proof, Call)>>,
-    /// Calls that wait for a leader.
+    /// Calls that wait for a leader, by their order.
     pub(super) parked: VecDeque<Call>,
     /// A node that was taken for the leader was not: parked calls wait for news, or for the next look at deadlines.
     pub(super) misled: bool,
@@ -98,13 +100,14 @@ pub(super) struct Expiry {
     pub(super) look_at: Mono,
     /// When the next expiry is due.
     pub(super) due_at: Option<Mono>,
-    /// The entry that will sweep.
-    pub(super) tick: u64,
+    /// The entry that will sweep, while the leadership lasts that made it.
+    pub(super) tick: Point,
 }
 
-/// The forwarded calls that were taken in one term.
-#[derive(Debug, Default)]
+/// The forwarded calls of one term that arrived here.
+#[derive(Debug)]
 struct Forwards {
+    /// Copies of calls of an earlier term may have been taken by an earlier life, or were forgotten.
     term: u64,
     seen: BTreeMap<(NodeId, u64), BTreeSet<u64>>,
 }
@@ -112,6 +115,7 @@ struct Forwards {
 impl Seat {
     pub(super) fn new(group: Group) -> Seat {
         Seat {
+            forwards: Forwards { term: group.term() + 1, seen: BTreeMap::new() },
             group,
             writes: BTreeMap::new(),
             early: BTreeSet::new(),
@@ -121,10 +125,15 @@ impl Seat {
             parked: VecDeque::new(),
             misled: false,
             seen: (0, None),
-            forwards: Forwards::default(),
             expiry: Expiry { stale: true, ..Expiry::default() },
             unwritten: false,
         }
+    }
+
+    /// Lets a call wait for a leader, in its order.
+    pub(super) fn park(&mut self, call: Call) {
+        let at = self.parked.partition_point(|parked| parked.order <= call.order);
+        self.parked.insert(at, call);
     }
 
     /// Did the leadership change since the last time this was asked?
@@ -136,11 +145,14 @@ impl Seat {
         changed
     }
 
-    /// Is this the first time that the forwarded call arrives in this term? Within a term the leader has one life, so
-    /// what it remembers covers every copy of the message.
-    pub(super) fn first_arrival(&mut self, from: NodeId, incarnation: u64, call: CallId) -> bool {
-        let term = self.group.term();
-        if self.forwards.term != term {
+    /// Is this for certain the first time that the call arrives which was forwarded to the leader of a term? Within a
+    /// term the leader has one life, so what it remembers covers every copy of the message. It remembers on after its
+    /// leadership ended: only of a call that never arrived before it may say that it did nothing.
+    pub(super) fn first_arrival(&mut self, (from, incarnation): (NodeId, u64), term: u64, call: CallId) -> bool {
+        if term < self.forwards.term {
+            return false;
+        }
+        if term > self.forwards.term {
             self.forwards = Forwards { term, seen: BTreeMap::new() };
         }
         let seen = self.forwards.seen.entry((from, incarnation)).or_default();
