@@ -27,9 +27,6 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 use storage::{Storage, StorageFailed};
 
-/// Client calls after which a turn replicates, syncs and answers before it reads on: so the work of a large burst overlaps
-/// on the nodes and the disk.
-const BURST: usize = 128;
 /// Events taken from the operating system at once.
 const EVENTS: usize = 1_024;
 /// How often a machine that is due is woken in one turn.
@@ -112,7 +109,7 @@ where
         }
         self.read_clocks();
         self.busy = false;
-        let (mut woken, mut asked) = (false, 0);
+        let mut woken = false;
         for event in events.iter() {
             let closed = event.is_read_closed() || event.is_error();
             match Source::of(event.token()) {
@@ -122,13 +119,7 @@ where
                 Source::Client(at) => {
                     let readable = event.is_readable() || closed;
                     self.parts.clients.ready(at, readable, closed, &mut self.parts.shared, &mut self.raised);
-                    asked += self.raised.len();
                     self.step_raised()?;
-                    if asked >= BURST {
-                        // The others begin with what there is, while this node goes on reading.
-                        asked = 0;
-                        self.settle()?;
-                    }
                 }
                 Source::Peer(at) => {
                     let metrics = &mut self.parts.shared.metrics;
