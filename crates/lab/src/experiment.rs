@@ -1,6 +1,7 @@
 //! Experiments for the command line: each breaks one rule, shows what goes wrong for the named reason, and shows that the
 //! rule keeps it from going wrong.
 
+use crate::check::history::Operation;
 use crate::check::register::Verdict as Checked;
 use crate::failure::{Failure, Kind};
 use crate::lesson::register::Variant;
@@ -268,7 +269,9 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> (u64, Option<F
             let failure = match run.verdict {
                 Checked::Valid => None,
                 Checked::Invalid(witness) => {
-                    let at_us = witness.operations.iter().map(|operation| operation.end).max().unwrap_or(0);
+                    // An operation that never ended counts by its begin.
+                    let last = |it: &Operation| if it.end == u64::MAX { it.start } else { it.end };
+                    let at_us = witness.operations.iter().map(last).max().unwrap_or(0);
                     let (kind, detail) = (Kind::NotLinearizable(witness.reason), witness.to_string());
                     Some(Failure { kind, at_us, detail })
                 }
