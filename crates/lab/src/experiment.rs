@@ -1,7 +1,7 @@
 //! Experiments for the command line: each breaks one rule, shows what goes wrong for the named reason, and shows that the
 //! rule keeps it from going wrong.
 
-use crate::check::history::Operation;
+use crate::check::Operation;
 use crate::check::register::Verdict as Checked;
 use crate::failure::{Failure, Kind};
 use crate::lesson::register::Variant;
