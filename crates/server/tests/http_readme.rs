@@ -43,7 +43,7 @@ fn the_limits_in_the_readme_are_those_of_the_code() {
         (
             "idempotency key",
             format!(
-                "{} bytes; at least {} hours of log time",
+                "{} bytes; at least {} hours",
                 limits::IDEMPOTENCY_KEY_BYTES,
                 limits::IDEMPOTENCY_KEEP_MS / 3_600_000
             ),
