@@ -76,6 +76,18 @@ pub enum Path {
     Replica,
 }
 
+impl Path {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Path::Log => "log",
+            Path::LeaderRound => "leader-round",
+            Path::SessionReplica => "session-replica",
+            Path::Replica => "replica",
+        }
+    }
+}
+
 /// Counts who really answered, by distinct node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tally {

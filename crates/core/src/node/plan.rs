@@ -16,8 +16,6 @@ pub enum Plan {
     Write {
         /// The group.
         group: u16,
-        /// Can be acknowledged with `OK` before it is committed.
-        blind: bool,
     },
     /// A read of the state of a group.
     Read {
@@ -111,7 +109,7 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
     if operate.want.ack < Ack::Majority && !blind {
         return Err(Refusal::AckNeedsBlindWrite);
     }
-    Ok(Plan::Write { group, blind })
+    Ok(Plan::Write { group })
 }
 
 fn specs(commands: &[Words]) -> Result<Vec<&'static Spec>, Refusal> {

@@ -30,7 +30,7 @@ pub(super) struct Forwarded {
 impl Node {
     pub(super) fn follow_plan(&mut self, cx: &mut Cx<'_>, plan: Plan, call: Call) {
         match plan {
-            Plan::Write { group, blind: _ } => self.write(cx, group, call),
+            Plan::Write { group } => self.write(cx, group, call),
             Plan::Read { group, level: Level::Linearizable } => self.read_at_leader(cx, group, call),
             Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
             Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),

@@ -1,7 +1,7 @@
 //! A receipt as a value.
 
 use bytes::Bytes;
-use quorate_core::guarantee::{Met, NodeSet, Path, Receipt, Session};
+use quorate_core::guarantee::{Met, NodeSet, Receipt, Session};
 use quorate_core::operation::Value;
 
 /// A value with the receipt for it, as `WITH receipt` asks.
@@ -18,7 +18,7 @@ fn receipt_value(receipt: &Receipt, session: &Session, cluster: u64) -> Value {
     Value::Map(vec![
         (word("asked"), word(asked)),
         (word("met"), word(met)),
-        (word("path"), word(path(receipt.path()))),
+        (word("path"), word(receipt.path().word())),
         (word("group"), Value::Int(i64::from(position.group))),
         (word("term"), Value::Int(position.term as i64)),
         (word("index"), Value::Int(position.index as i64)),
@@ -30,15 +30,6 @@ fn receipt_value(receipt: &Receipt, session: &Session, cluster: u64) -> Value {
         (word("replayed"), Value::Int(i64::from(receipt.replayed()))),
         (word("session"), Value::Bulk(Bytes::from(session.token(cluster)))),
     ])
-}
-
-fn path(path: Path) -> &'static str {
-    match path {
-        Path::Log => "log",
-        Path::LeaderRound => "leader-round",
-        Path::SessionReplica => "session-replica",
-        Path::Replica => "replica",
-    }
 }
 
 fn nodes(set: NodeSet) -> Value {

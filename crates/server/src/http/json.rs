@@ -5,7 +5,7 @@
 
 use super::base64;
 use bytes::Bytes;
-use quorate_core::guarantee::{Met, NodeSet, Path, Receipt, Session};
+use quorate_core::guarantee::{Met, NodeSet, Receipt, Session};
 use quorate_core::operation::Value;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
@@ -45,7 +45,7 @@ pub fn receipt(receipt: &Receipt, session: &Session, cluster: u64) -> Json {
     json!({
         "asked": asked,
         "met": met,
-        "path": path(receipt.path()),
+        "path": receipt.path().word(),
         "group": position.group,
         "term": position.term,
         "index": position.index,
@@ -57,15 +57,6 @@ pub fn receipt(receipt: &Receipt, session: &Session, cluster: u64) -> Json {
         "replayed": receipt.replayed(),
         "session": session.token(cluster),
     })
-}
-
-fn path(path: Path) -> &'static str {
-    match path {
-        Path::Log => "log",
-        Path::LeaderRound => "leader-round",
-        Path::SessionReplica => "session-replica",
-        Path::Replica => "replica",
-    }
 }
 
 /// A word in a request: a string, `{"base64": "…"}`, or a whole number, which means its decimal digits.
