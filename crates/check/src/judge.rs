@@ -1,0 +1,72 @@
+//! One door to all checkers: which algorithm judges which model.
+
+use crate::{History, Judged, Meter, Model, Verdict};
+use crate::{integrity, linear, session, transaction};
+use std::fmt;
+
+/// A model was asked of an object that it says nothing about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inapplicable {
+    /// The model.
+    pub model: Model,
+    /// The object of the history.
+    pub object: crate::Object,
+}
+
+impl fmt::Display for Inapplicable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} says nothing about a history of {}", self.model.word(), self.object.word())
+    }
+}
+
+/// Does the history keep the model? The work is charged to the meter.
+pub fn check(history: &History, model: Model, meter: &mut Meter<'_>) -> Result<Verdict, Inapplicable> {
+    let object = history.object();
+    if !model.applies_to(object) {
+        return Err(Inapplicable { model, object });
+    }
+    Ok(judge(history, model, meter).into())
+}
+
+/// The verdict of every model that applies, stronger ones first. Each model has a budget of its own.
+pub fn classify<'a>(history: &History, mut meter: impl FnMut(Model) -> Meter<'a>) -> Vec<(Model, Verdict)> {
+    let asked = Model::ALL.into_iter().filter(|model| model.applies_to(history.object()));
+    asked.map(|model| (model, judge(history, model, &mut meter(model)).into())).collect()
+}
+
+fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {
+    match model {
+        Model::Linearizable => linear::linearizable(history, meter),
+        Model::Regular => linear::regular(history, meter),
+        Model::Safe => linear::safe(history, meter),
+        Model::BoundedStaleness(bound) => linear::bounded_staleness(history, bound, meter),
+        Model::Sequential => session::sequential(history, meter),
+        Model::ReadYourWrites => session::read_your_writes(history, meter),
+        Model::MonotonicReads => session::monotonic_reads(history, meter),
+        Model::MonotonicWrites => session::monotonic_writes(history, meter),
+        Model::WritesFollowReads => session::writes_follow_reads(history, meter),
+        Model::Pram => session::pram(history, meter),
+        Model::WeakCausal => session::weak_causal(history, meter),
+        Model::CausalMemory => session::causal_memory(history, meter),
+        Model::CausalConvergence => session::causal_convergence(history, meter),
+        Model::EventualConvergence => session::eventual_convergence(history, meter),
+        Model::StrongEventual => session::strong_eventual(history, meter),
+        Model::ReadUncommitted => transaction::read_uncommitted(history, meter),
+        Model::ReadCommitted => transaction::read_committed(history, meter),
+        Model::ReadAtomic => transaction::read_atomic(history, meter),
+        Model::MonotonicAtomicView => transaction::monotonic_atomic_view(history, meter),
+        Model::CausalTransactions => transaction::causal(history, meter),
+        Model::SnapshotIsolation => transaction::snapshot_isolation(history, meter),
+        Model::RepeatableRead => transaction::repeatable_read(history, meter),
+        Model::Serializable => transaction::serializable(history, meter),
+        Model::StrongSessionSerializable => transaction::strong_session_serializable(history, meter),
+        Model::StrictSerializable => transaction::strict_serializable(history, meter),
+        Model::SetIntegrity => integrity::set(history, meter),
+        Model::Delivery => integrity::delivery(history, meter),
+        Model::CounterBounds => integrity::counter(history, meter),
+        Model::BankTotal => integrity::bank(history, meter),
+        Model::MutualExclusion => integrity::mutual_exclusion(history, meter),
+        Model::Fencing => integrity::fencing(history, meter),
+        Model::UniqueIds => integrity::unique_ids(history, meter),
+    }
+}
