@@ -28,10 +28,46 @@ pub fn check(history: &History, model: Model, meter: &mut Meter<'_>) -> Result<V
     Ok(judge(history, model, meter).into())
 }
 
-/// The verdict of every model that applies, stronger ones first. Each model has a budget of its own.
-pub fn classify<'a>(history: &History, mut meter: impl FnMut(Model) -> Meter<'a>) -> Vec<(Model, Verdict)> {
-    let asked = Model::ALL.into_iter().filter(|model| model.applies_to(history.object()));
-    asked.map(|model| (model, judge(history, model, &mut meter(model)).into())).collect()
+/// The verdict of one model among all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The model.
+    pub model: Model,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// The other model that decided: a weaker one that is broken already, or a stronger one that is kept.
+    pub by: Option<Model>,
+}
+
+/// The verdict of every model that applies, stronger ones first. Each model that needs work of its own gets a meter of
+/// its own; what the lattice decides needs none. Bounded staleness is left out: it needs a bound.
+pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Vec<Finding> {
+    let asked = Model::ALL.into_iter().filter(|model| {
+        model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_))
+    });
+    let mut findings: Vec<Finding> = Vec::new();
+    for model in asked.rev() {
+        let broken = findings.iter().find_map(|known| match &known.verdict {
+            Verdict::Invalid(witness) if model.implies(known.model) => Some((known.model, witness.clone())),
+            Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => None,
+        });
+        let kept = || findings.iter().find(|known| known.verdict == Verdict::Valid && known.model.implies(model));
+        let (verdict, by) = match (broken, kept()) {
+            (Some((by, witness)), _) => (Verdict::Invalid(witness), Some(by)),
+            (None, Some(known)) => (Verdict::Valid, Some(known.model)),
+            (None, None) => (work(model), None),
+        };
+        findings.push(Finding { model, verdict, by });
+    }
+    for at in 0..findings.len() {
+        let model = findings[at].model;
+        let kept = findings.iter().find(|known| known.verdict == Verdict::Valid && known.model.implies(model));
+        if let (Verdict::Unknown(_), Some(by)) = (&findings[at].verdict, kept.map(|known| known.model)) {
+            findings[at] = Finding { model, verdict: Verdict::Valid, by: Some(by) };
+        }
+    }
+    findings.reverse();
+    findings
 }
 
 fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {

@@ -16,10 +16,11 @@ mod object;
 mod session;
 mod transaction;
 mod verdict;
+pub mod witness;
 
 pub use datum::Datum;
 pub use history::{Band, History, Id, Key, List, Operation, Outcome, Recorder, Session, Step, Ticket, Value};
-pub use judge::{Inapplicable, check, classify};
+pub use judge::{Finding, Inapplicable, check, classify};
 pub use model::Model;
 pub use object::Object;
 pub use verdict::{Anomaly, Budget, Edge, Judged, Meter, Progress, Spent, Verdict, Why, Witness};

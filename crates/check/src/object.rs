@@ -1,5 +1,7 @@
 //! What a history is about.
 
+use crate::Model;
+
 /// The kind of object that the operations of a history act on. It says which steps occur and what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
@@ -75,6 +77,27 @@ impl Object {
     /// The object of that name.
     pub fn of_word(word: &str) -> Option<Object> {
         Object::ALL.into_iter().find(|object| object.word() == word)
+    }
+
+    /// The model that is asked of it unless another is named.
+    pub const fn usual_model(self, has_real_time: bool) -> Model {
+        match self {
+            Object::ListAppend | Object::RwRegister if has_real_time => Model::StrictSerializable,
+            Object::ListAppend | Object::RwRegister => Model::Serializable,
+            Object::Register | Object::CasRegister | Object::Kv if !has_real_time => Model::Sequential,
+            Object::Bank => Model::BankTotal,
+            Object::UniqueId => Model::UniqueIds,
+            Object::Replica => Model::StrongEventual,
+            Object::Register
+            | Object::CasRegister
+            | Object::Kv
+            | Object::Counter
+            | Object::Set
+            | Object::Queue
+            | Object::Stack
+            | Object::Mutex
+            | Object::FencedLock => Model::Linearizable,
+        }
     }
 
     /// Do its operations take place as transactions over several keys?
