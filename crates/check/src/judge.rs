@@ -42,9 +42,9 @@ pub struct Finding {
 /// The verdict of every model that applies, stronger ones first. Each model that needs work of its own gets a meter of
 /// its own; what the lattice decides needs none. Bounded staleness is left out: it needs a bound.
 pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Vec<Finding> {
-    let asked = Model::ALL.into_iter().filter(|model| {
-        model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_))
-    });
+    let asked = Model::ALL
+        .into_iter()
+        .filter(|model| model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_)));
     let mut findings: Vec<Finding> = Vec::new();
     for model in asked.rev() {
         let broken = findings.iter().find_map(|known| match &known.verdict {

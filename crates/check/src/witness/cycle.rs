@@ -22,9 +22,10 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
     let sessions = is(|why| why == Why::Session);
     let times = is(|why| why == Why::RealTime);
     let bound = sessions == 0 || history.sessions_bind();
-    let adjacent = edges.iter().zip(edges.iter().cycle().skip(1)).any(|(edge, next)| {
-        matches!((edge.why, next.why), (Why::Overtaken(_), Why::Overtaken(_)))
-    });
+    let adjacent = edges
+        .iter()
+        .zip(edges.iter().cycle().skip(1))
+        .any(|(edge, next)| matches!((edge.why, next.why), (Why::Overtaken(_), Why::Overtaken(_))));
     let forbidden = match model {
         Model::Linearizable | Model::StrictSerializable => true,
         Model::StrongSessionSerializable | Model::Sequential => times == 0,
@@ -34,7 +35,9 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
             let agreed = overtaken == 0 && (overwrites == 0 || model != Model::WeakCausal);
             times == 0 && (agreed || overtaken == 1 && overwrites == 0)
         }
-        Model::ReadAtomic => times == 0 && bound && (overtaken == 0 || overtaken == 1 && reads + sessions == 1 && overwrites == 0),
+        Model::ReadAtomic => {
+            times == 0 && bound && (overtaken == 0 || overtaken == 1 && reads + sessions == 1 && overwrites == 0)
+        }
         Model::ReadCommitted | Model::MonotonicAtomicView => times == 0 && bound && overtaken == 0,
         Model::ReadUncommitted => times == 0 && bound && overtaken == 0 && reads == 0,
         _ => false,
@@ -46,10 +49,30 @@ fn took_place(history: &History, id: Id) -> bool {
     history.operation(id).outcome != Outcome::Refused
 }
 
+/// It ended well, or somebody saw what it wrote.
+fn surely(history: &History, id: Id) -> bool {
+    let saw = |other: Id, of: Key, value: Value| {
+        reads(history, other, of).contains(&value) || lists(history, other, of).any(|list| list.contains(&value))
+    };
+    let seen = |step: &Step| match *step {
+        Step::Write { key, value } | Step::Append { key, value } => {
+            history.ids().any(|other| other != id && took_place(history, other) && saw(other, key, value))
+        }
+        _ => false,
+    };
+    match history.operation(id).outcome {
+        Outcome::Done => true,
+        Outcome::Unknown => history.steps(id).iter().any(seen),
+        Outcome::Refused => false,
+    }
+}
+
 /// What an operation writes to a key, in program order: values of registers, elements of lists.
 fn writes(history: &History, id: Id, of: Key) -> impl Iterator<Item = Value> {
     history.steps(id).iter().filter_map(move |step| match *step {
-        Step::Write { key, value } | Step::Append { key, value } | Step::Cas { key, to: value, took: Some(true), .. }
+        Step::Write { key, value }
+        | Step::Append { key, value }
+        | Step::Cas { key, to: value, took: Some(true), .. }
             if key == of =>
         {
             Some(value)
@@ -85,7 +108,7 @@ fn lists(history: &History, id: Id, of: Key) -> impl Iterator<Item = &[Value]> {
 /// Does the edge follow from what these two operations, and reads of others, say?
 fn follows(history: &History, edge: &Edge) -> bool {
     let Edge { from, to, why } = *edge;
-    if from == to || !took_place(history, from) || !took_place(history, to) {
+    if from == to || !surely(history, from) || !surely(history, to) {
         return false;
     }
     let (before, after) = (history.operation(from), history.operation(to));
@@ -93,11 +116,14 @@ fn follows(history: &History, edge: &Edge) -> bool {
         Why::Session => before.session == after.session && from < to,
         Why::RealTime => history.has_real_time() && before.precedes(after),
         Why::ReadsFrom(of) => {
-            let saw = |value: Value| reads(history, to, of).contains(&value) || lists(history, to, of).any(|list| list.contains(&value));
+            let saw = |value: Value| {
+                reads(history, to, of).contains(&value) || lists(history, to, of).any(|list| list.contains(&value))
+            };
             writes(history, from, of).any(|value| saw(value) && only_writer(history, from, of, value))
         }
         Why::Overwrites(of) => {
-            let replaced = |value: Value| reads(history, to, of).contains(&value) && only_writer(history, from, of, value);
+            let replaced =
+                |value: Value| reads(history, to, of).contains(&value) && only_writer(history, from, of, value);
             let listed_after = |first: Value, second: Value| {
                 history.ids().filter(|&id| took_place(history, id)).any(|id| {
                     lists(history, id, of).any(|list| {
@@ -108,7 +134,8 @@ fn follows(history: &History, edge: &Edge) -> bool {
             };
             let writes_later = writes(history, to, of).next().is_some();
             (writes_later && writes(history, from, of).any(replaced))
-                || writes(history, from, of).any(|first| writes(history, to, of).any(|second| listed_after(first, second)))
+                || writes(history, from, of)
+                    .any(|first| writes(history, to, of).any(|second| listed_after(first, second)))
         }
         Why::Overtaken(of) => {
             let written: Vec<Value> = writes(history, to, of).collect();
@@ -117,10 +144,16 @@ fn follows(history: &History, edge: &Edge) -> bool {
             let replaced = reads(history, from, of).into_iter().any(|value| {
                 let initial = value == history.initial(of) && nobody_writes(history, of, value);
                 let in_turn = reads(history, to, of).contains(&value)
-                    && (initial || history.ids().any(|id| id != to && writes(history, id, of).any(|known| known == value) && only_writer(history, id, of, value)));
+                    && (initial
+                        || history.ids().any(|id| {
+                            id != to
+                                && writes(history, id, of).any(|known| known == value)
+                                && only_writer(history, id, of, value)
+                        }));
                 initial || in_turn
             });
-            let registers = !written.is_empty() && !written.iter().any(|value| reads(history, from, of).contains(value));
+            let registers =
+                !written.is_empty() && !written.iter().any(|value| reads(history, from, of).contains(value));
             lists(history, from, of).any(missed) || (registers && replaced)
         }
         Why::Forced(_) => false,
@@ -128,7 +161,9 @@ fn follows(history: &History, edge: &Edge) -> bool {
 }
 
 fn only_writer(history: &History, writer: Id, of: Key, value: Value) -> bool {
-    history.ids().all(|id| id == writer || !took_place(history, id) || writes(history, id, of).all(|known| known != value))
+    history
+        .ids()
+        .all(|id| id == writer || !took_place(history, id) || writes(history, id, of).all(|known| known != value))
 }
 
 fn nobody_writes(history: &History, of: Key, value: Value) -> bool {

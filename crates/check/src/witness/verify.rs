@@ -11,6 +11,5 @@ pub fn verify(history: &History, model: Model, witness: &Witness) -> Result<(), 
     if !witness.operations.is_sorted() || witness.operations.iter().any(|id| id.index() >= history.len()) {
         return Err("its operations are not in order or not in the history".into());
     }
-    let cycle = cycle::verify(history, model, &witness.edges);
-    cycle
+    cycle::verify(history, model, &witness.edges)
 }
