@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: etcd, Redis and Quorate on this machine, in one run, driven with the same loads. What counts is
 //! the ratio within one run; figures of different runs drift by a fifth and more.
 
+mod check;
 mod etcd;
 mod failover;
 mod measure;
@@ -31,6 +32,9 @@ struct Options {
 
 /// Measures.
 pub fn bench(words: &[&str]) -> Result<(), String> {
+    if let ["check", rest @ ..] = words {
+        return check::bench(rest);
+    }
     let options = options(words)?;
     println!("building the release binary …");
     run::shown(&mut run::cargo(&["build", "--quiet", "--release", "-p", "quorate"]))?;

@@ -76,7 +76,12 @@ impl Report {
         let mut out = String::from(
             "# Results\n\nWritten by `cargo xtask bench --write`. Only ratios within one run mean anything; under 30 % is a tie.\n\n",
         );
-        machine(&mut out);
+        let first = |text: Option<String>| text.and_then(|text| Some(text.lines().next()?.to_owned()));
+        let or_not = |text: Option<String>| text.unwrap_or_else(|| "not installed".to_owned());
+        let etcd = or_not(first(run::output("etcd", &["--version"])));
+        let redis = or_not(first(run::output("redis-server", &["--version"])));
+        machine(&mut out, &[("etcd", etcd), ("redis-server", redis)]);
+        let _ = writeln!(out, "Everything, the load generators too, ran on this one machine over loopback.\n");
         self.targets(&mut out);
         self.single(&mut out);
         self.curve_tables(&mut out);
@@ -174,8 +179,8 @@ fn time(us: f64) -> String {
     if us < 1_000.0 { format!("{us:.0} µs") } else { format!("{:.2} ms", us / 1_000.0) }
 }
 
-/// What this was measured on.
-fn machine(out: &mut String) {
+/// What this was measured on, and beside what.
+pub fn machine(out: &mut String, peers: &[(&str, String)]) {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or("");
@@ -197,13 +202,11 @@ fn machine(out: &mut String) {
         ("memory", format!("{gigabytes:.0} GB")),
         ("kernel", read("/proc/sys/kernel/osrelease").trim().to_owned()),
         ("file system", or_not(file_system)),
-        ("etcd", or_not(first(run::output("etcd", &["--version"])))),
-        ("redis-server", or_not(first(run::output("redis-server", &["--version"])))),
     ];
-    for (name, value) in lines {
+    for (name, value) in lines.iter().chain(peers) {
         let _ = writeln!(out, "- {name}: {value}");
     }
-    let _ = writeln!(out, "- everything, the load generators too, on this one machine over loopback\n");
+    out.push('\n');
 }
 
 #[cfg(test)]

@@ -131,9 +131,11 @@ impl Check {
             return Ok(Exit::Done);
         }
         let path = self.history.clone().expect("the command line requires it");
+        let start = Instant::now();
         let history = self.read(&path)?;
+        let mut times = Times { read: start.elapsed(), checks: Vec::new() };
         let live = !self.json && std::io::stderr().is_terminal();
-        let findings = self.judge(&history, live)?;
+        let findings = self.judge(&history, live, &mut times)?;
         for finding in &findings {
             if let Verdict::Invalid(witness) = &finding.verdict {
                 let model = finding.by.unwrap_or(finding.model);
@@ -149,7 +151,7 @@ impl Check {
             draw(&history, &path, picture, &findings)?;
         }
         if self.json {
-            println!("{}", report(&history, &path, &findings));
+            println!("{}", report(&history, &path, &findings, &times));
         } else {
             print(&history, &path, &findings, self.all);
         }
@@ -172,14 +174,21 @@ impl Check {
         format::read(std::io::BufReader::with_capacity(1 << 20, file), &options).map_err(|problem| wrong(format!("{name}: {problem}")))
     }
 
-    fn judge(&self, history: &History, live: bool) -> Result<Vec<Finding>, Failure> {
+    fn judge(&self, history: &History, live: bool, times: &mut Times) -> Result<Vec<Finding>, Failure> {
+        let mut verdict = |model| {
+            let start = Instant::now();
+            let verdict = self.verdict(history, model, live);
+            times.checks.push((model, start.elapsed()));
+            verdict
+        };
         if self.all {
-            return Ok(quorate_check::classify(history, |model| self.verdict(history, model, live).unwrap_or(Verdict::Valid)));
+            let known = |model| verdict(model).expect("only models that apply are asked");
+            return Ok(quorate_check::classify(history, known));
         }
         let usual = [history.object().usual_model(history.has_real_time())];
         let models = if self.models.is_empty() { &usual[..] } else { &self.models };
         let one = |&model: &Model| {
-            let verdict = self.verdict(history, model, live).map_err(|inapplicable| Failure {
+            let verdict = verdict(model).map_err(|inapplicable| Failure {
                 exit: Exit::Unknown,
                 what: inapplicable.to_string(),
                 applied: None,
@@ -211,6 +220,19 @@ impl Check {
         }
         verdict
     }
+}
+
+/// How long reading and judging took.
+struct Times {
+    read: Duration,
+    checks: Vec<(Model, Duration)>,
+}
+
+/// The most memory that this process has had, in MiB, where the system tells.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().split(' ').next()?.parse::<f64>().ok()? / 1024.0)
 }
 
 fn draw(history: &History, path: &Path, picture: &Picture, findings: &[Finding]) -> Result<(), Failure> {
@@ -273,7 +295,9 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
     }
 }
 
-fn report(history: &History, path: &Path, findings: &[Finding]) -> serde_json::Value {
+fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -> serde_json::Value {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+    let check_ms = |model: Model| times.checks.iter().find(|(known, _)| *known == model).map(|(_, time)| milliseconds(*time));
     let operation = |&id: &quorate_check::Id| {
         let operation = history.operation(id);
         json!({
@@ -290,12 +314,13 @@ fn report(history: &History, path: &Path, findings: &[Finding]) -> serde_json::V
         let by = finding.by.map(Model::word);
         let model = finding.model.word();
         match &finding.verdict {
-            Verdict::Valid => json!({ "model": model, "verdict": "valid", "by": by }),
-            Verdict::Unknown(spent) => json!({ "model": model, "verdict": "unknown", "why": spent.to_string() }),
+            Verdict::Valid => json!({ "model": model, "verdict": "valid", "by": by, "check_ms": check_ms(finding.model) }),
+            Verdict::Unknown(spent) => json!({ "model": model, "verdict": "unknown", "why": spent.to_string(), "check_ms": check_ms(finding.model) }),
             Verdict::Invalid(witness) => json!({
                 "model": model,
                 "verdict": "invalid",
                 "by": by,
+                "check_ms": check_ms(finding.model),
                 "anomaly": witness.anomaly.word(),
                 "meaning": witness.anomaly.meaning(),
                 "witness": witness.operations.iter().map(operation).collect::<Vec<_>>(),
@@ -310,6 +335,8 @@ fn report(history: &History, path: &Path, findings: &[Finding]) -> serde_json::V
         "operations": history.len(),
         "sessions": history.counts().2,
         "keys": history.counts().1,
+        "read_ms": milliseconds(times.read),
+        "peak_mib": peak_mib(),
         "verdicts": findings.iter().map(one).collect::<Vec<_>>(),
     })
 }
