@@ -9,13 +9,13 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, as asked. The experiment held.
+    /// Done, as asked. The experiment held. The history is valid.
     Done = 0,
-    /// The answer is no: nothing was applied. The experiment was violated.
+    /// The answer is no: nothing was applied. The experiment was violated. The history is invalid.
     No = 1,
-    /// The command line or a file is wrong, or the experiment reached no verdict.
+    /// The command line or a file is wrong, or there is no verdict.
     Usage = 2,
-    /// It is not known whether the operation was applied.
+    /// It is not known whether the operation was applied. For `check`: the command line or the history is wrong.
     Unknown = 3,
     /// No node could serve it now; nothing was applied.
     Unavailable = 4,
@@ -35,7 +35,8 @@ Exit codes:
   3  unknown: the operation may have been applied, or may yet be
   4  unavailable: no node could serve the operation now; nothing was applied; try again
   5  short: applied, with a weaker guarantee than asked
-  6  something on this machine failed: a port in use, a file, a process";
+  6  something on this machine failed: a port in use, a file, a process
+  `quorate check` has its own: 0 valid, 1 invalid, 2 unknown (the budget was spent), 3 the input is wrong";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -11,7 +11,7 @@ mod load;
 mod paint;
 mod verb;
 
-use exit::Outcome;
+use exit::{Exit, Outcome};
 
 /// A node's work is many small allocations of a few sizes that are freed out of order: with the allocator of the C library
 /// a fifth of its time went there.
@@ -25,6 +25,7 @@ Examples:
   quorate up                          three nodes on this machine, data in ./quorate-data
   quorate put greeting hello          and:  quorate get greeting --receipt
   quorate fault partition 1/2,3       and:  quorate status, then  quorate fault heal
+  quorate check history.edn --all     which consistency models did a recorded history keep?
 
 {}", exit::TABLE))]
 struct CommandLine {
@@ -45,6 +46,7 @@ enum Verb {
     Status(verb::status::Status),
     Fault(verb::fault::Fault),
     Bench(verb::bench::Bench),
+    Check(verb::check::Check),
     #[cfg(feature = "lab")]
     Lab(verb::lab::Lab),
     Completions(verb::completions::Completions),
@@ -63,6 +65,7 @@ impl Verb {
             Verb::Status(verb) => verb.json,
             Verb::Fault(verb) => verb.json,
             Verb::Bench(verb) => verb.json,
+            Verb::Check(verb) => verb.json,
             #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.json(),
             Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
@@ -82,6 +85,7 @@ impl Verb {
             Verb::Status(verb) => verb.run(),
             Verb::Fault(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
+            Verb::Check(verb) => verb.run(),
             #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
@@ -90,7 +94,16 @@ impl Verb {
 }
 
 fn main() -> ExitCode {
-    let verb = CommandLine::parse().verb;
+    let verb = match CommandLine::try_parse() {
+        Ok(line) => line.verb,
+        Err(error) => {
+            let _ = error.print();
+            // For `check`, the code 2 that clap gives means that there is no verdict.
+            let checking = std::env::args().nth(1).is_some_and(|verb| verb == "check");
+            let code = if checking && error.exit_code() != 0 { Exit::Unknown as i32 } else { error.exit_code() };
+            return ExitCode::from(code as u8);
+        }
+    };
     let json = verb.json();
     match verb.run() {
         Ok(exit) => exit.into(),

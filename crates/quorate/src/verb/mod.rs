@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod cas;
+pub mod check;
 pub mod completions;
 pub mod del;
 pub mod fault;

@@ -1,0 +1,133 @@
+//! `quorate check`, as a person or a script uses it.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const STALE: &str = "\
+{:process 0, :type :invoke, :f :write, :value 1}
+{:process 0, :type :ok, :f :write, :value 1}
+{:process 0, :type :invoke, :f :write, :value 2}
+{:process 0, :type :ok, :f :write, :value 2}
+{:process 1, :type :invoke, :f :read, :value nil}
+{:process 1, :type :ok, :f :read, :value 1}
+";
+
+fn check(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_quorate")).arg("check").args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+fn file(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_broken_history_is_told_drawn_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = file(folder.path(), "stale.edn", STALE);
+    let history = history.to_str().unwrap();
+    let told = check(&[history]);
+    assert_eq!(told.status.code(), Some(1), "{}", error(&told));
+    for part in ["linearizable", "invalid", "stale read", "session 1: read → 1", "line 5"] {
+        assert!(out(&told).contains(part), "{part:?} is not in {}", out(&told));
+    }
+    for (end, mark) in [("svg", "<svg"), ("html", "<!doctype html>"), ("txt", "stale read")] {
+        let picture = folder.path().join(format!("why.{end}"));
+        let drawn = check(&[history, "--witness", picture.to_str().unwrap()]);
+        assert_eq!(drawn.status.code(), Some(1));
+        let text = std::fs::read_to_string(&picture).unwrap();
+        assert!(text.contains(mark) && text.contains("write 2"), "{text}");
+    }
+    let json: Value = serde_json::from_str(&out(&check(&[history, "--json"]))).unwrap();
+    assert_eq!(json["verdicts"][0]["verdict"], "invalid");
+    assert_eq!(json["verdicts"][0]["anomaly"], "stale read");
+    assert_eq!(json["verdicts"][0]["witness"].as_array().unwrap().len(), 3, "{json}");
+}
+
+#[test]
+fn weaker_models_keep_what_stronger_ones_lose() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = file(folder.path(), "stale.edn", STALE);
+    let history = history.to_str().unwrap();
+    assert_eq!(check(&[history, "--model", "sequential"]).status.code(), Some(0));
+    assert_eq!(check(&[history, "--model", "sequential", "--model", "linearizable"]).status.code(), Some(1));
+    let all = check(&[history, "--all"]);
+    assert_eq!(all.status.code(), Some(1), "{}", error(&all));
+    let lines = out(&all);
+    let verdict = |model: &str| lines.lines().find(|line| line.starts_with(model)).unwrap().to_owned();
+    assert!(verdict("linearizable").contains("invalid") && verdict("sequential").contains(" valid"), "{lines}");
+}
+
+#[test]
+fn a_history_comes_from_standard_input_too() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    let mut child = command.args(["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(STALE.as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_small_budget_is_an_honest_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    // Many writes of the same two values at once, and reads between: only the search can tell.
+    let mut text = String::new();
+    for process in 0..40 {
+        text.push_str(&format!("{{:process {process}, :type :invoke, :f :cas, :value [{} {}]}}\n", process % 7, process % 5));
+    }
+    for process in 0..39 {
+        text.push_str(&format!("{{:process {process}, :type :ok, :f :cas, :value [{} {}]}}\n", process % 7, process % 5));
+    }
+    let history = file(folder.path(), "hard.edn", text);
+    let judged = check(&[history.to_str().unwrap(), "--budget", "10m,0MiB"]);
+    assert_eq!(judged.status.code(), Some(2), "{}{}", out(&judged), error(&judged));
+    assert!(out(&judged).contains("unknown") && out(&judged).contains("memory"), "{}", out(&judged));
+}
+
+#[test]
+fn wrong_input_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = |name: &str, text: &[u8], parts: &[&str]| {
+        let history = file(folder.path(), name, text);
+        let judged = check(&[history.to_str().unwrap()]);
+        assert_eq!(judged.status.code(), Some(3), "{name}: {}{}", out(&judged), error(&judged));
+        parts.iter().for_each(|part| assert!(error(&judged).contains(part), "{part:?} is not in {}", error(&judged)));
+    };
+    wrong("empty.edn", b"", &["empty"]);
+    wrong("cut.edn", &STALE.as_bytes()[..STALE.len() - 12], &["line 6"]);
+    wrong("bytes.edn", b"{:process 0, :type :invoke, :f :write, :value \"\xff\xfe\"}", &["line 1"]);
+    wrong("answer.edn", b"{:process 0, :type :ok, :f :write, :value 1}", &["line 1"]);
+    assert_eq!(check(&["no-such-file"]).status.code(), Some(3));
+    let folder_itself = check(&[folder.path().to_str().unwrap()]);
+    assert_eq!(folder_itself.status.code(), Some(3), "{}", error(&folder_itself));
+    let history = file(folder.path(), "stale.edn", STALE);
+    for words in [&["--model", "strong"][..], &["--object", "tree"], &["--budget", "7 days"], &["--witness", "a.png"], &["--what"]] {
+        let judged = check(&[&[history.to_str().unwrap()], words].concat());
+        assert_eq!(judged.status.code(), Some(3), "{words:?}: {}", error(&judged));
+    }
+    let mislabelled = check(&[history.to_str().unwrap(), "--format", "plume"]);
+    assert_eq!(mislabelled.status.code(), Some(3));
+    assert!(error(&mislabelled).contains("line 1"), "{}", error(&mislabelled));
+    let inapplicable = check(&[history.to_str().unwrap(), "--model", "bank-total"]);
+    assert_eq!(inapplicable.status.code(), Some(3));
+}
+
+#[test]
+fn the_map_of_models_shows_every_step() {
+    let map = check(&["--lattice"]);
+    assert_eq!(map.status.code(), Some(0));
+    for word in ["linearizable", "sequential", "causal-memory", "serializable", "read-uncommitted"] {
+        assert!(out(&map).contains(word), "{word} is not on the map");
+    }
+}
