@@ -6,6 +6,9 @@
 //!
 //! This crate knows nothing of the system that it judges, so that a judge cannot share the mistake of the judged.
 
+#[cfg(test)]
+extern crate self as quorate_check;
+
 mod datum;
 mod history;
 mod integrity;
