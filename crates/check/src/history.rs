@@ -381,6 +381,10 @@ impl Recorder {
         };
         Recorder { operations: Vec::new(), times: None, shared }
     }
+    /// The history is of this kind of object after all, because of an operation that the one before does not have.
+    pub fn becomes(&mut self, object: Object) {
+        self.shared.object = object;
+    }
     /// The number of a value.
     pub fn value(&mut self, value: &Datum) -> Value {
         Value(self.shared.values.id(value))

@@ -1,12 +1,18 @@
 //! Did this history keep its guarantee? Checkers for recorded histories of any system.
 //!
-//! A [`History`] is recorded operation by operation with a [`Recorder`], or read from a file by the readers. [`check`]
+//! A [`History`] is recorded operation by operation with a [`Recorder`], or read from a file with [`format::read`]. [`check`]
 //! judges it against one [`Model`]; [`classify`] judges it against every model that applies to its [`Object`].
 //! A verdict is *valid*, *invalid* with a small [`Witness`], or *unknown* when the [`Budget`] is spent: never a guess.
 //!
 //! This crate knows nothing of the system that it judges, so that a judge cannot share the mistake of the judged.
 
+#[cfg(test)]
+extern crate self as quorate_check;
+
 mod datum;
+mod event;
+pub mod format;
+pub mod fuzz;
 mod history;
 mod integrity;
 mod judge;
@@ -19,6 +25,7 @@ mod verdict;
 pub mod witness;
 
 pub use datum::Datum;
+pub use event::{Event, Kind, Process};
 pub use history::{Band, History, Id, Key, List, Operation, Outcome, Recorder, Session, Step, Ticket, Value};
 pub use judge::{Finding, Inapplicable, check, classify};
 pub use model::Model;

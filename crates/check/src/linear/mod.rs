@@ -1,9 +1,38 @@
 //! Linearizability of every kind of object, and the models of single reads: regular, safe, bounded staleness.
+//!
+//! Linearizability composes: a history is linearizable if and only if its operations on each key are. What touches several
+//! keys at once is judged with all of these keys. Each part is judged by the fastest algorithm that is exact for it, or
+//! else by search:
+//!
+//! | object | algorithm | work |
+//! |---|---|---|
+//! | registers whose states are written once (swaps, compare-and-set, appends too) | zones | n log n |
+//! | everything else | search | exponential at worst |
 
-use crate::{History, Judged, Meter};
+mod item;
+mod name;
+mod register;
+mod search;
+mod shrink;
+mod text;
+mod world;
+mod zone;
 
-pub(crate) fn linearizable(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+use crate::{History, Judged, Key, Meter, Object, Spent, Step, Value};
+use crate::{session, transaction};
+use item::{Item, Part, View};
+use world::World;
+use zone::{Contradiction, NONE};
+
+pub(crate) fn linearizable(history: &History, meter: &mut Meter<'_>) -> Judged {
+    if matches!(history.object(), Object::ListAppend | Object::RwRegister) {
+        return transaction::strict_serializable(history, meter);
+    }
+    if !history.has_real_time() {
+        // What is known of time is the order within sessions.
+        return session::sequential(history, meter);
+    }
+    judge(history, View::TRUE, meter)
 }
 
 pub(crate) fn regular(_history: &History, _meter: &mut Meter<'_>) -> Judged {
@@ -16,4 +45,103 @@ pub(crate) fn safe(_history: &History, _meter: &mut Meter<'_>) -> Judged {
 
 pub(crate) fn bounded_staleness(_history: &History, _bound: u64, _meter: &mut Meter<'_>) -> Judged {
     todo!()
+}
+
+/// Judges every part of a history. A part that is invalid decides; one that is unknown does only if no part is invalid.
+fn judge(history: &History, view: View, meter: &mut Meter<'_>) -> Judged {
+    let mut judge = Judge::new(history, view);
+    let mut unknown = None;
+    for part in view.parts(history) {
+        match judge.decide(&part.keys, &part.items, meter) {
+            Ok(None) => {}
+            Ok(Some(found)) => return Ok(Some(shrink::witness(&mut judge, &part, found, meter))),
+            Err(spent) => unknown = Some(spent),
+        }
+    }
+    unknown.map_or(Ok(None), Err)
+}
+
+/// What a fast algorithm says.
+enum Fast {
+    /// It cannot judge this.
+    Unfit,
+    /// There is an order.
+    Valid,
+    /// There is none, because of these operations.
+    Invalid(Contradiction),
+}
+
+/// What is used again for each key.
+struct Scratch {
+    /// By value, all [`NONE`] between two uses.
+    number: Vec<u32>,
+}
+
+/// Decides parts of one history.
+struct Judge<'h> {
+    history: &'h History,
+    view: View,
+    empty_text: Option<Value>,
+    scratch: Scratch,
+}
+
+impl<'h> Judge<'h> {
+    fn new(history: &'h History, view: View) -> Judge<'h> {
+        let scratch = Scratch { number: vec![NONE; history.counts().0] };
+        Judge { history, view, empty_text: World::empty_text(history), scratch }
+    }
+
+    /// `None` if there is an order of these operations, otherwise some that contradict each other: all, if it is not known
+    /// which.
+    fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Option<Contradiction>, Spent> {
+        meter.step(items.len() as u64)?;
+        let rules = self.view.rules;
+        let mut world = World::new(self.history, keys, self.empty_text);
+        match self.fast(&world, keys, items) {
+            Fast::Valid => return Ok(None),
+            Fast::Invalid(mut found) => {
+                found.places.sort_unstable();
+                found.places.dedup();
+                return Ok(Some(found));
+            }
+            Fast::Unfit => {}
+        }
+        let all = || Contradiction { places: (0..items.len() as u32).collect(), edges: Vec::new() };
+        let found = search::search(self.history, &mut world, items, rules, meter)?;
+        Ok((!found).then(all))
+    }
+
+    fn fast(&mut self, world: &World<'_>, keys: &[Key], items: &[Item]) -> Fast {
+        let [key] = *keys else { return Fast::Unfit };
+        let (history, rules) = (self.history, self.view.rules);
+        match history.object() {
+            Object::Register | Object::CasRegister => {
+                register::judge(history, world, key, items, rules, &mut self.scratch)
+            }
+            Object::Kv => {
+                let appends = |item: &Item| matches!(history.steps(item.id), [Step::Append { .. }]);
+                if items.iter().any(appends) {
+                    text::judge(history, world, key, items, rules)
+                } else {
+                    register::judge(history, world, key, items, rules, &mut self.scratch)
+                }
+            }
+            Object::Set
+            | Object::Queue
+            | Object::Stack
+            | Object::Counter
+            | Object::Mutex
+            | Object::FencedLock
+            | Object::Bank
+            | Object::ListAppend
+            | Object::RwRegister
+            | Object::UniqueId
+            | Object::Replica => Fast::Unfit,
+        }
+    }
+
+    /// Are these operations, sorted by begin, invalid? Not if the budget is too small to know.
+    fn is_invalid(&mut self, part: &Part, items: &[Item], meter: &mut Meter<'_>) -> bool {
+        matches!(self.decide(&part.keys, items, meter), Ok(Some(_)))
+    }
 }

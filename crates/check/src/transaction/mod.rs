@@ -1,43 +1,177 @@
 //! Models of transactions, from read uncommitted to strict serializable.
+//!
+//! A *transaction* is an operation of any number of steps over keys. Refused ones were aborted. Those of unknown outcome took
+//! place if a transaction that took place read from them; else they are left out, which a valid history stays valid by; their
+//! own answers say nothing. A read behind an own write of its transaction must give that write, and every read must give
+//! what somebody wrote: these are conditions of a history in every model (Adya, *Weak Consistency*, 1999, section 3.1). All other
+//! reads are from outside.
+//!
+//! T1 →wr T2 if T2 read from outside what T1 wrote last, T1 →ww T2 if T2 wrote the next version of a key behind that of T1, and
+//! T1 →rw T2 if T1 read the version before that of T2. B is what is known beforehand: if the format binds sessions to
+//! all models ([`crate::History::sessions_bind`]), the order within sessions; else nothing, except in those models that name it.
+//!
+//! | model | definition |
+//! |---|---|
+//! | read uncommitted | there is an order of versions such that ww ∪ B has no circle (no G0) |
+//! | read committed | and none of wr ∪ ww ∪ B (no G1c), nothing aborted or intermediate was read (no G1a, G1b) (Adya); if sessions bind, monotonic atomic view, which Biswas and Enea call read committed |
+//! | monotonic atomic view | there is a total order ⊇ wr ∪ ww ∪ B in which T2 < T1 whenever a transaction reads x from T1 after it read anything from T2, which wrote x (Biswas and Enea, *On the Complexity of Checking Transactional Consistency*, 2019, read committed; no G1a, G1b) |
+//! | read atomic | the same whenever T2 →(wr ∪ B) the reader |
+//! | causal | the same whenever T2 →(wr ∪ sessions)⁺ the reader |
+//! | snapshot isolation | there is an order of versions such that no circle of wr ∪ ww ∪ rw ∪ B lacks two adjacent rw (Cerone and Gotsman, *Analysing Snapshot Isolation*, 2016; with B it is strong session snapshot isolation) |
+//! | serializable, repeatable read | no circle of wr ∪ ww ∪ rw ∪ B at all (no G2-item; over items the two are the same) |
+//! | strong session serializable | B is the order within sessions |
+//! | strict serializable | B is that and the order in time |
+//!
+//! In read atomic and stronger models, a transaction that sees two versions of a key is non-repeatable.
 
-use crate::{History, Judged, Meter};
+mod base;
+mod choice;
+mod dependency;
+mod graph;
+mod list;
+mod log;
+mod register;
+mod solve;
+mod strong;
+mod weak;
+mod witness;
 
-pub(crate) fn read_uncommitted(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+#[cfg(test)]
+mod tests;
+
+use crate::{Edge, History, Id, Judged, Meter, Object, Witness};
+use choice::Choice;
+use graph::Builder;
+use log::{Breaks, Log, Table};
+
+/// How much is forbidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Uncommitted,
+    Committed,
+    AtomicView,
+    Atomic,
+    Causal,
+    Snapshot,
+    Serializable,
 }
 
-pub(crate) fn read_committed(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+/// What is known beforehand of the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    Nothing,
+    Sessions,
+    Time,
 }
 
-pub(crate) fn read_atomic(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+/// The rules of the checker; tests break one at a time to see that it is noticed.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    sessions: bool,
+    real_time: bool,
+    unknown_writes: bool,
+    anti_dependencies: bool,
+    snapshots: bool,
 }
 
-pub(crate) fn monotonic_atomic_view(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+impl Rules {
+    const TRUE: Rules =
+        Rules { sessions: true, real_time: true, unknown_writes: true, anti_dependencies: true, snapshots: true };
 }
 
-pub(crate) fn causal(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn read_uncommitted(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Uncommitted, Base::Nothing, Rules::TRUE, meter)
 }
 
-pub(crate) fn snapshot_isolation(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn read_committed(history: &History, meter: &mut Meter<'_>) -> Judged {
+    let level = if history.sessions_bind() { Level::AtomicView } else { Level::Committed };
+    judge(history, level, Base::Nothing, Rules::TRUE, meter)
 }
 
-pub(crate) fn repeatable_read(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn read_atomic(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Atomic, Base::Nothing, Rules::TRUE, meter)
 }
 
-pub(crate) fn serializable(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn monotonic_atomic_view(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::AtomicView, Base::Nothing, Rules::TRUE, meter)
 }
 
-pub(crate) fn strong_session_serializable(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn causal(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Causal, Base::Sessions, Rules::TRUE, meter)
 }
 
-pub(crate) fn strict_serializable(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn snapshot_isolation(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Snapshot, Base::Nothing, Rules::TRUE, meter)
+}
+
+pub(crate) fn repeatable_read(history: &History, meter: &mut Meter<'_>) -> Judged {
+    serializable(history, meter)
+}
+
+pub(crate) fn serializable(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Serializable, Base::Nothing, Rules::TRUE, meter)
+}
+
+pub(crate) fn strong_session_serializable(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Serializable, Base::Sessions, Rules::TRUE, meter)
+}
+
+pub(crate) fn strict_serializable(history: &History, meter: &mut Meter<'_>) -> Judged {
+    judge(history, Level::Serializable, Base::Time, Rules::TRUE, meter)
+}
+
+/// Tries every choice of writers, of which there is one if the values of a key are distinct.
+fn judge(history: &History, level: Level, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
+    let base = if base == Base::Nothing && history.sessions_bind() { Base::Sessions } else { base };
+    let table = Table::new(history);
+    let mut choice = Choice::default();
+    let mut all: Option<Witness> = None;
+    loop {
+        meter.step(history.len() as u64)?;
+        let log = Log::new(history, &table, &mut choice, rules);
+        let Some(found) = judge_one(&log, level, base, rules, meter)? else { return Ok(None) };
+        all = Some(match all {
+            None => found,
+            Some(all) => join(all, found),
+        });
+        if !choice.advance() {
+            return Ok(all);
+        }
+    }
+}
+
+/// No choice of writers explains these operations: all that contradicts one choice or the other.
+fn join(all: Witness, found: Witness) -> Witness {
+    let mut operations: Vec<Id> = all.operations.into_iter().chain(found.operations).collect();
+    operations.sort_unstable();
+    operations.dedup();
+    let edges: Vec<Edge> = if all.edges == found.edges { all.edges } else { Vec::new() };
+    Witness { anomaly: all.anomaly.min(found.anomaly), operations, edges }
+}
+
+fn judge_one(log: &Log<'_>, level: Level, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
+    let forbidden = match level {
+        Level::Uncommitted => Breaks::Everything,
+        Level::Committed | Level::AtomicView => Breaks::Committed,
+        Level::Atomic | Level::Causal | Level::Snapshot | Level::Serializable => Breaks::Atomic,
+    };
+    if let Some(fault) = log.worst(forbidden) {
+        return Ok(Some(witness::of_fault(log, fault)));
+    }
+    if matches!(level, Level::Snapshot | Level::Serializable) {
+        return strong::judge(log, level, base, rules, meter);
+    }
+    let mut edges = Builder::new(log.history.len());
+    base::add(log, base, rules, &mut edges);
+    if log.history.object() == Object::ListAppend {
+        dependency::add_writes(log, &mut edges);
+    }
+    if level != Level::Uncommitted {
+        dependency::add_reads(log, &mut edges);
+        weak::add(log, level, base, rules, meter, &mut edges)?;
+    }
+    let graph = edges.finish();
+    meter.step(graph.size())?;
+    let circle = graph::short_circle(&graph);
+    Ok(circle.map(|links| witness::of_circle(log, level, &links, &[])))
 }

@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used)]
+
+mod brute;
+mod make;
+mod random;
+mod told;

@@ -1,0 +1,500 @@
+//! A second opinion on linearizability, straight from the definition: try every order. And histories to compare on.
+#![allow(dead_code, reason = "each test that includes this uses a part of it")]
+
+use quorate_check::{Datum, History, Id, Key, Object, Outcome, Recorder, Step, Ticket, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is at one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Value(Datum),
+    Line(Vec<Value>),
+    Set(BTreeSet<Value>),
+    Lock { holder: Option<u32>, token: Option<i64>, granted: Option<i64>, newest: Option<i64> },
+}
+
+type World = BTreeMap<Key, Content>;
+
+fn initial(history: &History, key: Key) -> Content {
+    match history.object() {
+        Object::Set => Content::Set(BTreeSet::new()),
+        Object::Queue | Object::Stack => Content::Line(Vec::new()),
+        Object::Mutex | Object::FencedLock => {
+            Content::Lock { holder: None, token: None, granted: None, newest: None }
+        }
+        _ => Content::Value(plain(history, history.value(history.initial(key)).clone())),
+    }
+}
+
+/// To a store of texts, nothing and the empty text are the same.
+fn plain(history: &History, datum: Datum) -> Datum {
+    if history.object() == Object::Kv && datum == Datum::text("") { Datum::Nil } else { datum }
+}
+
+fn apply(history: &History, world: &mut World, id: Id) -> bool {
+    let open = history.operation(id).outcome == Outcome::Unknown;
+    let session = history.operation(id).session.0;
+    for step in history.steps(id) {
+        let Some(key) = step.key() else { continue };
+        let content = world.entry(key).or_insert_with(|| initial(history, key));
+        if !apply_step(history, content, step, session, open) {
+            return false;
+        }
+    }
+    true
+}
+
+fn number(datum: &Datum) -> Option<i64> {
+    if *datum == Datum::Nil { Some(0) } else { datum.integer() }
+}
+
+fn apply_step(history: &History, content: &mut Content, step: &Step, session: u32, open: bool) -> bool {
+    let datum = |value: Value| plain(history, history.value(value).clone());
+    match (step, content) {
+        (Step::Read { value, .. }, Content::Value(is)) => open || value.is_none_or(|value| datum(value) == *is),
+        (Step::Write { value, .. }, Content::Value(is)) => {
+            *is = datum(*value);
+            true
+        }
+        (Step::Cas { from, to, took, .. }, Content::Value(is)) => {
+            let takes = datum(*from) == *is;
+            if takes {
+                *is = datum(*to);
+            }
+            open || took.is_none_or(|took| took == takes)
+        }
+        (Step::Append { value, .. }, Content::Value(is)) => {
+            let (Datum::Text(_) | Datum::Nil) = is else { return false };
+            let text = format!("{}{}", is.name().unwrap_or(""), datum(*value).name().unwrap_or(""));
+            *is = plain(history, Datum::text(&text));
+            true
+        }
+        (Step::Add { by, .. }, Content::Value(is)) => match number(is).and_then(|number| number.checked_add(*by)) {
+            Some(sum) => {
+                *is = Datum::Integer(sum);
+                true
+            }
+            None => false,
+        },
+        (Step::Count { number: what, .. }, Content::Value(is)) => {
+            open || what.is_none_or(|what| number(is) == Some(what))
+        }
+        (Step::Insert { value, .. }, Content::Set(set)) => {
+            set.insert(*value);
+            true
+        }
+        (Step::Remove { value, .. }, Content::Set(set)) => {
+            set.remove(value);
+            true
+        }
+        (Step::Contains { value, there, .. }, Content::Set(set)) => {
+            open || there.is_none_or(|there| set.contains(value) == there)
+        }
+        (Step::ReadList { list, .. }, Content::Set(set)) => {
+            open || list.is_none_or(|list| history.list(list).iter().copied().collect::<BTreeSet<_>>() == *set)
+        }
+        (Step::Insert { value, .. }, Content::Line(line)) => {
+            line.push(*value);
+            true
+        }
+        (Step::Take { value, .. }, Content::Line(line)) => {
+            let at = if history.object() == Object::Stack { line.len().saturating_sub(1) } else { 0 };
+            let taken = if line.is_empty() { Value::NIL } else { line.remove(at) };
+            open || value.is_none_or(|value| value == taken)
+        }
+        (Step::Acquire { token, .. }, Content::Lock { holder, token: held, granted, newest }) => {
+            let token = if open { None } else { *token };
+            if holder.is_some() || (token.is_some() && token <= *granted) {
+                return false;
+            }
+            (*holder, *held) = (Some(session), token);
+            *granted = token.or(*granted);
+            *newest = (*newest).max(token);
+            true
+        }
+        (Step::Release { token, .. }, Content::Lock { holder, token: held, .. }) => {
+            let fits = *holder == Some(session) && (token.is_none() || held.is_none() || token == held);
+            (*holder, *held) = (None, None);
+            fits
+        }
+        (Step::Guarded { token, .. }, Content::Lock { newest, .. }) => {
+            let fits = newest.is_none_or(|newest| *token >= newest);
+            *newest = Some(*token);
+            fits
+        }
+        (step, content) => panic!("{step:?} on {content:?}"),
+    }
+}
+
+/// Is there an order that respects time (with reads as begun so much earlier) and explains every answer?
+pub fn linearizable(history: &History, reads_earlier: u64) -> bool {
+    let ids: Vec<Id> = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused).collect();
+    let begin = |id: Id| {
+        let reads = history.steps(id).iter().all(Step::is_read);
+        history.operation(id).begin.saturating_sub(if reads { reads_earlier } else { 0 })
+    };
+    let done = |id: Id| history.operation(id).outcome == Outcome::Done;
+    fn extend(
+        history: &History,
+        left: &[Id],
+        world: &World,
+        begin: &dyn Fn(Id) -> u64,
+        done: &dyn Fn(Id) -> bool,
+    ) -> bool {
+        if !left.iter().any(|id| done(*id)) {
+            return true;
+        }
+        for (at, &id) in left.iter().enumerate() {
+            if left.iter().any(|&other| done(other) && other != id && history.operation(other).end < begin(id)) {
+                continue;
+            }
+            let mut world = world.clone();
+            if !apply(history, &mut world, id) {
+                continue;
+            }
+            let mut rest = left.to_vec();
+            rest.remove(at);
+            if extend(history, &rest, &world, begin, done) {
+                return true;
+            }
+        }
+        false
+    }
+    extend(history, &ids, &World::new(), &begin, &done)
+}
+
+/// Each read alone with all updates, for reads that `counts` says to judge.
+pub fn each_read(history: &History, counts: impl Fn(Id) -> bool) -> bool {
+    let reads = |id: Id| history.steps(id).iter().all(Step::is_read);
+    let done = |id: &Id| history.operation(*id).outcome == Outcome::Done;
+    history.ids().filter(done).filter(|id| reads(*id) && counts(*id)).all(|read| {
+        let some: Vec<Id> = history.ids().filter(|id| *id == read || !reads(*id)).collect();
+        linearizable(&history.restrict(&some), 0)
+    })
+}
+
+/// Lamport's two models of single reads.
+pub fn regular(history: &History) -> bool {
+    each_read(history, |_| true)
+}
+
+/// The same for reads that overlap no update.
+pub fn safe(history: &History) -> bool {
+    each_read(history, |read| {
+        history.ids().all(|id| {
+            let (read, other) = (history.operation(read), history.operation(id));
+            let refused = other.outcome == Outcome::Refused;
+            refused || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
+        })
+    })
+}
+
+/// A stream of numbers that looks random.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next, below a bound.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+    /// True so many times out of a hundred.
+    pub fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+}
+
+/// What kinds of histories to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub object: Object,
+    pub operations: u64,
+    pub keys: u64,
+    /// Values are drawn from so many; 0: each is new.
+    pub values: u64,
+    /// Of a hundred operations, so many have an unknown outcome.
+    pub open: u64,
+    pub refused: u64,
+    /// Of a hundred histories, so many have a wrong answer.
+    pub wrong: u64,
+    /// Operations last up to this long.
+    pub length: u64,
+    /// All begins are below this.
+    pub time: u64,
+    /// Multi-step operations.
+    pub steps: bool,
+}
+
+impl Kind {
+    pub fn new(object: Object) -> Kind {
+        Kind { object, operations: 7, keys: 1, values: 0, open: 12, refused: 4, wrong: 50, length: 8, time: 14, steps: false }
+    }
+}
+
+struct Plan {
+    ticket: Ticket,
+    steps: Vec<Step>,
+    begin: u64,
+    end: u64,
+    point: u64,
+    session: u32,
+    fate: Outcome,
+}
+
+/// A history of a simulated object, perhaps with a wrong answer.
+pub fn simulate(kind: Kind, random: &mut Random) -> History {
+    let mut recorder = Recorder::new(kind.object);
+    let count = 1 + random.below(kind.operations);
+    let mut plans = Vec::new();
+    let mut fresh = 0;
+    if random.percent(15) && matches!(kind.object, Object::Register | Object::CasRegister) {
+        let value = recorder.value(&Datum::Integer(1));
+        recorder.initial_of_all(value);
+    }
+    for _ in 0..count {
+        let begin = random.below(kind.time);
+        let end = begin + random.below(kind.length);
+        let session = random.below(3);
+        let name = recorder.session(&Datum::Integer(session as i64));
+        let steps = ask(kind, &mut recorder, random, &mut fresh);
+        let ticket = recorder.begin(name, begin, 0, &steps);
+        let fate = if random.percent(kind.open) {
+            Outcome::Unknown
+        } else if random.percent(kind.refused) {
+            Outcome::Refused
+        } else {
+            Outcome::Done
+        };
+        let late = if fate == Outcome::Unknown { 20 } else { end - begin + 1 };
+        let point = begin + random.below(late);
+        plans.push(Plan { ticket, steps, begin, end, point, session: name.0, fate });
+    }
+    let mut order: Vec<usize> = (0..plans.len()).collect();
+    order.sort_by_key(|&at| plans[at].point);
+    let mut world: BTreeMap<Key, Simulated> = BTreeMap::new();
+    for at in order {
+        let takes = match plans[at].fate {
+            Outcome::Done => true,
+            Outcome::Unknown => random.percent(60),
+            Outcome::Refused => false,
+        };
+        if takes {
+            let session = plans[at].session;
+            for step in &mut plans[at].steps {
+                answer(&mut recorder, kind.object, &mut world, step, session);
+            }
+        }
+    }
+    if random.percent(kind.wrong) {
+        let at = random.below(plans.len() as u64) as usize;
+        let step = random.below(plans[at].steps.len() as u64) as usize;
+        corrupt(&mut recorder, random, &mut plans[at].steps[step]);
+    }
+    for plan in &plans {
+        match plan.fate {
+            Outcome::Done if plan.steps.iter().all(|step| !matches!(step, Step::Acquire { token: Some(-1), .. })) => {
+                recorder.end(plan.ticket, plan.end, &plan.steps);
+            }
+            Outcome::Unknown => {}
+            Outcome::Done | Outcome::Refused => recorder.refuse(plan.ticket, plan.end),
+        }
+        let _ = plan.begin;
+    }
+    recorder.finish()
+}
+
+#[derive(Clone, Debug, Default)]
+struct Simulated {
+    datum: Option<Datum>,
+    line: Vec<Value>,
+    holder: Option<u32>,
+    token: i64,
+}
+
+fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64) -> Vec<Step> {
+    let key = recorder.key(&Datum::Integer(random.below(kind.keys) as i64));
+    let mut new = |recorder: &mut Recorder, random: &mut Random| {
+        *fresh += 1;
+        let number = if kind.values == 0 { *fresh } else { 1 + random.below(kind.values) as i64 };
+        match kind.object {
+            Object::Kv if kind.values == 0 => recorder.value(&Datum::text(&format!("{number};"))),
+            Object::Kv => recorder.value(&Datum::text(["a", "b", "ab", ""][number as usize % 4])),
+            _ => recorder.value(&Datum::Integer(number)),
+        }
+    };
+    let choice = random.below(100);
+    match kind.object {
+        Object::Register | Object::CasRegister | Object::Kv => {
+            let cas = kind.object == Object::CasRegister;
+            let write = Step::Write { key, value: new(recorder, random) };
+            let read = Step::Read { key, value: None };
+            match choice {
+                0..40 => vec![read],
+                40..50 if kind.steps => vec![read, write],
+                50..54 if kind.steps => vec![write, read],
+                54..58 if kind.steps && kind.values > 0 => vec![Step::Add { key, by: 1 }, Step::Count { key, number: None }],
+                58..62 if kind.steps => vec![Step::Write { key, value: Value::NIL }],
+                62..80 if cas => {
+                    let number = if kind.values == 0 { 1 + random.below(4) as i64 } else { 1 + random.below(kind.values) as i64 };
+                    let from = if random.percent(20) { Value::NIL } else { recorder.value(&Datum::Integer(number)) };
+                    vec![Step::Cas { key, from, to: new(recorder, random), took: None }]
+                }
+                62..85 if kind.object == Object::Kv => vec![Step::Append { key, value: new(recorder, random) }],
+                _ => vec![write],
+            }
+        }
+        Object::Counter | Object::Bank => {
+            let by = if kind.values == 0 { 1 } else { random.below(kind.values * 2 + 1) as i64 - kind.values as i64 };
+            let other = recorder.key(&Datum::Integer(random.below(kind.keys) as i64));
+            match choice {
+                0..45 if kind.object == Object::Bank => (0..kind.keys as i64)
+                    .map(|key| Step::Count { key: recorder.key(&Datum::Integer(key)), number: None })
+                    .collect(),
+                _ if kind.object == Object::Bank => vec![Step::Add { key, by: -by }, Step::Add { key: other, by }],
+                0..45 => vec![Step::Count { key, number: None }],
+                45..60 if kind.steps => vec![Step::Add { key, by }, Step::Count { key, number: None }],
+                _ => vec![Step::Add { key, by }],
+            }
+        }
+        Object::Set => match choice {
+            0..45 => vec![Step::Insert { key, value: new(recorder, random) }],
+            45..70 if kind.steps => {
+                let number = if kind.values == 0 { 1 + random.below(4) as i64 } else { 1 + random.below(kind.values) as i64 };
+                let value = recorder.value(&Datum::Integer(number));
+                if choice < 55 { vec![Step::Remove { key, value }] } else { vec![Step::Contains { key, value, there: None }] }
+            }
+            _ => vec![Step::ReadList { key, list: None }],
+        },
+        Object::Queue | Object::Stack => match choice {
+            0..50 => vec![Step::Insert { key, value: new(recorder, random) }],
+            _ => vec![Step::Take { key, value: None }],
+        },
+        Object::Mutex => match choice {
+            0..50 => vec![Step::Acquire { key, token: None }],
+            _ => vec![Step::Release { key, token: None }],
+        },
+        Object::FencedLock => match choice {
+            0..40 => vec![Step::Acquire { key, token: None }],
+            40..70 => vec![Step::Release { key, token: None }],
+            _ => vec![Step::Guarded { key, token: 1 + random.below(3) as i64 }],
+        },
+        Object::ListAppend | Object::RwRegister | Object::UniqueId | Object::Replica => unreachable!(),
+    }
+}
+
+fn answer(recorder: &mut Recorder, object: Object, world: &mut BTreeMap<Key, Simulated>, step: &mut Step, session: u32) {
+    let key = step.key().expect("all that is simulated has a key");
+    let first = Simulated { token: 0, ..Simulated::default() };
+    let is = world.entry(key).or_insert(first);
+    let nil = Datum::Nil;
+    match step {
+        Step::Read { value, .. } => *value = Some(recorder.value(is.datum.as_ref().unwrap_or(&nil))),
+        Step::Write { value, .. } => is.datum = Some(datum(recorder, *value)),
+        Step::Cas { from, to, took, .. } => {
+            let takes = recorder.value(is.datum.as_ref().unwrap_or(&nil)) == *from;
+            *took = Some(takes);
+            if takes {
+                is.datum = Some(datum(recorder, *to));
+            }
+        }
+        Step::Append { value, .. } => {
+            let before = is.datum.clone().unwrap_or(Datum::Nil);
+            let more = datum(recorder, *value);
+            is.datum = Some(Datum::text(&format!("{}{}", before.name().unwrap_or(""), more.name().unwrap_or(""))));
+        }
+        Step::Add { by, .. } => {
+            let sum = is.datum.as_ref().and_then(number).unwrap_or(0) + *by;
+            is.datum = Some(Datum::Integer(sum));
+        }
+        Step::Count { number: what, .. } => *what = Some(is.datum.as_ref().and_then(number).unwrap_or(0)),
+        Step::Insert { value, .. } if object == Object::Set => {
+            if !is.line.contains(value) {
+                is.line.push(*value);
+            }
+        }
+        Step::Insert { value, .. } => is.line.push(*value),
+        Step::Remove { value, .. } => is.line.retain(|other| other != value),
+        Step::Contains { value, there, .. } => *there = Some(is.line.contains(value)),
+        Step::ReadList { list, .. } => *list = Some(recorder.list(&is.line)),
+        Step::Take { value, .. } => {
+            let at = if object == Object::Stack { is.line.len().saturating_sub(1) } else { 0 };
+            *value = Some(if is.line.is_empty() { Value::NIL } else { is.line.remove(at) });
+        }
+        Step::Acquire { token, .. } => {
+            // A lock that is held refuses: the plan is told so by a token that cannot be.
+            if is.holder.is_some() {
+                *token = Some(-1);
+                return;
+            }
+            is.holder = Some(session);
+            is.token += 1;
+            *token = (object == Object::FencedLock).then_some(is.token);
+        }
+        Step::Release { token, .. } => {
+            is.holder = None;
+            *token = (object == Object::FencedLock && is.token % 2 == 1).then_some(is.token);
+        }
+        Step::Guarded { .. } | Step::Generate { .. } | Step::Digest { .. } => {}
+    }
+}
+
+
+/// What a value is: recorders do not tell, but numbering candidates again does.
+fn datum(recorder: &mut Recorder, value: Value) -> Datum {
+    for number in -20..40 {
+        if recorder.value(&Datum::Integer(number)) == value {
+            return Datum::Integer(number);
+        }
+    }
+    for number in 1..40 {
+        if recorder.value(&Datum::text(&format!("{number};"))) == value {
+            return Datum::text(&format!("{number};"));
+        }
+    }
+    for text in ["a", "b", "ab", ""] {
+        if recorder.value(&Datum::text(text)) == value {
+            return Datum::text(text);
+        }
+    }
+    Datum::Nil
+}
+
+fn corrupt(recorder: &mut Recorder, random: &mut Random, step: &mut Step) {
+    let other = match random.below(8) {
+        0 => Value::NIL,
+        1 => recorder.value(&Datum::text("1;2;")),
+        _ => recorder.value(&Datum::Integer(1 + random.below(5) as i64)),
+    };
+    let by = random.below(3) as i64 - 1;
+    match step {
+        Step::Read { value, .. } | Step::Take { value, .. } => *value = Some(other),
+        Step::Cas { took, .. } | Step::Contains { there: took, .. } => *took = took.map(|took| !took),
+        Step::Count { number, .. } => *number = number.map(|number| number + by),
+        Step::ReadList { list, .. } => {
+            let second = recorder.value(&Datum::Integer(1 + random.below(3) as i64));
+            let both = [other, second];
+            *list = Some(recorder.list(&both[..random.below(3) as usize]));
+        }
+        Step::Acquire { token, .. } | Step::Release { token, .. } => {
+            if let Some(token) = token.as_mut().filter(|token| **token > 0) {
+                *token += by;
+            }
+        }
+        Step::Insert { value, .. } if other != Value::NIL => *value = other,
+        Step::Write { value, .. } => *value = other,
+        Step::Add { by: is, .. } => *is += by,
+        Step::Insert { .. } | Step::Append { .. } | Step::Remove { .. } | Step::Guarded { .. } | Step::Generate { .. } | Step::Digest { .. } => {}
+    }
+}
+
+/// The history line by line, for messages.
+pub fn print(history: &History) -> String {
+    let line = |id: Id| {
+        let operation = history.operation(id);
+        let end = if operation.end == u64::MAX { "…".into() } else { operation.end.to_string() };
+        format!("  s{} [{} {end}] {}\n", operation.session.0, operation.begin, history.describe(id))
+    };
+    history.ids().map(line).collect()
+}
