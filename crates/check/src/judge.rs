@@ -40,7 +40,8 @@ pub struct Finding {
 }
 
 /// The verdict of every model that applies, stronger ones first. Each model that needs work of its own gets a meter of
-/// its own; what the lattice decides needs none. Bounded staleness is left out: it needs a bound.
+/// its own; what the lattice decides needs none. Bounded staleness is left out, as it needs a bound, and
+/// linearizability of transactions, which is strict serializability.
 pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Vec<Finding> {
     let asked = Model::ALL
         .into_iter()

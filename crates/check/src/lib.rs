@@ -19,6 +19,8 @@ mod judge;
 mod linear;
 mod model;
 mod object;
+#[doc(hidden)]
+pub mod second;
 mod session;
 mod transaction;
 mod verdict;

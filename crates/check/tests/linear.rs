@@ -3,7 +3,7 @@
 mod brute_linear;
 
 use brute_linear::{Kind, Random, linearizable, print, simulate};
-use quorate_check::{Budget, Id, History, Meter, Model, Object, Verdict, check};
+use quorate_check::{Budget, History, Id, Meter, Model, Object, Verdict, check};
 
 fn verdict(history: &History, model: Model) -> Verdict {
     check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("the model applies")

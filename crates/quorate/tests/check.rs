@@ -84,10 +84,18 @@ fn a_small_budget_is_an_honest_unknown() {
     // Many writes of the same two values at once, and reads between: only the search can tell.
     let mut text = String::new();
     for process in 0..40 {
-        text.push_str(&format!("{{:process {process}, :type :invoke, :f :cas, :value [{} {}]}}\n", process % 7, process % 5));
+        text.push_str(&format!(
+            "{{:process {process}, :type :invoke, :f :cas, :value [{} {}]}}\n",
+            process % 7,
+            process % 5
+        ));
     }
     for process in 0..39 {
-        text.push_str(&format!("{{:process {process}, :type :ok, :f :cas, :value [{} {}]}}\n", process % 7, process % 5));
+        text.push_str(&format!(
+            "{{:process {process}, :type :ok, :f :cas, :value [{} {}]}}\n",
+            process % 7,
+            process % 5
+        ));
     }
     let history = file(folder.path(), "hard.edn", text);
     let judged = check(&[history.to_str().unwrap(), "--budget", "10m,0MiB"]);
@@ -112,7 +120,13 @@ fn wrong_input_is_told_with_its_line() {
     let folder_itself = check(&[folder.path().to_str().unwrap()]);
     assert_eq!(folder_itself.status.code(), Some(3), "{}", error(&folder_itself));
     let history = file(folder.path(), "stale.edn", STALE);
-    for words in [&["--model", "strong"][..], &["--object", "tree"], &["--budget", "7 days"], &["--witness", "a.png"], &["--what"]] {
+    for words in [
+        &["--model", "strong"][..],
+        &["--object", "tree"],
+        &["--budget", "7 days"],
+        &["--witness", "a.png"],
+        &["--what"],
+    ] {
         let judged = check(&[&[history.to_str().unwrap()], words].concat());
         assert_eq!(judged.status.code(), Some(3), "{words:?}: {}", error(&judged));
     }

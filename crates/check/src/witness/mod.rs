@@ -10,7 +10,7 @@ mod verify;
 pub use html::html;
 pub use svg::svg;
 pub use text::text;
-pub use verify::verify;
+pub use verify::{Checked, verify};
 
 use crate::{Edge, History, Why, Witness};
 

@@ -4,6 +4,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::paint;
 use clap::Args;
 use quorate_check::format::{self, Format, Options};
+use quorate_check::witness::Checked;
 use quorate_check::{Budget, Datum, Finding, History, Meter, Model, Object, Progress, Verdict, Witness, witness};
 use serde_json::json;
 use std::fs::File;
@@ -29,7 +30,7 @@ pub struct Check {
     history: Option<PathBuf>,
     /// How it is written: auto, jepsen-edn, jepsen-log, json, porcupine-kv, plume, awdit or quorate
     #[arg(long, default_value = "auto", value_parser = format_of)]
-    format: Option<Format>,
+    format: Wanted,
     /// What it is about, if its operations do not tell: register, cas-register, kv, counter, set, queue, stack, mutex,
     /// fenced-lock, bank, list-append, rw-register, unique-id or replica
     #[arg(long, value_parser = object_of)]
@@ -41,7 +42,7 @@ pub struct Check {
     /// Judge by every model that says something about the object
     #[arg(long)]
     all: bool,
-    /// The value of every key at first: a number, a text, or nil
+    /// The value of every key at first, as the format jepsen-edn writes it; a map such as {x 0, y 1} gives each key its own
     #[arg(long, value_name = "V", value_parser = value_of)]
     initial: Option<Datum>,
     /// What each model is worth: a time, an amount of memory, or both
@@ -72,8 +73,17 @@ enum Picture {
     Text(PathBuf),
 }
 
-fn format_of(word: &str) -> Result<Format, String> {
-    Format::of_word(word).ok_or_else(|| "auto, jepsen-edn, jepsen-log, json, porcupine-kv, plume, awdit or quorate".into())
+/// The format that was named; none for `auto`.
+#[derive(Clone, Copy, Debug)]
+struct Wanted(Option<Format>);
+
+fn format_of(word: &str) -> Result<Wanted, String> {
+    let known = || Format::ALL.map(Format::word).join(", ");
+    match (word, Format::of_word(word)) {
+        ("auto", _) => Ok(Wanted(None)),
+        (_, Some(format)) => Ok(Wanted(Some(format))),
+        (_, None) => Err(format!("the formats are auto, {}", known())),
+    }
 }
 
 fn object_of(word: &str) -> Result<Object, String> {
@@ -86,12 +96,8 @@ fn model_of(word: &str) -> Result<Model, String> {
     Model::of_word(word).ok_or_else(|| format!("the models are {} (bounded-staleness=N)", known()))
 }
 
-fn value_of(word: &str) -> Result<Datum, String> {
-    Ok(match (word, word.parse::<i64>()) {
-        ("nil", _) => Datum::Nil,
-        (_, Ok(number)) => Datum::Integer(number),
-        (text, Err(_)) => Datum::text(text),
-    })
+fn value_of(text: &str) -> Result<Datum, String> {
+    format::value(text).map_err(|problem| problem.to_string())
 }
 
 fn worth_of(text: &str) -> Result<Worth, String> {
@@ -136,15 +142,13 @@ impl Check {
         let mut times = Times { read: start.elapsed(), checks: Vec::new() };
         let live = !self.json && std::io::stderr().is_terminal();
         let findings = self.judge(&history, live, &mut times)?;
-        for finding in &findings {
-            if let Verdict::Invalid(witness) = &finding.verdict {
-                let model = finding.by.unwrap_or(finding.model);
-                witness::verify(&history, model, witness).map_err(|problem| Failure {
-                    exit: Exit::Machine,
-                    what: format!("the witness against {} does not stand up to its second check: {problem}", model.word()),
-                    applied: None,
-                    hint: Some("this is a defect of the checker: please report it with the history".into()),
-                })?;
+        for (model, witness) in distinct(&findings) {
+            match witness::verify(&history, model, witness) {
+                Checked::Confirmed => {}
+                Checked::Undecided(why) => {
+                    eprintln!("note: the second check of what breaks {} cannot tell: {why}", model.word())
+                }
+                Checked::Refuted(problem) => return Err(refuted(&history, model, witness, &problem)),
             }
         }
         if let Some(picture) = &self.witness {
@@ -156,22 +160,29 @@ impl Check {
             print(&history, &path, &findings, self.all);
         }
         let is = |wanted: fn(&Verdict) -> bool| findings.iter().any(|finding| wanted(&finding.verdict));
-        Ok(match (is(|verdict| matches!(verdict, Verdict::Invalid(_))), is(|verdict| matches!(verdict, Verdict::Unknown(_)))) {
-            (true, _) => Exit::No,
-            (false, true) => Exit::Usage,
-            (false, false) => Exit::Done,
-        })
+        Ok(
+            match (
+                is(|verdict| matches!(verdict, Verdict::Invalid(_))),
+                is(|verdict| matches!(verdict, Verdict::Unknown(_))),
+            ) {
+                (true, _) => Exit::No,
+                (false, true) => Exit::Usage,
+                (false, false) => Exit::Done,
+            },
+        )
     }
 
     fn read(&self, path: &Path) -> Result<History, Failure> {
-        let options = Options { format: self.format, object: self.object, initial: self.initial.clone() };
+        let options = Options { format: self.format.0, object: self.object, initial: self.initial.clone() };
         let wrong = |what: String| Failure { exit: Exit::Unknown, what, applied: None, hint: None };
         if path.as_os_str() == "-" {
-            return format::read(std::io::stdin().lock(), &options).map_err(|problem| wrong(format!("standard input: {problem}")));
+            return format::read(std::io::stdin().lock(), &options)
+                .map_err(|problem| wrong(format!("standard input: {problem}")));
         }
         let name = path.display();
         let file = File::open(path).map_err(|error| wrong(format!("cannot read {name}: {error}")))?;
-        format::read(std::io::BufReader::with_capacity(1 << 20, file), &options).map_err(|problem| wrong(format!("{name}: {problem}")))
+        format::read(std::io::BufReader::with_capacity(1 << 20, file), &options)
+            .map_err(|problem| wrong(format!("{name}: {problem}")))
     }
 
     fn judge(&self, history: &History, live: bool, times: &mut Times) -> Result<Vec<Finding>, Failure> {
@@ -214,11 +225,26 @@ impl Check {
         };
         let mut meter = Meter::watched(Budget { steps: u64::MAX, bytes: worth.bytes }, &mut watch);
         let verdict = quorate_check::check(history, model, &mut meter);
-        drop(meter);
         if shown {
             eprint!("\r\x1b[K");
         }
         verdict
+    }
+}
+
+/// The two judges disagree, so neither verdict is given.
+fn refuted(history: &History, model: Model, witness: &Witness, problem: &str) -> Failure {
+    let operations: Vec<String> = witness.operations.iter().map(|&id| history.describe(id)).collect();
+    Failure {
+        exit: Exit::Machine,
+        what: format!(
+            "{} seemed broken ({}), but the second check refutes it: {problem}\n  {}",
+            model.word(),
+            witness.anomaly.word(),
+            operations.join("\n  ")
+        ),
+        applied: None,
+        hint: Some("this is a defect of the checker: please report it with the history".into()),
     }
 }
 
@@ -244,10 +270,14 @@ fn draw(history: &History, path: &Path, picture: &Picture, findings: &[Finding])
         }
         Picture::Svg(to) => match broken.first() {
             Some((model, witness)) => (to, witness::svg(history, *model, witness)),
-            None => return Ok(eprintln!("nothing is broken: {} was not written", to.display())),
+            None => {
+                eprintln!("nothing is broken: {} was not written", to.display());
+                return Ok(());
+            }
         },
         Picture::Text(to) => {
-            let texts: Vec<String> = broken.iter().map(|(model, witness)| witness::text(history, *model, witness)).collect();
+            let texts: Vec<String> =
+                broken.iter().map(|(model, witness)| witness::text(history, *model, witness)).collect();
             (to, texts.join("\n"))
         }
     };
@@ -297,7 +327,8 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
 
 fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -> serde_json::Value {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let check_ms = |model: Model| times.checks.iter().find(|(known, _)| *known == model).map(|(_, time)| milliseconds(*time));
+    let check_ms =
+        |model: Model| times.checks.iter().find(|(known, _)| *known == model).map(|(_, time)| milliseconds(*time));
     let operation = |&id: &quorate_check::Id| {
         let operation = history.operation(id);
         json!({
@@ -314,8 +345,12 @@ fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -
         let by = finding.by.map(Model::word);
         let model = finding.model.word();
         match &finding.verdict {
-            Verdict::Valid => json!({ "model": model, "verdict": "valid", "by": by, "check_ms": check_ms(finding.model) }),
-            Verdict::Unknown(spent) => json!({ "model": model, "verdict": "unknown", "why": spent.to_string(), "check_ms": check_ms(finding.model) }),
+            Verdict::Valid => {
+                json!({ "model": model, "verdict": "valid", "by": by, "check_ms": check_ms(finding.model) })
+            }
+            Verdict::Unknown(spent) => {
+                json!({ "model": model, "verdict": "unknown", "why": spent.to_string(), "check_ms": check_ms(finding.model) })
+            }
             Verdict::Invalid(witness) => json!({
                 "model": model,
                 "verdict": "invalid",
