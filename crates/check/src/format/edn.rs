@@ -452,8 +452,10 @@ fn number(token: &[u8]) -> Option<Datum> {
 /// A whole number, of any size.
 pub(super) fn whole(token: &[u8]) -> Option<Datum> {
     let digits = token.strip_prefix(b"-").unwrap_or(token);
-    let all = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    small(token).map(Datum::Integer).or_else(|| number(token).filter(|_| all))
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    small(token).map(Datum::Integer).or_else(|| number(token))
 }
 
 /// A whole number of at most 18 digits.
@@ -468,7 +470,7 @@ fn small(token: &[u8]) -> Option<i64> {
     }
     let mut number = 0;
     for byte in digits {
-        number = number * 10 + i64::from(byte.is_ascii_digit().then_some(byte - b'0')?);
+        number = number * 10 + i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
     }
     Some(if negative { -number } else { number })
 }

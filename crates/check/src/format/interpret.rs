@@ -315,10 +315,13 @@ impl Writer {
         }
     }
 
-    fn took_place(&mut self, event: Event, open: Open, session: Session) -> Result<(), String> {
+    fn took_place(&mut self, event: Event, mut open: Open, session: Session) -> Result<(), String> {
         let nothing = event.value == Datum::Nil;
         let (key, value) = split(self.pairs && !nothing, event.key, event.value)?;
-        if let Some(key) = key.filter(|key| *key != open.key) {
+        if open.verb == Verb::Digest {
+            // Whose digest it is may be told with the digest.
+            open.key = key.unwrap_or(open.key);
+        } else if let Some(key) = key.filter(|key| *key != open.key) {
             return Err(format!(
                 "the operation ends with the key {key}, but began in line {} with {}",
                 open.line, open.key
