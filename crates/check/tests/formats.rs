@@ -378,6 +378,19 @@ fn a_process_that_did_not_hear_the_end_goes_on_as_another_session() {
     assert_eq!(history.counts().2, 2);
 }
 
+#[test]
+fn rows_without_a_process_pair_up_by_their_function() {
+    let text = "{:type :invoke :f :read}\n{:type :invoke :f :write :value 1}\n{:type :ok :f :write :value 1}\n{:type :invoke :f :write :value 2}\n{:type :ok :f :write :value 2}\n{:type :ok :f :read :value 2}\n";
+    let history = read(text);
+    assert_eq!(words(&history), ["read → 2", "write 1", "write 2"]);
+    let sessions: Vec<u32> = history.operations().iter().map(|operation| operation.session.0).collect();
+    assert_eq!(sessions, [0, 1, 1]);
+    let two = "{:type :invoke :f :read}\n{:type :invoke :f :read}\n{:type :ok :f :read :value 2}\n";
+    assert_eq!(wrong(two), "line 3: 2 operations \"read\" have begun; without a process nobody knows which ends");
+    let none = "{:type :ok :f :read :value 2}\n";
+    assert_eq!(wrong(none), "line 1: an operation \"read\" ends here that did not begin (no row names its process)");
+}
+
 /// Registers of a Jepsen history hold at first what was seen before anybody wrote it.
 #[test]
 fn what_registers_hold_at_first() {
@@ -398,6 +411,8 @@ fn what_registers_hold_at_first() {
     assert_eq!(at_first(&cat(&[read(0, "5"), write(0, "1")]), &unsaid), 5.into());
     assert_eq!(at_first(&cat(&[cas("[3 1]"), read(0, "1")]), &unsaid), 3.into());
     assert_eq!(at_first(&cat(&[cas("[3 3]")]), &unsaid), 3.into());
+    // A cas from nothing found nothing.
+    assert_eq!(at_first(&cat(&[cas("[nil 1]"), read(0, "1")]), &unsaid), Datum::Nil);
     // After a write has ended, a made-up value stays made up.
     assert_eq!(at_first(&cat(&[write(0, "1"), read(0, "5")]), &unsaid), Datum::Nil);
     // A read of nothing tells nothing.
@@ -431,6 +446,11 @@ fn what_else_keys_hold_at_first() {
     let history = format::read("w 1 5\nr 2 0\n".as_bytes(), &said).unwrap();
     let initial = |step: usize| history.value(history.initial(history.steps(Id(0))[step].key().unwrap()));
     assert_eq!((initial(0), initial(1)), (&7.into(), &Datum::Nil));
+    // In a transaction of short words, which can say that nothing was there.
+    let text =
+        "[{:process 0 :type :invoke :f :txn :value [[:r :x nil]]}{:process 0 :type :ok :f :txn :value [[:r :x 4]]}]";
+    let history = read(text);
+    assert_eq!(history.initial(history.steps(Id(0))[0].key().unwrap()), Value::NIL);
     // In a transaction of long words.
     let text = "[{:process 0 :type :invoke :f :txn :value [[:read :x nil] [:write :x 1] [:read :x nil]]}{:process 0 :type :ok :f :txn :value [[:read :x 0] [:write :x 1] [:read :x 1]]}]";
     let history = read(text);
