@@ -231,6 +231,23 @@ fn values_of_json() {
 }
 
 #[test]
+fn a_text_over_several_lines_counts_them() {
+    let text = "{:process 0 :type :invoke :f :write :value \"a\nb\n\"}\n{:process 0 :type :ok :f :read}";
+    assert_eq!(wrong(text), "line 4: \"read\" ends here, but \"write\" began in line 1");
+    let text = "{:process 0 ; one\n\n:type :invoke\n:f :write :value 1}\n7";
+    assert_eq!(wrong(text), "line 5, column 1: a map of an operation was expected, not '7'");
+}
+
+#[test]
+fn a_set_that_is_read_as_nothing_is_unknown() {
+    let text = "{:process 0 :type :invoke :f :write :value 1}{:process 0 :type :ok :f :write :value 1}{:process 0 :type :invoke :f :read}{:process 0 :type :ok :f :read :value nil}{:process 0 :type :invoke :f :read}{:process 0 :type :ok :f :read :value #{}}";
+    let history = format::read(text.as_bytes(), &Options { object: Some(Object::Set), ..Options::default() }).unwrap();
+    assert_eq!(words(&history), ["add 1", "read → ?", "read → []"]);
+    let unsaid = "{:process 0 :type :invoke :f :read}{:process 0 :type :ok :f :read :value #{}}\n{:process 0 :type :invoke :f :write :value 1}";
+    assert_eq!(wrong(unsaid), "line 2: set has no operation \"write\"");
+}
+
+#[test]
 fn nothing_is_wrong_in_line_1() {
     for text in ["", "   \n\n", "; only a comment\n", "[]", "()", "\u{feff}"] {
         let problem = wrong(text);

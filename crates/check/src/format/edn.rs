@@ -144,6 +144,10 @@ impl<R: Read> Edn<R> {
                     let name = self.parser.text(1)?;
                     draft.name(field, name, &mut self.names)?;
                 }
+                (Field::Other, Some(byte)) if byte.is_ascii_alphanumeric() => {
+                    self.parser.token();
+                    self.parser.text(0)?;
+                }
                 (_, Some(b'}') | None) => return Err(self.parser.source.problem("a field has no value")),
                 (_, Some(_)) => {
                     let value = self.parser.value()?;
@@ -198,16 +202,13 @@ impl<R: Read> Parser<R> {
     /// White space, commas and comments.
     #[inline]
     pub(super) fn skip_space(&mut self) -> Result<(), Problem> {
-        while let Some(byte) = self.source.peek() {
-            if CLASS[byte as usize] == SPACE {
-                self.source.next();
-            } else if byte == b';' {
-                self.comment()?;
-            } else {
-                break;
+        loop {
+            self.source.skip_while(|byte| CLASS[byte as usize] == SPACE);
+            if self.source.peek() != Some(b';') {
+                return Ok(());
             }
+            self.comment()?;
         }
-        Ok(())
     }
 
     fn comment(&mut self) -> Result<(), Problem> {

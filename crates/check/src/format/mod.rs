@@ -1,7 +1,7 @@
 //! Reads recorded histories from files of several formats, and writes our own.
 //!
 //! [`read`] takes a file of any format and gives a [`History`]; [`events`] gives the rows of those formats that are logs
-//! of invocations and completions; [`write`] writes the format `quorate`, which can say everything that a history can.
+//! of invocations and completions; [`write()`] writes the format `quorate`, which can say everything that a history can.
 //!
 //! What the formats mean where they differ:
 //!
@@ -62,7 +62,7 @@ pub enum Format {
     Plume,
     /// Transactions of AWDIT's tests: `r key value`, `w key value`, `-----` between transactions, `=====` between sessions.
     Awdit,
-    /// Our own: JSON, one operation a line, behind a header. [`write`] tells it all.
+    /// Our own: JSON, one operation a line, behind a header. [`write()`] tells it all.
     Quorate,
 }
 
