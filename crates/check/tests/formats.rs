@@ -259,6 +259,19 @@ fn nothing_is_wrong_in_line_1() {
 }
 
 #[test]
+fn what_a_file_looks_like() {
+    let looks = |text: &str| format::detect(text.as_bytes());
+    assert_eq!(looks("0\t:invoke\t:read\tnil\n"), Ok(Format::JepsenLog));
+    assert_eq!(looks("[12:00] INFO x\n[12:01] INFO jepsen.util - 0\t:invoke\t:read\tnil\n"), Ok(Format::JepsenLog));
+    assert_eq!(looks("{:process 0 :type :invoke :f :write :value \"a\t:ok\tb\"}"), Ok(Format::JepsenEdn));
+    assert_eq!(looks("[ ; none\n]"), Ok(Format::JepsenEdn));
+    assert_eq!(looks("; list\n\n[,{ \"type\" : 1"), Ok(Format::Json));
+    assert_eq!(looks("{:f :get, :process 1, :key \"a\"}"), Ok(Format::PorcupineKv));
+    assert_eq!(looks("====\nr 1 1"), Ok(Format::Awdit));
+    assert!(looks("[1 2 3]").is_err() && looks("\u{0}").is_err());
+}
+
+#[test]
 fn what_is_no_history_is_wrong() {
     let cases: [(&[u8], &str); 9] = [
         (b"hello world\n", "line 1: this is none of the known formats: \"hello world\""),
