@@ -119,7 +119,7 @@ fn swarm(log: &Path) -> Checked {
 
 fn fuzz(log: &Path) -> Checked {
     if std::env::var("CI").is_ok_and(|value| value == "true" || value == "1") {
-        let words = ["test", "--locked", "-p", "quorate-server", "--test", "fuzz_short"];
+        let words = ["test", "--locked", "-p", "quorate-server", "-p", "quorate-check", "--test", "fuzz_short"];
         return tests(quiet(&mut run::cargo(&words)).env("FUZZ_SECONDS", FUZZ_SECONDS), log);
     }
     println!("      skipped");

@@ -56,9 +56,7 @@ impl Bands {
             None if is_closer(function) => {}
             None => self.open.push(Open { function: function.to_string(), closer: Closer::Itself, band }),
         }
-        if self.open.len() > limits::BANDS {
-            self.open.truncate(limits::BANDS);
-        }
+        self.open.truncate(limits::OPEN_BANDS);
     }
 
     /// The history ends at this moment.

@@ -46,14 +46,11 @@ pub fn detect(beginning: &[u8]) -> Result<Format, Problem> {
         [b'r' | b'w', b'(', ..] => Ok(Format::Plume),
         [b'r' | b'w', b' ' | b'\t', ..] => Ok(Format::Awdit),
         _ if first.iter().all(|byte| *byte == b'-') || first.iter().all(|byte| *byte == b'=') => Ok(Format::Awdit),
-        _ if is_log(first) || rest.split(|&byte| byte == b'\n').take(200).any(is_row) => Ok(Format::JepsenLog),
         [b'{', ..] => Ok(of_map(inner)),
         [b'(' | b'#', ..] => Ok(Format::JepsenEdn),
-        [b'[', ..] => match inner {
-            [b'{', within @ ..] => Ok(of_map(skip(within))),
-            [b'#' | b']', ..] | [] => Ok(Format::JepsenEdn),
-            _ => Err(unknown(line, first)),
-        },
+        [b'[', ..] if inner.starts_with(b"{") => Ok(of_map(skip(&inner[1..]))),
+        [b'[', ..] if matches!(inner, [b'#' | b']', ..] | []) => Ok(Format::JepsenEdn),
+        _ if is_log(first) || rest.split(|&byte| byte == b'\n').take(200).any(is_row) => Ok(Format::JepsenLog),
         _ => Err(unknown(line, first)),
     }
 }

@@ -144,6 +144,10 @@ impl<R: Read> Edn<R> {
                     let name = self.parser.text(1)?;
                     draft.name(field, name, &mut self.names)?;
                 }
+                (Field::Other, Some(byte)) if byte.is_ascii_alphanumeric() => {
+                    self.parser.token();
+                    self.parser.text(0)?;
+                }
                 (_, Some(b'}') | None) => return Err(self.parser.source.problem("a field has no value")),
                 (_, Some(_)) => {
                     let value = self.parser.value()?;
@@ -198,16 +202,13 @@ impl<R: Read> Parser<R> {
     /// White space, commas and comments.
     #[inline]
     pub(super) fn skip_space(&mut self) -> Result<(), Problem> {
-        while let Some(byte) = self.source.peek() {
-            if CLASS[byte as usize] == SPACE {
-                self.source.next();
-            } else if byte == b';' {
-                self.comment()?;
-            } else {
-                break;
+        loop {
+            self.source.skip_while(|byte| CLASS[byte as usize] == SPACE);
+            if self.source.peek() != Some(b';') {
+                return Ok(());
             }
+            self.comment()?;
         }
-        Ok(())
     }
 
     fn comment(&mut self) -> Result<(), Problem> {
@@ -452,8 +453,10 @@ fn number(token: &[u8]) -> Option<Datum> {
 /// A whole number, of any size.
 pub(super) fn whole(token: &[u8]) -> Option<Datum> {
     let digits = token.strip_prefix(b"-").unwrap_or(token);
-    let all = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    small(token).map(Datum::Integer).or_else(|| number(token).filter(|_| all))
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    small(token).map(Datum::Integer).or_else(|| number(token))
 }
 
 /// A whole number of at most 18 digits.
@@ -468,7 +471,7 @@ fn small(token: &[u8]) -> Option<i64> {
     }
     let mut number = 0;
     for byte in digits {
-        number = number * 10 + i64::from(byte.is_ascii_digit().then_some(byte - b'0')?);
+        number = number * 10 + i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
     }
     Some(if negative { -number } else { number })
 }

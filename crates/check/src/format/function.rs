@@ -40,6 +40,7 @@ impl Phrase<'_> {
                 Step::Guarded { key: self.key(), token: self.needed_token()? }
             }
             Verb::Guarded => Step::Guarded { key: self.key(), token: self.needed_token()? },
+            Verb::Write if self.object == Object::Set => Step::Insert { key: self.key(), value: self.element()? },
             Verb::Write => Step::Write { key: self.key(), value: self.recorder.value(self.value) },
             Verb::Delete => Step::Write { key: self.key(), value: Value::NIL },
             Verb::Cas => {

@@ -37,7 +37,7 @@ impl Registers {
             };
             // What its own transaction wrote tells nothing.
             let own = steps[..at].iter().any(|before| before.key() == Some(key) && written(before).is_some());
-            if value == Value::NIL || own || self.ended.get(&key).is_some_and(|&ended| ended < begin) {
+            if own || self.ended.get(&key).is_some_and(|&ended| ended < begin) {
                 continue;
             }
             let found = if self.begun.contains(&(key, value)) { &mut self.perhaps } else { &mut self.surely };

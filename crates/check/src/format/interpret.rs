@@ -3,6 +3,7 @@
 use super::bands::Bands;
 use super::function::{Phrase, Style, answers, token};
 use super::initial::{Accounts, Registers};
+use super::lanes::Lanes;
 use super::object::{Evidence, Verb, admits, widened};
 use super::{Format, Options, Problem, limits};
 use crate::event::{Event, Kind, Process};
@@ -101,8 +102,11 @@ struct Writer {
     style: Style,
     pairs: bool,
     processes: FxHashMap<Datum, Client>,
+    lanes: Lanes,
     bands: Bands,
     registers: Option<Registers>,
+    /// Do transactions say `read` instead of `r`?
+    says_read: bool,
     accounts: Option<Accounts>,
     /// The number of the row.
     moment: u64,
@@ -160,8 +164,10 @@ impl Writer {
             style,
             pairs,
             processes: FxHashMap::default(),
+            lanes: Lanes::default(),
             bands: Bands::default(),
             registers: (unsaid && jepsen && registers).then(Registers::default),
+            says_read: false,
             accounts: (unsaid && object == Object::Bank).then(Accounts::default),
             moment: 0,
             steps: Vec::new(),
@@ -171,9 +177,16 @@ impl Writer {
         }
     }
 
-    fn event(&mut self, event: Event) -> Result<(), Problem> {
+    fn event(&mut self, mut event: Event) -> Result<(), Problem> {
         self.moment += 1;
         let line = event.line;
+        if event.process == Process::Client(Datum::Nil) {
+            let lane = match event.kind {
+                Kind::Invoke => Ok(self.lanes.begin(&event.function)),
+                Kind::Ok | Kind::Fail | Kind::Info => self.lanes.end(&event.function),
+            };
+            event.process = Process::Client(lane.map_err(|why| Problem::at(line, why))?);
+        }
         match (&event.process, event.kind) {
             (Process::Nemesis, _) => {
                 self.bands.row(&event, self.moment);
@@ -194,6 +207,9 @@ impl Writer {
         let (key, value) = split(self.pairs, event.key, event.value)?;
         let key = key.unwrap_or(Datum::Nil);
         let verb = self.verb(&event.function, &value)?;
+        if verb == Verb::Transaction && !self.says_read && says_read(&value) {
+            self.says_read = true;
+        }
         let recorder = &mut self.recorder;
         let client = self.processes.entry(name.clone()).or_insert_with_key(|name| {
             let session = recorder.session(name);
@@ -242,7 +258,9 @@ impl Writer {
                 _ => format!("the function {function:?} is not known"),
             });
         };
-        if admits(self.object, verb) {
+        // A set that is written to, as in Jepsen's comments, must be named by the caller.
+        let is_written_set = self.fixed && (self.object, verb) == (Object::Set, Verb::Write);
+        if admits(self.object, verb) || is_written_set {
             return Ok(verb);
         }
         match widened(self.object, verb) {
@@ -262,8 +280,7 @@ impl Writer {
         let Process::Client(name) = &event.process else { return Ok(()) };
         let ended = self.processes.get_mut(name).and_then(|client| Some((client.session, client.open.take()?)));
         let Some((session, open)) = ended else {
-            let process = if *name == Datum::Nil { String::new() } else { format!(" {name}") };
-            return Err(format!("{} ends an operation that the process{process} did not begin", event.kind.word()));
+            return Err(format!("{} ends an operation that the process {name} did not begin", event.kind.word()));
         };
         if !event.function.is_empty() && event.function != open.function {
             let (function, line) = (&open.function, open.line);
@@ -315,10 +332,13 @@ impl Writer {
         }
     }
 
-    fn took_place(&mut self, event: Event, open: Open, session: Session) -> Result<(), String> {
+    fn took_place(&mut self, event: Event, mut open: Open, session: Session) -> Result<(), String> {
         let nothing = event.value == Datum::Nil;
         let (key, value) = split(self.pairs && !nothing, event.key, event.value)?;
-        if let Some(key) = key.filter(|key| *key != open.key) {
+        if open.verb == Verb::Digest {
+            // Whose digest it is may be told with the digest.
+            open.key = key.unwrap_or(open.key);
+        } else if let Some(key) = key.filter(|key| *key != open.key) {
             return Err(format!(
                 "the operation ends with the key {key}, but began in line {} with {}",
                 open.line, open.key
@@ -414,7 +434,7 @@ impl Writer {
             return Err(Problem::at(line, why));
         }
         self.bands.finish(&mut self.recorder, self.moment);
-        if let Some(registers) = self.registers {
+        if let Some(registers) = self.registers.filter(|_| self.object != Object::RwRegister || self.says_read) {
             registers.finish(&mut self.recorder);
         }
         if let Some(accounts) = self.accounts {
@@ -422,6 +442,12 @@ impl Writer {
         }
         Ok(self.recorder.finish())
     }
+}
+
+/// Has a transaction a step `read`?
+fn says_read(transaction: &Datum) -> bool {
+    let steps = transaction.list().unwrap_or_default();
+    steps.iter().any(|step| step.list().and_then(<[Datum]>::first).and_then(Datum::name) == Some("read"))
 }
 
 /// Key and value of an event.

@@ -121,9 +121,7 @@ impl<R: Read> Parser<R> {
 
     #[inline]
     pub(super) fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.source.peek() {
-            self.source.next();
-        }
+        self.source.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     }
 
     /// Takes this byte.

@@ -12,5 +12,7 @@ pub const STEPS: u64 = u32::MAX as u64 - 1;
 pub const WAITING: usize = 4_000_000;
 /// The most bands of a history; more are not kept.
 pub const BANDS: usize = 10_000;
+/// The most bands that are open at once; more are not kept.
+pub const OPEN_BANDS: usize = 64;
 /// The longest description of a band, in characters; the rest is cut off.
 pub const BAND_CHARACTERS: usize = 120;

@@ -1,7 +1,7 @@
 //! Reads recorded histories from files of several formats, and writes our own.
 //!
 //! [`read`] takes a file of any format and gives a [`History`]; [`events`] gives the rows of those formats that are logs
-//! of invocations and completions; [`write`] writes the format `quorate`, which can say everything that a history can.
+//! of invocations and completions; [`write()`] writes the format `quorate`, which can say everything that a history can.
 //!
 //! What the formats mean where they differ:
 //!
@@ -17,7 +17,7 @@
 //! A Jepsen history of registers does not say what they hold at first. If [`Options::initial`] does not either, each key
 //! is taken to hold what the first operation saw that saw it before any write had ended, provided that no write
 //! began before that could explain it, or only one that overlaps it; a value of a refused write is never taken. If nothing was
-//! seen so, the key is absent at first. For a bank, the balances at first follow from the first read that no transfer overlaps.
+//! seen so, the key is absent at first, as are all keys of transactions with the short words `:r` and `:w`. For a bank, the balances at first follow from the first read that no transfer overlaps.
 
 mod awdit;
 mod bands;
@@ -29,6 +29,7 @@ mod function;
 mod initial;
 mod interpret;
 mod json;
+mod lanes;
 pub mod limits;
 mod log;
 mod object;
@@ -61,7 +62,7 @@ pub enum Format {
     Plume,
     /// Transactions of AWDIT's tests: `r key value`, `w key value`, `-----` between transactions, `=====` between sessions.
     Awdit,
-    /// Our own: JSON, one operation a line, behind a header. [`write`] tells it all.
+    /// Our own: JSON, one operation a line, behind a header. [`write()`] tells it all.
     Quorate,
 }
 

@@ -62,6 +62,25 @@ impl<R: Read> Source<R> {
         Some(byte)
     }
 
+    /// Takes bytes as long as they are wanted, ends of lines too.
+    #[inline]
+    pub(super) fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
+        loop {
+            while let Some(&byte) = self.buffer.get(self.at) {
+                if !wanted(byte) {
+                    return;
+                }
+                self.at += 1;
+                if byte == b'\n' {
+                    self.line_ends();
+                }
+            }
+            if !self.refill() {
+                return;
+            }
+        }
+    }
+
     /// Takes bytes as long as they are wanted, of which none may be the end of a line, and puts them behind `into`.
     #[inline]
     pub(super) fn take_while(&mut self, into: &mut Vec<u8>, wanted: impl Fn(u8) -> bool) {
