@@ -62,7 +62,8 @@ pub(super) fn monotonic_writes(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Resu
         if !swaps && !plain.has_appends {
             continue;
         }
-        let mut worst = None;
+        // Each way to explain it has its own reason not to.
+        let mut reasons = Core::default();
         let mut fits = false;
         for option in options(plain, read) {
             match explained(plain, read, option, &before, meter)? {
@@ -70,11 +71,11 @@ pub(super) fn monotonic_writes(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Resu
                     fits = true;
                     break;
                 }
-                Some(core) => worst = worst.or(Some(core)),
+                Some(core) => reasons.operations.extend(core.operations),
             }
         }
-        if !fits && worst.is_some() {
-            return Ok(worst);
+        if !fits {
+            return Ok(Some(reasons));
         }
     }
     Ok(None)
@@ -208,13 +209,13 @@ impl<'a, 'h> Follows<'a, 'h> {
         for &write in plain.writes_of(key).iter().filter(|write| inside(write)) {
             let shows = sources.contains(&write);
             if !shows && shown.base == INITIAL && plain.rules.initial {
-                return Ok(Some(Core { operations: self.all_of(&past), arcs: Vec::new() }));
+                return Ok(Some(Core { operations: self.all_of(&past, read), arcs: Vec::new() }));
             }
             let before = self.past(&[write], meter)?;
             let from =
                 if shows { sources.iter().position(|&source| source == write).map_or(0, |at| at + 1) } else { 0 };
             if sources[from..].iter().any(|&source| before[source as usize]) {
-                return Ok(Some(Core { operations: self.all_of(&past), arcs: Vec::new() }));
+                return Ok(Some(Core { operations: self.all_of(&past, read), arcs: Vec::new() }));
             }
         }
         Ok(None)
@@ -240,9 +241,10 @@ impl<'a, 'h> Follows<'a, 'h> {
         Ok(past)
     }
 
-    fn all_of(&self, past: &[bool]) -> Vec<u32> {
+    fn all_of(&self, past: &[bool], read: u32) -> Vec<u32> {
         let mut all: Vec<u32> =
             (0..2 * self.count).filter(|&node| past[node as usize]).map(|node| node % self.count).collect();
+        all.push(read);
         all.sort_unstable();
         all.dedup();
         all
