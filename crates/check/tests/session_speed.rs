@@ -47,7 +47,9 @@ fn long_histories() {
         Model::MonotonicWrites,
         Model::WritesFollowReads,
     ];
-    for (operations, sessions, keys) in [(1_000, 20, 100), (75_000, 20, 100), (75_000, 50, 1_000), (1_000_000, 20, 1_000)] {
+    for (operations, sessions, keys) in
+        [(1_000, 20, 100), (75_000, 20, 100), (75_000, 50, 1_000), (1_000_000, 20, 1_000)]
+    {
         for stale in [false, true] {
             let history = long(operations, sessions, keys, stale);
             for model in models {
@@ -57,11 +59,21 @@ fn long_histories() {
                 let said = match verdict {
                     quorate_check::Verdict::Valid => "valid".into(),
                     quorate_check::Verdict::Invalid(witness) => {
-                        format!("{} with {} operations, {} edges", witness.anomaly.word(), witness.operations.len(), witness.edges.len())
+                        format!(
+                            "{} with {} operations, {} edges",
+                            witness.anomaly.word(),
+                            witness.operations.len(),
+                            witness.edges.len()
+                        )
                     }
                     quorate_check::Verdict::Unknown(spent) => format!("unknown: {spent}"),
                 };
-                println!("{operations} {sessions} {keys} {}: {:?} {said}, {:?}", model.word(), begin.elapsed(), meter.progress());
+                println!(
+                    "{operations} {sessions} {keys} {}: {:?} {said}, {:?}",
+                    model.word(),
+                    begin.elapsed(),
+                    meter.progress()
+                );
             }
         }
     }

@@ -23,12 +23,12 @@ pub(super) fn check(
     model: Causal,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Core>, Spent> {
-    let past = match Past::new(plain, shown, meter)? {
+    let past = match Past::new(plain, shown, &Arcs::new(plain.acts.len(), &[]), meter)? {
         Ok(past) => past,
         Err(circle) => return circle_of_causes(plain, shown, &circle, meter).map(Some),
     };
-    let mut finder = Finder { plain, shown, past, model, forced: Vec::new(), writes: Vec::new() };
-    finder.prepare();
+    let writes = runs(plain, shown, &past);
+    let mut finder = Finder { plain, shown, past, model, forced: Vec::new(), writes };
     for read in 0..plain.acts.len() as u32 {
         if plain.acts[read as usize].sees() && !shown[read as usize].is_open() {
             if let Some(core) = finder.judge(read, meter)? {
@@ -50,6 +50,18 @@ fn before(plain: &Plain<'_>, shown: &[Shown], node: u32, next: u32) -> Option<u3
         return Some(previous);
     }
     if plain.rules.reads { plain.source(shown[node as usize], next - has) } else { None }
+}
+
+/// The same, and then those of some more arcs.
+pub(super) fn before_with(plain: &Plain<'_>, shown: &[Shown], more: &Arcs, node: u32, next: u32) -> Option<u32> {
+    let earlier = before(plain, shown, node, next);
+    earlier.or_else(|| {
+        let more = more.towards(node);
+        if more.is_empty() {
+            return None;
+        }
+        more.get((next - degree(plain, shown, node)) as usize).map(|arc| arc.from)
+    })
 }
 
 /// How many there are.
@@ -91,7 +103,12 @@ pub(super) struct Past {
 
 impl Past {
     #[allow(clippy::type_complexity, reason = "a past, or the circle that rules one out, or no budget")]
-    fn new(plain: &Plain<'_>, shown: &[Shown], meter: &mut Meter<'_>) -> Result<Result<Past, Vec<u32>>, Spent> {
+    pub(super) fn new(
+        plain: &Plain<'_>,
+        shown: &[Shown],
+        more: &Arcs,
+        meter: &mut Meter<'_>,
+    ) -> Result<Result<Past, Vec<u32>>, Spent> {
         let count = plain.acts.len();
         let sessions = plain.history.counts().2;
         let mut past = Past {
@@ -114,9 +131,9 @@ impl Past {
         let mut filled: Vec<u32> = Vec::new();
         let visited = graph::visit(
             count,
-            |node, next| before(plain, shown, node, next),
+            |node, next| before_with(plain, shown, more, node, next),
             |node| {
-                past.learn(plain, shown, node, meter)?;
+                past.learn(plain, shown, more, node, meter)?;
                 if !plain.sure[node as usize] && part[node as usize] {
                     let row = past.row[node as usize];
                     let free = (0..filled.len()).find(|&at| past.cell(row, (sessions + at) as u32) >= filled[at]);
@@ -142,7 +159,7 @@ impl Past {
     }
 
     /// Up to which place of a lane does the operation depend on it?
-    fn up_to(&self, node: u32, lane: u32) -> u32 {
+    pub(super) fn up_to(&self, node: u32, lane: u32) -> u32 {
         if self.lane[node as usize] == lane {
             return self.place[node as usize] - 1;
         }
@@ -155,7 +172,14 @@ impl Past {
     }
 
     /// The row of an operation, from those before it.
-    fn learn(&mut self, plain: &Plain<'_>, shown: &[Shown], node: u32, meter: &mut Meter<'_>) -> Result<(), Spent> {
+    fn learn(
+        &mut self,
+        plain: &Plain<'_>,
+        shown: &[Shown],
+        more: &Arcs,
+        node: u32,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), Spent> {
         let previous = plain.previous[node as usize];
         let mut row = if previous == NONE { 0 } else { self.row[previous as usize] };
         let lane = plain.sessions[node as usize];
@@ -165,8 +189,10 @@ impl Past {
             row = self.joined(row, own, 0, lane, self.place[previous as usize], meter)?;
             own = true;
         }
-        if plain.rules.reads {
-            for source in plain.sources(shown[node as usize]) {
+        let sources = plain.rules.reads.then(|| plain.sources(shown[node as usize]));
+        let more = more.towards(node).iter().map(|arc| arc.from);
+        {
+            for source in sources.into_iter().flatten().chain(more) {
                 let at = self.lane[source as usize];
                 let known = if at == lane && !unknown { NONE } else { self.cell(row, at) };
                 if known < self.place[source as usize] {
@@ -224,33 +250,34 @@ struct Finder<'a, 'h> {
 }
 
 #[derive(Default)]
-struct Runs {
+pub(super) struct Runs {
     /// Lane and place of each write, sorted.
-    writes: Vec<(u32, u32, u32)>,
+    pub(super) writes: Vec<(u32, u32, u32)>,
     /// Lane, and where its run begins.
-    lanes: Vec<(u32, u32)>,
+    pub(super) lanes: Vec<(u32, u32)>,
+}
+
+/// For each key its writes by lane.
+pub(super) fn runs(plain: &Plain<'_>, shown: &[Shown], past: &Past) -> Vec<Runs> {
+    let part = plain.taking_part(shown);
+    let of_key = |key: u32| {
+        let taking_part = plain.writes_of(key).iter().filter(|&&id| part[id as usize]);
+        let mut writes: Vec<(u32, u32, u32)> =
+            taking_part.map(|&id| (past.lane[id as usize], past.place[id as usize], id)).collect();
+        writes.sort_unstable();
+        let mut lanes: Vec<(u32, u32)> = Vec::new();
+        for (at, &(lane, ..)) in writes.iter().enumerate() {
+            if lanes.last().is_none_or(|&(last, _)| last != lane) {
+                lanes.push((lane, at as u32));
+            }
+        }
+        lanes.push((NONE, writes.len() as u32));
+        Runs { writes, lanes }
+    };
+    (0..plain.history.counts().1 as u32).map(of_key).collect()
 }
 
 impl Finder<'_, '_> {
-    fn prepare(&mut self) {
-        let (plain, past) = (self.plain, &self.past);
-        let part = plain.taking_part(self.shown);
-        for key in 0..plain.history.counts().1 as u32 {
-            let taking_part = plain.writes_of(key).iter().filter(|&&id| part[id as usize]);
-            let mut writes: Vec<(u32, u32, u32)> =
-                taking_part.map(|&id| (past.lane[id as usize], past.place[id as usize], id)).collect();
-            writes.sort_unstable();
-            let mut lanes: Vec<(u32, u32)> = Vec::new();
-            for (at, &(lane, ..)) in writes.iter().enumerate() {
-                if lanes.last().is_none_or(|&(last, _)| last != lane) {
-                    lanes.push((lane, at as u32));
-                }
-            }
-            lanes.push((NONE, writes.len() as u32));
-            self.writes.push(Runs { writes, lanes });
-        }
-    }
-
     /// Every write of the key among the causes of a read that it does not show is older than what it shows.
     fn judge(&mut self, read: u32, meter: &mut Meter<'_>) -> Result<Option<Core>, Spent> {
         let (plain, shown) = (self.plain, self.shown[read as usize]);
@@ -346,10 +373,7 @@ impl Finder<'_, '_> {
         let (plain, shown) = (self.plain, self.shown);
         let count = plain.acts.len();
         let forced = Arcs::new(count, &self.forced);
-        let with_forced = |node: u32, next: u32| match before(plain, shown, node, next) {
-            Some(earlier) => Some(earlier),
-            None => forced.towards(node).get((next - degree(plain, shown, node)) as usize).map(|arc| arc.from),
-        };
+        let with_forced = |node: u32, next: u32| before_with(plain, shown, &forced, node, next);
         let Err(nodes) = graph::visit(count, with_forced, |_| Ok(()))? else { return Ok(None) };
         let into = |to: u32| {
             let mut arcs = causes(plain, shown, to);

@@ -36,6 +36,7 @@ mod graph;
 mod guarantee;
 mod order;
 mod plain;
+mod saturate;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -105,7 +106,7 @@ fn find(history: &History, model: Model, rules: Rules, meter: &mut Meter<'_>) ->
         (Model::StrongEventual, _) => return converge::equal_updates_agree(history, meter),
         (_, Object::Register | Object::CasRegister | Object::Kv) => {}
         _ => {
-            let exists = order::exists(history, None, meter)?;
+            let exists = order::exists(history, None, &[], meter)?;
             let all = || Core::of(&(0..history.len() as u32).collect::<Vec<u32>>());
             return Ok((!exists).then(all));
         }
@@ -136,7 +137,15 @@ fn find_in(plain: &Plain<'_>, model: Model, meter: &mut Meter<'_>) -> Result<Opt
                     return Ok(found);
                 }
             }
-            let exists = order::exists(plain.history, Some(plain), meter)?;
+            // What follows from some reads only binds as well: the others have to fit into the same order.
+            let arcs = match plain.has_appends {
+                true => Vec::new(),
+                false => match saturate::arcs(plain, meter)? {
+                    Ok(arcs) => arcs,
+                    Err(core) => return Ok(Some(core)),
+                },
+            };
+            let exists = order::exists(plain.history, Some(plain), &arcs, meter)?;
             return Ok((!exists).then(|| Core::all(plain)));
         }
         _ => {}
@@ -188,7 +197,7 @@ fn views(plain: &Plain<'_>, shown: &[Shown], base: Base, meter: &mut Meter<'_>) 
 fn is_plainly_sequential(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Result<bool, Spent> {
     let steps = 64 * plain.acts.len() as u64 + 10_000;
     let mut short = Meter::new(Budget { steps, bytes: 64 << 20 });
-    let found = order::exists(plain.history, Some(plain), &mut short);
+    let found = order::exists(plain.history, Some(plain), &[], &mut short);
     meter.step(short.progress().steps)?;
     Ok(plain.rules.sessions && found == Ok(true))
 }

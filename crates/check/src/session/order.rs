@@ -4,14 +4,21 @@
 //! fit take place at once, since they change nothing; a write waits while the value that it would replace is still to be
 //! read; and no place is visited twice, a place being how far each session is and the state of each key.
 
-use super::plain::{NONE, Plain};
+use super::graph::Arc;
+use super::plain::{Groups, NONE, Plain};
 use super::states::States;
-use crate::{History, Id, Meter, Outcome, Spent, Step, Value};
+use crate::{History, Id, Meter, Outcome, Spent, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Is there such an order?
-pub(super) fn exists(history: &History, plain: Option<&Plain<'_>>, meter: &mut Meter<'_>) -> Result<bool, Spent> {
+pub(super) fn exists(
+    history: &History,
+    plain: Option<&Plain<'_>>,
+    arcs: &[Arc],
+    meter: &mut Meter<'_>,
+) -> Result<bool, Spent> {
     let mut search = Search::new(history, plain);
+    search.bind(arcs);
     search.run(meter)
 }
 
@@ -30,6 +37,12 @@ struct Search<'h> {
     source: Vec<u32>,
     readers: Vec<u32>,
     last: Vec<u32>,
+    /// What must come after each operation, and for how many each still waits.
+    after: Groups,
+    later: Vec<u32>,
+    waits: Vec<u32>,
+    /// Is it known of every write who read it?
+    eager: bool,
     hash: u128,
     seen: FxHashSet<u128>,
     done: Vec<Done>,
@@ -98,6 +111,10 @@ impl<'h> Search<'h> {
             }
         }
         let left = chains.iter().map(Vec::len).sum();
+        let unclear = |id: Id| {
+            let known = history.operation(id).outcome == Outcome::Done;
+            matches!(history.steps(id), [Step::Cas { took, .. }] if took.is_none() || !known)
+        };
         Search {
             history,
             states,
@@ -110,10 +127,28 @@ impl<'h> Search<'h> {
             left,
             source,
             readers,
+            after: Groups::default(),
+            later: Vec::new(),
+            waits: Vec::new(),
+            eager: !history.ids().any(|id| unclear(id)),
             hash: 0,
             seen: FxHashSet::default(),
             done: Vec::new(),
             frames: Vec::new(),
+        }
+    }
+
+    /// Nothing takes place before what has to come before it.
+    fn bind(&mut self, arcs: &[Arc]) {
+        if arcs.is_empty() {
+            return;
+        }
+        let count = self.history.len();
+        self.after = Groups::new(count, arcs.len(), |at| Some(arcs[at as usize].from));
+        self.later = arcs.iter().map(|arc| arc.to).collect();
+        self.waits = vec![0; count];
+        for arc in arcs {
+            self.waits[arc.to as usize] += 1;
         }
     }
 
@@ -143,7 +178,7 @@ impl<'h> Search<'h> {
             let fits = self.take(id, optional, meter)?;
             debug_assert!(fits, "choices fit when they are made");
         }
-        self.read_all(meter)?;
+        while self.read_all(meter)? {}
         if self.left > 0 && !self.seen.insert(self.hash) {
             return Ok(());
         }
@@ -165,30 +200,13 @@ impl<'h> Search<'h> {
             }
         }
         meter.step(choices.len() as u64 + self.optional.len() as u64 / 8)?;
-        let waited = self.waited_for();
+        // What may never have taken place comes last.
         choices.sort_by_key(|&(id, optional)| {
-            let operation = self.history.operation(Id(id));
-            let written = match self.history.steps(Id(id)) {
-                [Step::Write { key, value } | Step::Cas { key, to: value, .. }] => Some((*key, *value)),
-                _ => None,
-            };
-            let helps = written.is_some_and(|written| waited.contains(&written));
-            // First what somebody waits for; what may never have taken place, last.
-            (!helps, optional != NONE, operation.end.min(u64::MAX - 1), id)
+            (optional != NONE, self.history.operation(Id(id)).end.min(u64::MAX - 1), id)
         });
         meter.hold(16 * choices.len() as u64)?;
         self.frames.push(Frame { done: self.done.len(), choices, next: 0 });
         Ok(())
-    }
-
-    fn waited_for(&self) -> Vec<(crate::Key, Value)> {
-        let next = |session: usize| self.chains[session].get(self.next[session] as usize);
-        let waits = |&id: &u32| match self.history.steps(Id(id)) {
-            [Step::Read { key, value: Some(value) }] => Some((*key, *value)),
-            [Step::Cas { key, from, took: Some(true), .. }] => Some((*key, *from)),
-            _ => None,
-        };
-        (0..self.chains.len()).filter_map(|session| next(session).and_then(waits)).collect()
     }
 
     fn step_of(&self, id: u32) -> Option<Step> {
@@ -202,6 +220,9 @@ impl<'h> Search<'h> {
         let session = self.history.operation(Id(id)).session.0;
         let Some(step) = self.step_of(id) else { return true };
         let Some(key) = step.key() else { return true };
+        if self.waits.get(id as usize).is_some_and(|&waits| waits > 0) {
+            return false;
+        }
         if self.replaces(&step, self.state[key.0 as usize]) && self.still_read(id, key.0) {
             return false;
         }
@@ -261,6 +282,12 @@ impl<'h> Search<'h> {
     }
 
     fn count(&mut self, id: u32, optional: u32, forth: bool) {
+        if !self.waits.is_empty() {
+            for &arc in self.after.of(id) {
+                let waits = &mut self.waits[self.later[arc as usize] as usize];
+                *waits = if forth { *waits - 1 } else { *waits + 1 };
+            }
+        }
         if optional != NONE {
             self.used[optional as usize] = forth;
             self.hash ^= mix(1 << 31, u64::from(optional));
@@ -294,18 +321,25 @@ impl<'h> Search<'h> {
         }
     }
 
-    /// All reads that fit take place.
-    fn read_all(&mut self, meter: &mut Meter<'_>) -> Result<(), Spent> {
+    /// A write that nobody reads (nor may have, in a compare-and-set of unknown answer) changes nothing for anybody, once what it replaces is not read any more.
+    fn is_unread(&self, id: u32) -> bool {
+        self.eager && self.readers.get(id as usize) == Some(&0) && matches!(self.step_of(id), Some(Step::Write { .. }))
+    }
+
+    /// All reads that fit take place, and writes that nobody reads. Did any of those?
+    fn read_all(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
+        let mut changed = false;
         for session in 0..self.chains.len() {
             while let Some(&id) = self.chains[session].get(self.next[session] as usize) {
                 meter.step(1)?;
-                let pure = self.step_of(id).is_none_or(|step| step.is_read());
-                if !pure || !self.take(id, NONE, meter)? {
+                let pure = self.step_of(id).is_none_or(|step| step.is_read()) || self.is_unread(id);
+                if !pure || !self.fits(id, false) || !self.take(id, NONE, meter)? {
                     break;
                 }
+                changed |= self.is_unread(id);
             }
         }
-        Ok(())
+        Ok(changed)
     }
 }
 
