@@ -10,6 +10,7 @@ mod datum;
 mod history;
 mod integrity;
 mod judge;
+pub mod lattice;
 mod linear;
 mod model;
 mod object;

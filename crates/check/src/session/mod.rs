@@ -23,7 +23,7 @@
 //!   causality and explains it. *Causal convergence* (CCv): the same order of all writes for all reads.
 //! - *Sequential* (Lamport 1979): one order of all operations that respects every session. It does not compose: each key
 //!   alone may be sequential when all together are not. (Nor do PRAM and the causal models.)
-//! - *Eventual convergence* and *strong eventual*: see [`converge`].
+//! - *Eventual convergence* and *strong eventual*: see `converge`.
 //!
 //! Where a compare-and-set of another session is seen, it counts as the write that it was: what it read binds its own
 //! session and causality, not the orders that others see.

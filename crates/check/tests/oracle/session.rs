@@ -21,8 +21,35 @@ pub fn valid(history: &History, model: Model) -> bool {
         Model::CausalMemory => world.some_choice(false, |choice| world.causal_memory(choice)),
         Model::CausalConvergence => world.some_choice(false, |choice| world.convergent(choice)),
         Model::EventualConvergence => world.reads_agree(history),
+        Model::Linearizable | Model::BoundedStaleness(0) => {
+            let nodes: Vec<usize> = (0..world.ops.len()).collect();
+            world.in_time(history, &nodes, |_| true)
+        }
+        Model::Regular => world.each_read_in_time(history, |_| true),
+        Model::Safe => world.each_read_in_time(history, |read| {
+            world.all_writes().into_iter().all(|write| {
+                let of = |op: usize| &history.operations()[world.ops[op].place];
+                let other_key = world.ops[write].key != world.ops[read].key;
+                other_key || of(write).precedes(of(read)) || of(read).precedes(of(write))
+            })
+        }),
         _ => panic!("no oracle for {model:?}"),
     }
+}
+
+/// Is nothing read that nobody wrote, or that was written only after (in time, or by what it caused)?
+#[allow(dead_code, reason = "only the lattice needs it")]
+pub fn reads_what_was_written(history: &History) -> bool {
+    let world = World::new(history);
+    let in_time = |choice: &[Option<Shown>]| {
+        choice.iter().enumerate().all(|(read, shown)| {
+            shown.iter().flatten().filter(|&&write| write != START).all(|&write| {
+                let of = |op: usize| &history.operations()[world.ops[op].place];
+                !history.has_real_time() || of(write).begin < of(read).end
+            })
+        })
+    };
+    world.some_choice(false, |choice| in_time(choice) && world.causality(choice).is_some())
 }
 
 const START: usize = usize::MAX;
@@ -203,6 +230,19 @@ impl World {
                 nodes.push(read);
             }
             self.ordered(&nodes, |a, b| before(read, a, b), |node| node == read, None)
+        })
+    }
+
+    /// Only of operations whose outcome is known.
+    fn in_time(&self, history: &History, nodes: &[usize], checked: impl Fn(usize) -> bool) -> bool {
+        assert!(self.ops.iter().all(|op| op.sure), "this opinion is on complete histories only");
+        let of = |op: usize| &history.operations()[self.ops[op].place];
+        self.ordered(nodes, |a, b| of(a).precedes(of(b)), |node| checked(node) && self.ops[node].saw.is_some(), None)
+    }
+    fn each_read_in_time(&self, history: &History, judged: impl Fn(usize) -> bool) -> bool {
+        self.all_reads().into_iter().filter(|&read| judged(read)).all(|read| {
+            let nodes: Vec<usize> = (0..self.ops.len()).filter(|&op| op == read || self.writes(op)).collect();
+            self.in_time(history, &nodes, |node| node == read)
         })
     }
 

@@ -94,3 +94,78 @@ pub fn history(sizes: &[usize], shape: &[Small]) -> History {
     }
     recorder.finish()
 }
+
+/// Calls `found` with every history of one key of so many operations in every order of begins and ends, in a fixed order:
+/// few sessions first. Reads may also show a value that nobody writes.
+#[allow(dead_code, reason = "only the lattice needs it")]
+pub fn each_timed(operations: usize, found: &mut dyn FnMut(&History)) {
+    let mut times: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
+    for at in 0..operations {
+        // Each operation begins after the one before it; its end goes anywhere after its begin.
+        let mut next = Vec::new();
+        for begun in &times {
+            let events = 2 * at;
+            let last = begun.last().map_or(0, |&(begin, _)| begin + 1);
+            for begin in last..=events {
+                for end in begin + 1..=events + 1 {
+                    let moved = |time: usize| {
+                        let time = if time >= begin { time + 1 } else { time };
+                        if time >= end { time + 1 } else { time }
+                    };
+                    let mut all: Vec<(usize, usize)> = begun.iter().map(|&(b, e)| (moved(b), moved(e))).collect();
+                    all.push((begin, end));
+                    next.push(all);
+                }
+            }
+        }
+        times = next;
+    }
+    let mut partitions: Vec<Vec<usize>> = vec![Vec::new()];
+    for _ in 0..operations {
+        let grown = |begun: &Vec<usize>| {
+            let count = begun.iter().max().map_or(0, |&last| last + 1);
+            (0..=count).map(|session| [&begun[..], &[session]].concat()).collect::<Vec<_>>()
+        };
+        partitions = partitions.iter().flat_map(grown).collect();
+    }
+    partitions.sort_by_key(|sessions| sessions.iter().max().copied());
+    for sessions in &partitions {
+        for times in &times {
+            let overlap = (0..operations)
+                .any(|a| (a + 1..operations).any(|b| sessions[a] == sessions[b] && times[a].1 > times[b].0));
+            if overlap {
+                continue;
+            }
+            for choice in 0..(operations + 3).pow(operations as u32) {
+                let kind = |at: usize| choice / (operations + 3).pow(at as u32) % (operations + 3);
+                let writes = (0..operations).filter(|&at| kind(at) == 0).count();
+                // 0 writes, 1 reads the start, others the writes, the one after those nothing that was written.
+                if (0..operations).all(|at| kind(at) <= writes + 2) {
+                    let shape: Vec<Option<usize>> = (0..operations).map(|at| kind(at).checked_sub(1)).collect();
+                    found(&timed(sessions, times, &shape));
+                }
+            }
+        }
+    }
+}
+
+#[allow(dead_code, reason = "only the lattice needs it")]
+fn timed(sessions: &[usize], times: &[(usize, usize)], shape: &[Option<usize>]) -> History {
+    let mut recorder = Recorder::new(Object::Register);
+    let key = recorder.key(&Datum::text("x"));
+    let mut written = 0;
+    for (at, &(begin, end)) in times.iter().enumerate() {
+        let session = recorder.session(&Datum::text(["a", "b", "c", "d", "e"][sessions[at]]));
+        let step = match shape[at] {
+            Some(0) => Step::Read { key, value: Some(recorder.value(&Datum::Nil)) },
+            Some(number) => Step::Read { key, value: Some(recorder.value(&Datum::Integer(number as i64))) },
+            None => {
+                written += 1;
+                Step::Write { key, value: recorder.value(&Datum::Integer(written)) }
+            }
+        };
+        let ticket = recorder.begin(session, begin as u64 + 1, 0, &[step]);
+        recorder.end(ticket, end as u64 + 1, &[step]);
+    }
+    recorder.finish()
+}
