@@ -16,6 +16,7 @@ pub mod fuzz;
 mod history;
 mod integrity;
 mod judge;
+pub mod lattice;
 mod linear;
 mod model;
 mod object;
