@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod brute;
+mod labelled;
 mod make;
 mod random;
 mod told;
