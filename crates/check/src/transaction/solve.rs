@@ -8,6 +8,7 @@
 //! contradiction that rests on none is a proof. This is the polygraph of Cobra (Tan et al., 2020) and PolySI (Huang et al., 2023)
 //! without listing its pairs.
 
+use super::Rules;
 use super::graph::{Arc, Graph, Kind, Link};
 use super::log::{INITIAL, Log, NONE, Rows};
 use crate::{Meter, Operation, Spent};
@@ -72,6 +73,7 @@ struct Search<'a, 'm, 'w> {
     meter: &'m mut Meter<'w>,
     /// Are snapshots and commits apart?
     is_split: bool,
+    rules: Rules,
     order: Vec<u32>,
     place: Vec<u32>,
     added: Vec<Added>,
@@ -89,6 +91,7 @@ pub(super) fn find_order(
     log: &Log<'_>,
     graph: &Graph,
     is_split: bool,
+    rules: Rules,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Proof>, Spent> {
     let nodes = graph.nodes() as usize;
@@ -112,6 +115,7 @@ pub(super) fn find_order(
         graph,
         meter,
         is_split,
+        rules,
         order,
         place,
         added: Vec::new(),
@@ -225,7 +229,7 @@ impl Search<'_, '_, '_> {
             if !writes {
                 continue;
             }
-            if self.is_split && reads {
+            if self.is_split && reads && self.rules.conflicts {
                 let other = std::mem::replace(&mut writing, transaction);
                 if other != NONE {
                     wrong.push([self.write(other, transaction, key, NONE), self.write(transaction, other, key, NONE)]);

@@ -4,4 +4,5 @@ mod brute;
 mod labelled;
 mod make;
 mod random;
+mod small;
 mod told;

@@ -19,7 +19,7 @@ fn ask(history: &History, model: Model) -> Verdict {
 }
 
 /// Compares all verdicts; gives how many models were valid.
-fn compare(history: &History, seed: u64) -> [bool; 10] {
+pub fn compare(history: &History, seed: u64) -> [bool; 10] {
     let expected = verdicts(history);
     for (at, model) in MODELS.into_iter().enumerate() {
         let verdict = ask(history, model);
