@@ -39,10 +39,10 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-use crate::{Edge, History, Id, Judged, Meter, Object, Witness};
+use crate::{Anomaly, Edge, History, Id, Judged, Meter, Object, Witness};
 use choice::Choice;
 use graph::Builder;
-use log::{Breaks, Log, Table};
+use log::{Breaks, Fault, Log, Table};
 
 /// How much is forbidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +72,22 @@ struct Rules {
     unknown_writes: bool,
     anti_dependencies: bool,
     snapshots: bool,
+    conflicts: bool,
+    aborted: bool,
+    intermediate: bool,
 }
 
 impl Rules {
-    const TRUE: Rules =
-        Rules { sessions: true, real_time: true, unknown_writes: true, anti_dependencies: true, snapshots: true };
+    const TRUE: Rules = Rules {
+        sessions: true,
+        real_time: true,
+        unknown_writes: true,
+        anti_dependencies: true,
+        snapshots: true,
+        conflicts: true,
+        aborted: true,
+        intermediate: true,
+    };
 }
 
 pub(crate) fn read_uncommitted(history: &History, meter: &mut Meter<'_>) -> Judged {
@@ -155,7 +166,12 @@ fn judge_one(log: &Log<'_>, level: Level, base: Base, rules: Rules, meter: &mut 
         Level::Committed | Level::AtomicView => Breaks::Committed,
         Level::Atomic | Level::Causal | Level::Snapshot | Level::Serializable => Breaks::Atomic,
     };
-    if let Some(fault) = log.worst(forbidden) {
+    let is_ignored = |fault: &&Fault| match fault.anomaly {
+        Anomaly::AbortedRead => !rules.aborted,
+        Anomaly::IntermediateRead => !rules.intermediate,
+        _ => false,
+    };
+    if let Some(fault) = log.worst(forbidden).filter(|fault| !is_ignored(fault)) {
         return Ok(Some(witness::of_fault(log, fault)));
     }
     if matches!(level, Level::Snapshot | Level::Serializable) {

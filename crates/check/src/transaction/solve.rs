@@ -8,8 +8,9 @@
 //! contradiction that rests on none is a proof. This is the polygraph of Cobra (Tan et al., 2020) and PolySI (Huang et al., 2023)
 //! without listing its pairs.
 
+use super::Rules;
 use super::graph::{Arc, Graph, Kind, Link};
-use super::log::{INITIAL, Log, NONE};
+use super::log::{INITIAL, Log, NONE, Rows};
 use crate::{Meter, Operation, Spent};
 
 /// An edge that may be demanded.
@@ -28,12 +29,15 @@ struct Added {
     literal: Literal,
     /// The other one, if this was an attempt.
     other: Option<Literal>,
-    /// The number of attempts that it rests on or is behind.
-    level: u32,
     /// Added edges from which it follows.
     reason: Vec<u32>,
     /// Transactions from which it follows.
     support: Vec<u32>,
+    /// Added edges that follow from it, or did.
+    followers: Vec<u32>,
+    is_alive: bool,
+    /// In which trace it was seen.
+    seen: u32,
 }
 
 /// Why there is no order.
@@ -50,20 +54,34 @@ struct Conflict {
     support: Vec<u32>,
 }
 
+/// What a transaction does with a key.
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    transaction: u32,
+    from: Option<u32>,
+    writes: bool,
+}
+
 struct Search<'a, 'm, 'w> {
     log: &'a Log<'a>,
+    /// By key.
+    accesses: Rows<Access>,
+    /// Keys where something may go wrong.
+    dirty: Vec<u32>,
+    is_dirty: Vec<bool>,
     graph: &'a Graph,
     meter: &'m mut Meter<'w>,
     /// Are snapshots and commits apart?
     is_split: bool,
+    rules: Rules,
     order: Vec<u32>,
     place: Vec<u32>,
     added: Vec<Added>,
     out: Vec<Vec<u32>>,
-    level: u32,
     /// How each node was reached, and in which search: the node before, and the edge: of the graph, or added.
     reached: Vec<(u32, u32, Option<u32>, u32)>,
     searches: u32,
+    traces: u32,
     stack: Vec<u32>,
 }
 
@@ -73,6 +91,7 @@ pub(super) fn find_order(
     log: &Log<'_>,
     graph: &Graph,
     is_split: bool,
+    rules: Rules,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Proof>, Spent> {
     let nodes = graph.nodes() as usize;
@@ -87,21 +106,62 @@ pub(super) fn find_order(
     for (at, &node) in order.iter().enumerate() {
         place[node as usize] = at as u32;
     }
+    let keys = log.history.counts().1;
     let mut search = Search {
         log,
+        accesses: accesses(log),
+        dirty: (0..keys as u32).collect(),
+        is_dirty: vec![true; keys],
         graph,
         meter,
         is_split,
+        rules,
         order,
         place,
         added: Vec::new(),
         out: vec![Vec::new(); nodes],
-        level: 0,
         reached: vec![(0, 0, None, 0); nodes],
         searches: 0,
+        traces: 0,
         stack: Vec::new(),
     };
     search.run()
+}
+
+fn accesses(log: &Log<'_>) -> Rows<Access> {
+    let mut all: Vec<(u32, Access)> = Vec::new();
+    for transaction in (0..log.history.len() as u32).filter(|&transaction| log.present[transaction as usize]) {
+        let start = all.len();
+        for read in log.reads.of(transaction) {
+            let writes = log.wrote(transaction, read.key);
+            all.push((read.key, Access { transaction, from: Some(read.from), writes }));
+        }
+        // A key that is read twice is read from one writer.
+        all[start..].sort_unstable_by_key(|&(key, _)| key);
+        let mut kept = start;
+        for at in start..all.len() {
+            if at == start || all[at].0 != all[kept - 1].0 {
+                all[kept] = all[at];
+                kept += 1;
+            }
+        }
+        all.truncate(kept);
+        for &key in log.writes(transaction) {
+            if all[start..kept].binary_search_by_key(&key, |&(key, _)| key).is_err() {
+                all.push((key, Access { transaction, from: None, writes: true }));
+            }
+        }
+    }
+    all.sort_by_key(|&(key, _)| key);
+    let mut rows = Rows::with_capacity(log.history.counts().1, all.len());
+    let mut all = all.into_iter().peekable();
+    for key in 0..log.history.counts().1 as u32 {
+        while let Some((_, access)) = all.next_if(|&(of, _)| of == key) {
+            rows.push(access);
+        }
+        rows.close();
+    }
+    rows
 }
 
 /// Where a transaction probably took place: before its end, or as far into its session as it is.
@@ -128,54 +188,60 @@ impl Search<'_, '_, '_> {
                 return Ok(None);
             }
             for clause in wrong {
+                self.soil(clause[0].arc.key);
                 if let Err(conflict) = self.satisfy(clause)? {
-                    match self.turn_back(conflict)? {
-                        Some(proof) => return Ok(Some(proof)),
-                        None => break,
+                    if let Some(proof) = self.turn_back(conflict)? {
+                        return Ok(Some(proof));
                     }
                 }
             }
         }
     }
 
-    /// What goes wrong in the order.
+    /// What goes wrong in the order, at the keys where something can have changed.
     fn execute(&mut self) -> Result<Vec<Clause>, Spent> {
-        self.meter.step(self.order.len() as u64)?;
-        let keys = self.log.history.counts().1;
-        let mut last = vec![INITIAL; keys];
-        let mut writing = vec![NONE; if self.is_split { keys } else { 0 }];
         let mut wrong = Vec::new();
-        for &node in &self.order {
-            let Some(transaction) = self.graph.transaction(node) else { continue };
-            if !self.log.present[transaction as usize] {
+        let mut events = Vec::new();
+        for key in std::mem::take(&mut self.dirty) {
+            self.is_dirty[key as usize] = false;
+            events.clear();
+            for &access in self.accesses.of(key) {
+                let nodes = if self.is_split { 2 } else { 1 };
+                let node = access.transaction * nodes;
+                events.extend((node..node + nodes).map(|node| (self.place[node as usize], node, access)));
+            }
+            events.sort_unstable_by_key(|&(place, _, _)| place);
+            self.meter.step(2 * events.len() as u64)?;
+            self.execute_key(key, &events, &mut wrong);
+        }
+        wrong.sort_by_key(|clause| self.place[clause[0].from as usize]);
+        Ok(wrong)
+    }
+
+    fn execute_key(&self, key: u32, events: &[(u32, u32, Access)], wrong: &mut Vec<Clause>) {
+        let mut last = INITIAL;
+        let mut writing = NONE;
+        for &(_, node, Access { transaction, from, writes }) in events {
+            let (reads, commits) = if self.is_split { (node % 2 == 0, node % 2 == 1) } else { (true, true) };
+            if let Some(from) = from.filter(|&from| reads && from != last) {
+                wrong.push(self.misread(transaction, from, last, key));
+            }
+            if !writes {
                 continue;
             }
-            let (reads, commits) = if self.is_split { (node % 2 == 0, node % 2 == 1) } else { (true, true) };
-            if reads {
-                for read in self.log.reads.of(transaction) {
-                    let found = last[read.key as usize];
-                    if found != read.from {
-                        wrong.push(self.misread(transaction, read.from, found, read.key));
-                    }
+            if self.is_split && reads && self.rules.conflicts {
+                let other = std::mem::replace(&mut writing, transaction);
+                if other != NONE {
+                    wrong.push([self.write(other, transaction, key, NONE), self.write(transaction, other, key, NONE)]);
                 }
             }
-            for &key in self.log.writes(transaction) {
-                if self.is_split && reads {
-                    let other = std::mem::replace(&mut writing[key as usize], transaction);
-                    if other != NONE {
-                        let first = self.write(other, transaction, key, NONE);
-                        wrong.push([first, self.write(transaction, other, key, NONE)]);
-                    }
-                }
-                if commits {
-                    last[key as usize] = transaction;
-                    if self.is_split && writing[key as usize] == transaction {
-                        writing[key as usize] = NONE;
-                    }
+            if commits {
+                last = transaction;
+                if writing == transaction {
+                    writing = NONE;
                 }
             }
         }
-        Ok(wrong)
     }
 
     /// The reader read from a writer and would find another: what can be done.
@@ -194,6 +260,25 @@ impl Search<'_, '_, '_> {
     fn write(&self, first: u32, second: u32, key: u32, by: u32) -> Literal {
         let (from, to) = if self.is_split { (2 * first + 1, 2 * second) } else { (first, second) };
         Literal { from, arc: Arc { to, kind: Kind::ForcedWrite, key, by } }
+    }
+
+    /// Something may go wrong at a key.
+    fn soil(&mut self, key: u32) {
+        if !std::mem::replace(&mut self.is_dirty[key as usize], true) {
+            self.dirty.push(key);
+        }
+    }
+
+    /// A node moved.
+    fn soil_all_of(&mut self, node: u32) {
+        let Some(transaction) = self.graph.transaction(node) else { return };
+        let log = self.log;
+        for &key in log.writes(transaction) {
+            self.soil(key);
+        }
+        for read in log.reads.of(transaction) {
+            self.soil(read.key);
+        }
     }
 
     fn holds(&self, literal: Literal) -> bool {
@@ -221,7 +306,6 @@ impl Search<'_, '_, '_> {
                 let far = |literal: Literal| self.place[literal.from as usize] - self.place[literal.arc.to as usize];
                 let (try_it, other) =
                     if far(clause[0]) <= far(clause[1]) { (clause[0], clause[1]) } else { (clause[1], clause[0]) };
-                self.level += 1;
                 self.add(try_it, Some(other), Vec::new(), Vec::new()).map(Ok)
             }
         }
@@ -310,39 +394,36 @@ impl Search<'_, '_, '_> {
                 }
             }
             for node in behind {
+                self.soil_all_of(node);
                 self.order[at] = node;
                 self.place[node as usize] = at as u32;
                 at += 1;
             }
         }
         self.meter.hold(64 + 4 * (reason.len() + support.len()) as u64)?;
-        self.out[literal.from as usize].push(self.added.len() as u32);
-        self.added.push(Added { literal, other, level: self.level, reason, support });
+        let number = self.added.len() as u32;
+        for &edge in &reason {
+            self.added[edge as usize].followers.push(number);
+        }
+        self.out[literal.from as usize].push(number);
+        self.added.push(Added { literal, other, reason, support, followers: Vec::new(), is_alive: true, seen: 0 });
         Ok(())
     }
 
-    /// Takes back attempts until the contradiction is gone, and turns the latest that it rests on round.
+    /// Takes back the latest attempt that a contradiction rests on, and what follows from it, and turns it round. Other attempts stay
+    /// (dynamic backtracking: Ginsberg, 1993).
     fn turn_back(&mut self, mut conflict: Conflict) -> Result<Option<Proof>, Spent> {
         loop {
-            let (rests_on, mut support) = self.trace(&conflict);
-            let attempts = rests_on.iter().copied().filter(|&edge| self.added[edge as usize].other.is_some());
-            let Some(latest) = attempts.clone().max() else {
-                support.sort_unstable();
-                support.dedup();
-                return Ok(Some(Proof { circle: self.graph.links(&conflict.circle), support }));
-            };
-            let level = attempts.filter(|&edge| edge != latest).map(|edge| self.added[edge as usize].level).max();
-            let other = self.added[latest as usize].other.expect("it was an attempt");
-            self.level = level.unwrap_or(0);
-            while self.added.last().is_some_and(|added| added.level > self.level) {
-                let added = self.added.pop().expect("there is a last one");
-                self.out[added.literal.from as usize].pop();
-                self.meter.release(64 + 4 * (added.reason.len() + added.support.len()) as u64);
-            }
-            let mut reason = rests_on;
-            reason.retain(|&edge| (edge as usize) < self.added.len());
+            let (mut reason, mut support) = self.trace(&conflict);
             support.sort_unstable();
             support.dedup();
+            let mut attempts = reason.iter().copied().filter(|&edge| self.added[edge as usize].other.is_some());
+            let Some(latest) = attempts.next_back() else {
+                return Ok(Some(Proof { circle: self.graph.links(&conflict.circle), support }));
+            };
+            let other = self.added[latest as usize].other.expect("it was an attempt");
+            self.take_back(latest)?;
+            reason.retain(|&edge| self.added[edge as usize].is_alive);
             match self.refute(other)? {
                 None => {
                     self.add(other, None, reason, support)?;
@@ -356,17 +437,35 @@ impl Search<'_, '_, '_> {
         }
     }
 
+    /// Removes an edge and all that follow from it.
+    fn take_back(&mut self, first: u32) -> Result<(), Spent> {
+        let mut open = vec![first];
+        while let Some(edge) = open.pop() {
+            let added = &mut self.added[edge as usize];
+            if !std::mem::replace(&mut added.is_alive, false) {
+                continue;
+            }
+            let from = added.literal.from as usize;
+            self.meter.step(1 + (added.followers.len() + self.out[from].len()) as u64)?;
+            self.meter.release(4 * (added.reason.len() + added.support.len()) as u64);
+            (added.reason, added.support) = (Vec::new(), Vec::new());
+            open.append(&mut added.followers);
+            self.out[from].retain(|&other| other != edge);
+        }
+        Ok(())
+    }
+
     /// All added edges, and all transactions, that a contradiction rests on.
-    fn trace(&self, conflict: &Conflict) -> (Vec<u32>, Vec<u32>) {
-        let mut seen = vec![false; self.added.len()];
+    fn trace(&mut self, conflict: &Conflict) -> (Vec<u32>, Vec<u32>) {
+        self.traces += 1;
         let mut open = conflict.edges.clone();
         let mut edges = Vec::new();
         let mut support = conflict.support.clone();
         while let Some(edge) = open.pop() {
-            if std::mem::replace(&mut seen[edge as usize], true) {
+            let added = &mut self.added[edge as usize];
+            if std::mem::replace(&mut added.seen, self.traces) == self.traces {
                 continue;
             }
-            let added = &self.added[edge as usize];
             edges.push(edge);
             open.extend(&added.reason);
             support.extend(&added.support);

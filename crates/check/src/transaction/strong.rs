@@ -23,7 +23,7 @@ pub(super) fn judge(log: &Log<'_>, level: Level, base: Base, rules: Rules, meter
     if !is_open || (log.history.object() == Object::ListAppend && !is_split) {
         return Ok(None);
     }
-    let proof = solve::find_order(log, &graph, is_split, meter)?;
+    let proof = solve::find_order(log, &graph, is_split, rules, meter)?;
     Ok(proof.map(|proof| witness::of_circle(log, level, &proof.circle, &proof.support)))
 }
 

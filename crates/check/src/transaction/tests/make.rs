@@ -144,3 +144,75 @@ pub fn random(dice: &mut Dice, shape: Shape) -> History {
     }
     recorder.finish()
 }
+
+/// A history whose reads give any versions at all: each key has an order of versions, and each read a random one of them,
+/// neither aborted nor intermediate.
+pub fn wild(dice: &mut Dice, shape: Shape) -> History {
+    let mut recorder = Recorder::new(shape.object);
+    if shape.binds {
+        recorder.without_real_time();
+    }
+    let is_list = shape.object == Object::ListAppend;
+    let keys: Vec<Key> = (0..shape.keys).map(|key| recorder.key(&Datum::Integer(key as i64))).collect();
+    // The key of each step, and whether it writes.
+    let plans: Vec<Vec<(usize, bool)>> = (0..shape.transactions)
+        .map(|_| (0..1 + dice.below(shape.steps)).map(|_| (dice.below(shape.keys), dice.one_in(2))).collect())
+        .collect();
+    let mut next = 0;
+    let mut written: Vec<Vec<Value>> = Vec::new();
+    for plan in &plans {
+        written.push(Vec::new());
+        for _ in plan {
+            next += i64::from(!(shape.again > 0 && next > 0 && dice.one_in(shape.again)));
+            written.last_mut().expect("one was pushed").push(recorder.value(&Datum::Integer(next)));
+        }
+    }
+    let own = |at: usize, key: usize, before: usize| -> Vec<Value> {
+        let steps = plans[at].iter().zip(&written[at]).take(before);
+        steps.filter(|((of, writes), _)| *of == key && *writes).map(|(_, value)| *value).collect()
+    };
+    // The order of versions: mostly the same for all keys.
+    let orders: Vec<Vec<usize>> = (0..shape.keys)
+        .map(|_| {
+            let mut order: Vec<usize> = (0..shape.transactions).collect();
+            for _ in 0..dice.below(3) {
+                order.swap(dice.below(shape.transactions), dice.below(shape.transactions));
+            }
+            order
+        })
+        .collect();
+    for (at, plan) in plans.iter().enumerate() {
+        let session = recorder.session(&Datum::Integer(dice.below(shape.sessions) as i64));
+        let mut steps = Vec::new();
+        let mut seen: Vec<Option<Vec<usize>>> = vec![None; shape.keys];
+        for (step, &(key, writes)) in plan.iter().enumerate() {
+            if writes {
+                let (key, value) = (keys[key], written[at][step]);
+                steps.push(if is_list { Step::Append { key, value } } else { Step::Write { key, value } });
+                continue;
+            }
+            let place = orders[key].iter().position(|&other| other == at).expect("all are in order");
+            let mine = own(at, key, step);
+            let again = seen[key].clone().filter(|_| !dice.one_in(8));
+            let from = again.unwrap_or_else(|| {
+                let to = if is_list && !mine.is_empty() { place } else { dice.below(shape.transactions + 1) };
+                orders[key][..to].iter().copied().filter(|&other| other != at).collect()
+            });
+            let mut list: Vec<Value> = from.iter().flat_map(|&other| own(other, key, usize::MAX)).collect();
+            seen[key] = Some(from);
+            list.extend(&mine);
+            let key = keys[key];
+            steps.push(if is_list {
+                Step::ReadList { key, list: Some(recorder.list(&list)) }
+            } else {
+                Step::Read { key, value: Some(list.last().copied().unwrap_or(Value::NIL)) }
+            });
+        }
+        let begin = 1 + 4 * at as u64 + dice.below(4) as u64;
+        let ticket = recorder.begin(session, begin, 0, &steps);
+        if shape.lost == 0 || !dice.one_in(shape.lost) {
+            recorder.end(ticket, begin + 1 + dice.below(12) as u64, &steps);
+        }
+    }
+    recorder.finish()
+}
