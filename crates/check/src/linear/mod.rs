@@ -48,17 +48,40 @@ pub(crate) fn bounded_staleness(_history: &History, _bound: u64, _meter: &mut Me
 }
 
 /// Judges every part of a history. A part that is invalid decides; one that is unknown does only if no part is invalid.
+///
+/// No part is worth many steps of search before every other part was tried with as few.
 fn judge(history: &History, view: View, meter: &mut Meter<'_>) -> Judged {
     let mut judge = Judge::new(history, view);
+    let mut parts = view.parts(history);
+    judge.limit = 1 << 14;
     let mut unknown = None;
-    for part in view.parts(history) {
-        match judge.decide(&part.keys, &part.items, meter) {
-            Ok(None) => {}
-            Ok(Some(found)) => return Ok(Some(shrink::witness(&mut judge, &part, found, meter))),
-            Err(spent) => unknown = Some(spent),
+    while !parts.is_empty() {
+        let mut hard = Vec::new();
+        for part in parts {
+            match judge.decide(&part.keys, &part.items, meter) {
+                Ok(Decision::Valid) => {}
+                Ok(Decision::Invalid(found)) => {
+                    judge.limit = u64::MAX;
+                    return Ok(Some(shrink::witness(&mut judge, &part, found, meter)));
+                }
+                Ok(Decision::TooHard) => hard.push(part),
+                Err(spent) => unknown = Some(spent),
+            }
         }
+        judge.limit = judge.limit.saturating_mul(8);
+        parts = hard;
     }
     unknown.map_or(Ok(None), Err)
+}
+
+/// What is known of a part.
+enum Decision {
+    /// There is an order.
+    Valid,
+    /// There is none, because of these operations: all, if it is not known which.
+    Invalid(Contradiction),
+    /// It takes more steps than the limit.
+    TooHard,
 }
 
 /// What a fast algorithm says.
@@ -83,32 +106,37 @@ struct Judge<'h> {
     view: View,
     empty_text: Option<Value>,
     scratch: Scratch,
+    /// The steps that one search is worth.
+    limit: u64,
 }
 
 impl<'h> Judge<'h> {
     fn new(history: &'h History, view: View) -> Judge<'h> {
         let scratch = Scratch { number: vec![NONE; history.counts().0] };
-        Judge { history, view, empty_text: World::empty_text(history), scratch }
+        Judge { history, view, empty_text: World::empty_text(history), scratch, limit: u64::MAX }
     }
 
-    /// `None` if there is an order of these operations, otherwise some that contradict each other: all, if it is not known
-    /// which.
-    fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Option<Contradiction>, Spent> {
+    /// Is there an order of these operations, sorted by begin?
+    fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Decision, Spent> {
         meter.step(items.len() as u64)?;
         let rules = self.view.rules;
         let mut world = World::new(self.history, keys, self.empty_text);
         match self.fast(&world, keys, items) {
-            Fast::Valid => return Ok(None),
+            Fast::Valid => return Ok(Decision::Valid),
             Fast::Invalid(mut found) => {
                 found.places.sort_unstable();
                 found.places.dedup();
-                return Ok(Some(found));
+                return Ok(Decision::Invalid(found));
             }
             Fast::Unfit => {}
         }
         let all = || Contradiction { places: (0..items.len() as u32).collect(), edges: Vec::new() };
-        let found = search::search(self.history, &mut world, items, rules, meter)?;
-        Ok((!found).then(all))
+        let found = search::search(self.history, &mut world, items, rules, self.limit, meter)?;
+        Ok(match found {
+            Some(true) => Decision::Valid,
+            Some(false) => Decision::Invalid(all()),
+            None => Decision::TooHard,
+        })
     }
 
     fn fast(&mut self, world: &World<'_>, keys: &[Key], items: &[Item]) -> Fast {
@@ -142,6 +170,6 @@ impl<'h> Judge<'h> {
 
     /// Are these operations, sorted by begin, invalid? Not if the budget is too small to know.
     fn is_invalid(&mut self, part: &Part, items: &[Item], meter: &mut Meter<'_>) -> bool {
-        matches!(self.decide(&part.keys, items, meter), Ok(Some(_)))
+        matches!(self.decide(&part.keys, items, meter), Ok(Decision::Invalid(_)))
     }
 }

@@ -12,16 +12,18 @@ use super::world::{State, World};
 use crate::{History, Meter, Spent, Step, Value};
 use rustc_hash::FxHashMap;
 
-/// Is there an order of these operations (sorted by begin) that respects time and explains every answer?
+/// Is there an order of these operations (sorted by begin) that respects time and explains every answer? `None` if that
+/// takes more steps than the limit.
 pub(super) fn search(
     history: &History,
     world: &mut World<'_>,
     items: &[Item],
     rules: Rules,
+    limit: u64,
     meter: &mut Meter<'_>,
-) -> Result<bool, Spent> {
+) -> Result<Option<bool>, Spent> {
     let mut search = Search::new(history, world, items, rules);
-    let found = search.run(meter);
+    let found = search.run(limit, meter);
     let held = search.held;
     meter.release(held);
     found
@@ -132,7 +134,8 @@ impl<'s, 'h> Search<'s, 'h> {
         }
     }
 
-    fn run(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
+    fn run(&mut self, limit: u64, meter: &mut Meter<'_>) -> Result<Option<bool>, Spent> {
+        let mut steps = 0;
         let mut frames: Vec<Frame> = Vec::new();
         let mut all = self.must.iter().chain(&self.may).map(|item| item.id);
         let mut state = self.world.first(&mut all);
@@ -140,6 +143,10 @@ impl<'s, 'h> Search<'s, 'h> {
         let mut cursor = self.first();
         while self.left > 0 {
             meter.step(1)?;
+            steps += 1;
+            if steps > limit {
+                return Ok(None);
+            }
             if let Some(next) = self.try_place(cursor, state) {
                 let frame = Frame { chosen: cursor, state, trail: self.trail.len() as u32 };
                 self.place(cursor);
@@ -154,14 +161,14 @@ impl<'s, 'h> Search<'s, 'h> {
             }
             let mut following = self.following(cursor);
             while following.is_none() {
-                let Some(frame) = frames.pop() else { return Ok(false) };
+                let Some(frame) = frames.pop() else { return Ok(Some(false)) };
                 self.undo(&frame);
                 state = frame.state;
                 following = self.following(frame.chosen);
             }
             cursor = following.expect("the loop above ends with one");
         }
-        Ok(true)
+        Ok(Some(true))
     }
 
     /// Must one of the operations that end soon find a value that is not there and that nobody can bring about before?
