@@ -82,3 +82,22 @@ fn other_objects_agree_with_every_order_tried() {
         compare(kind, 8_000, Model::Linearizable, |history| linearizable(history, 0));
     }
 }
+
+#[test]
+fn models_of_single_reads_agree_with_every_order_tried() {
+    for (object, values, keys, steps) in [
+        (Object::Register, 0, 1, false),
+        (Object::Register, 2, 2, false),
+        (Object::Register, 3, 1, true),
+        (Object::CasRegister, 0, 1, false),
+        (Object::CasRegister, 2, 1, false),
+        (Object::Kv, 0, 1, false),
+    ] {
+        let kind = Kind { values, keys, steps, wrong: 80, ..Kind::new(object) };
+        compare(kind, 5_000, Model::Regular, brute_linear::regular);
+        let kind = Kind { length: 3, open: 4, ..kind };
+        compare(kind, 5_000, Model::Safe, brute_linear::safe);
+        let kind = Kind { length: 4, wrong: 90, ..kind };
+        compare(kind, 5_000, Model::BoundedStaleness(4), |history| linearizable(history, 4));
+    }
+}

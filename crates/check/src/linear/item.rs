@@ -80,6 +80,11 @@ impl View {
     /// As it is.
     pub(crate) const TRUE: View = View { rules: Rules::TRUE, reads_earlier: 0 };
 
+    /// As it is; without times everything may have overlapped.
+    pub(crate) fn of(history: &History) -> View {
+        View { rules: Rules { real_time: history.has_real_time(), ..Rules::TRUE }, ..View::TRUE }
+    }
+
     /// An operation as this view has it, unless it did not take place.
     pub(crate) fn item(&self, history: &History, id: Id) -> Option<Item> {
         let Operation { session, outcome, mut begin, mut end, .. } = *history.operation(id);

@@ -8,12 +8,16 @@
 //! |---|---|---|
 //! | registers whose states are written once (swaps, compare-and-set, appends too) | zones | n log n |
 //! | everything else | search | exponential at worst |
+//!
+//! Of a history without times, only sessions tell what came before what: linearizable is then sequential. Regular, safe and
+//! bounded staleness speak of time alone, so that then everything may have overlapped.
 
 mod item;
 mod name;
 mod register;
 mod search;
 mod shrink;
+mod single;
 mod text;
 mod world;
 mod zone;
@@ -21,6 +25,7 @@ mod zone;
 use crate::{History, Judged, Key, Meter, Object, Spent, Step, Value};
 use crate::{session, transaction};
 use item::{Item, Part, View};
+use single::Reads;
 use world::World;
 use zone::{Contradiction, NONE};
 
@@ -35,16 +40,17 @@ pub(crate) fn linearizable(history: &History, meter: &mut Meter<'_>) -> Judged {
     judge(history, View::TRUE, meter)
 }
 
-pub(crate) fn regular(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn regular(history: &History, meter: &mut Meter<'_>) -> Judged {
+    single::each_read(history, Reads::All, View::of(history), meter)
 }
 
-pub(crate) fn safe(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn safe(history: &History, meter: &mut Meter<'_>) -> Judged {
+    single::each_read(history, Reads::Alone, View::of(history), meter)
 }
 
-pub(crate) fn bounded_staleness(_history: &History, _bound: u64, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn bounded_staleness(history: &History, bound: u64, meter: &mut Meter<'_>) -> Judged {
+    let reads_earlier = if history.has_real_time() { bound } else { 0 };
+    judge(history, View { reads_earlier, ..View::of(history) }, meter)
 }
 
 /// Judges every part of a history. A part that is invalid decides; one that is unknown does only if no part is invalid.

@@ -182,9 +182,10 @@ pub fn regular(history: &History) -> bool {
 pub fn safe(history: &History) -> bool {
     each_read(history, |read| {
         history.ids().all(|id| {
+            let elsewhere = history.steps(id)[0].key() != history.steps(read)[0].key();
             let (read, other) = (history.operation(read), history.operation(id));
             let refused = other.outcome == Outcome::Refused;
-            refused || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
+            refused || elsewhere || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
         })
     })
 }
