@@ -7,17 +7,25 @@
 //! | object | algorithm | work |
 //! |---|---|---|
 //! | registers whose states are written once (swaps, compare-and-set, appends too) | zones | n log n |
+//! | queues and stacks whose elements are put in once | see `line` | n log n |
+//! | sets that only grow and are read whole | levels | n log n and the sizes of the reads |
+//! | sets without reads of the whole | search, element by element | |
+//! | counters to which always the same is added | as late as possible | n log n |
 //! | everything else | search | exponential at worst |
 //!
 //! Of a history without times, only sessions tell what came before what: linearizable is then sequential. Regular, safe and
 //! bounded staleness speak of time alone, so that then everything may have overlapped.
 
+mod counter;
 mod item;
+mod line;
 mod name;
 mod register;
 mod search;
+mod set;
 mod shrink;
 mod single;
+mod stack;
 mod text;
 mod world;
 mod zone;
@@ -136,6 +144,9 @@ impl<'h> Judge<'h> {
             }
             Fast::Unfit => {}
         }
+        if let Some(groups) = self.elements(items) {
+            return self.each_element(&mut world, items, groups, meter);
+        }
         let all = || Contradiction { places: (0..items.len() as u32).collect(), edges: Vec::new() };
         let found = search::search(self.history, &mut world, items, rules, self.limit, meter)?;
         Ok(match found {
@@ -160,11 +171,11 @@ impl<'h> Judge<'h> {
                     register::judge(history, world, key, items, rules, &mut self.scratch)
                 }
             }
-            Object::Set
-            | Object::Queue
-            | Object::Stack
-            | Object::Counter
-            | Object::Mutex
+            Object::Queue => line::judge(history, key, items, false, rules, &mut self.scratch),
+            Object::Stack => line::judge(history, key, items, true, rules, &mut self.scratch),
+            Object::Set => set::judge(history, items, &mut self.scratch),
+            Object::Counter => counter::judge(history, key, items),
+            Object::Mutex
             | Object::FencedLock
             | Object::Bank
             | Object::ListAppend
@@ -172,6 +183,52 @@ impl<'h> Judge<'h> {
             | Object::UniqueId
             | Object::Replica => Fast::Unfit,
         }
+    }
+
+    /// Elements of a set are independent of each other unless the whole is read: the places of the operations of each.
+    fn elements(&mut self, items: &[Item]) -> Option<Vec<Vec<u32>>> {
+        if self.history.object() != Object::Set {
+            return None;
+        }
+        let element = |item: &Item| match *self.history.steps(item.id) {
+            [Step::Insert { value, .. } | Step::Remove { value, .. } | Step::Contains { value, .. }] => Some(value),
+            _ => None,
+        };
+        if !items.iter().all(|item| element(item).is_some()) {
+            return None;
+        }
+        let mut groups: Vec<Vec<u32>> = Vec::new();
+        for (at, value) in items.iter().filter_map(element).enumerate() {
+            let number = &mut self.scratch.number[value.0 as usize];
+            if *number == NONE {
+                *number = groups.len() as u32;
+                groups.push(Vec::new());
+            }
+            groups[*number as usize].push(at as u32);
+        }
+        for value in items.iter().filter_map(element) {
+            self.scratch.number[value.0 as usize] = NONE;
+        }
+        Some(groups)
+    }
+
+    fn each_element(
+        &mut self,
+        world: &mut World<'_>,
+        items: &[Item],
+        groups: Vec<Vec<u32>>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Decision, Spent> {
+        let mut hard = false;
+        for places in groups {
+            let some: Vec<Item> = places.iter().map(|&at| items[at as usize]).collect();
+            match search::search(self.history, world, &some, self.view.rules, self.limit, meter)? {
+                Some(true) => {}
+                Some(false) => return Ok(Decision::Invalid(Contradiction { places, edges: Vec::new() })),
+                None => hard = true,
+            }
+        }
+        Ok(if hard { Decision::TooHard } else { Decision::Valid })
     }
 
     /// Are these operations, sorted by begin, invalid? Not if the budget is too small to know.

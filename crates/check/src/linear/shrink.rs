@@ -17,7 +17,7 @@ pub(super) fn witness(judge: &mut Judge<'_>, part: &Part, found: Contradiction, 
         // What a fast algorithm named rests on operations that it did not name.
         items = part.items.clone();
     }
-    if items.len() == part.items.len() {
+    if items.len() == part.items.len() || items.len() > 64 {
         items = shortest_prefix(judge, part, items, meter);
     }
     for _ in 0..2 {

@@ -144,6 +144,9 @@ impl<'h> World<'h> {
     /// The state before everything. All elements of sets are among the operations given.
     pub(crate) fn first(&mut self, operations: &mut dyn Iterator<Item = Id>) -> State {
         if self.history.object() == Object::Set {
+            self.elements.clear();
+            self.sets.clear();
+            self.set_names.clear();
             self.number_elements(operations);
         }
         if let [key] = self.keys[..] {
