@@ -101,3 +101,41 @@ fn models_of_single_reads_agree_with_every_order_tried() {
         compare(kind, 5_000, Model::BoundedStaleness(4), |history| linearizable(history, 4));
     }
 }
+
+/// What is linearizable has every property of its object, and each witness lacks it by itself.
+#[test]
+fn linearizable_histories_keep_their_integrity() {
+    for (object, model, values, steps) in [
+        (Object::Set, Model::SetIntegrity, 0, true),
+        (Object::Set, Model::SetIntegrity, 2, true),
+        (Object::Queue, Model::Delivery, 0, false),
+        (Object::Stack, Model::Delivery, 2, false),
+        (Object::Counter, Model::CounterBounds, 0, true),
+        (Object::Counter, Model::CounterBounds, 2, true),
+        (Object::Mutex, Model::MutualExclusion, 1, false),
+        (Object::FencedLock, Model::MutualExclusion, 1, false),
+        (Object::FencedLock, Model::Fencing, 1, false),
+    ] {
+        let kind = Kind { values, steps, wrong: 70, length: 4, ..Kind::new(object) };
+        let mut random = Random(0xFEED_5EED ^ (object as u64) << 8 ^ kind.values);
+        let (mut broken, mut invalid) = (0, 0);
+        for _ in 0..6_000 {
+            let history = simulate(kind, &mut random);
+            let is = linearizable(&history, 0);
+            invalid += u32::from(!is);
+            match verdict(&history, model) {
+                Verdict::Valid => {}
+                Verdict::Invalid(witness) => {
+                    broken += 1;
+                    assert!(!is, "{model:?} {:?}\n{}", witness.anomaly, print(&history));
+                    let part = history.restrict(&witness.operations);
+                    let again = matches!(verdict(&part, model), Verdict::Invalid(_));
+                    assert!(again, "{model:?} {:?}\n{}of\n{}", witness.anomaly, print(&part), print(&history));
+                }
+                Verdict::Unknown(spent) => panic!("{spent}"),
+            }
+        }
+        println!("{model:?} of {object:?}: {broken} of {invalid} that are not linearizable");
+        assert!(broken > 30, "{model:?} of {object:?}: {broken} of {invalid}");
+    }
+}

@@ -217,6 +217,9 @@ impl<'h> World<'h> {
                 let mut bits = vec![0; self.elements.len().div_ceil(64)];
                 for value in self.history.list(list) {
                     let element = *self.elements.get(value)? as usize;
+                    if bits[element / 64] >> (element % 64) & 1 == 1 {
+                        return None;
+                    }
                     bits[element / 64] |= 1 << (element % 64);
                 }
                 agrees(*self.sets[state as usize] == *bits)

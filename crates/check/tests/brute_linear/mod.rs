@@ -91,7 +91,11 @@ fn apply_step(history: &History, content: &mut Content, step: &Step, session: u3
             open || there.is_none_or(|there| set.contains(value) == there)
         }
         (Step::ReadList { list, .. }, Content::Set(set)) => {
-            open || list.is_none_or(|list| history.list(list).iter().copied().collect::<BTreeSet<_>>() == *set)
+            let lists = |list| {
+                let listed: BTreeSet<Value> = history.list(list).iter().copied().collect();
+                listed == *set && listed.len() == history.list(list).len()
+            };
+            open || list.is_none_or(lists)
         }
         (Step::Insert { value, .. }, Content::Line(line)) => {
             line.push(*value);
