@@ -174,7 +174,10 @@ fn recorded_histories_get_their_verdicts() {
         };
         let (mut best, mut verdict) = (Duration::MAX, Verdict::Valid);
         for _ in 0..3 {
-            let mut meter = Meter::new(Budget { steps: std::env::var("STEPS").map_or(1 << 30, |steps| steps.parse().unwrap()), ..Budget::DEFAULT });
+            let mut meter = Meter::new(Budget {
+                steps: std::env::var("STEPS").map_or(1 << 30, |steps| steps.parse().unwrap()),
+                ..Budget::DEFAULT
+            });
             let begin = Instant::now();
             verdict = check(&history, Model::Linearizable, &mut meter).unwrap();
             best = best.min(begin.elapsed());
@@ -193,7 +196,12 @@ fn recorded_histories_get_their_verdicts() {
             (entry.2, entry.3) = (best, path.to_string());
         }
         if let Verdict::Invalid(witness) = verdict {
-            println!("{path}: {:?} {} operations of {}, {best:?}", witness.anomaly, witness.operations.len(), history.len());
+            println!(
+                "{path}: {:?} {} operations of {}, {best:?}",
+                witness.anomaly,
+                witness.operations.len(),
+                history.len()
+            );
         } else if best > Duration::from_millis(1) {
             println!("{path}: {best:?}");
         }

@@ -129,7 +129,8 @@ impl Element {
             {
                 // Whoever saw it does not say who added it.
                 let inserts = self.inserts.iter().map(|insert| insert.id);
-                let whose = if self.inserts.iter().any(|insert| insert.id == proof.id) { vec![] } else { inserts.collect() };
+                let whose =
+                    if self.inserts.iter().any(|insert| insert.id == proof.id) { vec![] } else { inserts.collect() };
                 return found(Anomaly::LostElement, whose.into_iter().chain([proof.id, look.id]));
             }
         }
@@ -202,9 +203,8 @@ pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
     let mut untaken: Vec<(Key, Event)> = Vec::new();
     for same in lines.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         let (key, value, ..) = same[0];
-        let part = |which: bool| -> Vec<Event> {
-            same.iter().filter(|line| line.3 == which).map(|line| line.2).collect()
-        };
+        let part =
+            |which: bool| -> Vec<Event> { same.iter().filter(|line| line.3 == which).map(|line| line.2).collect() };
         let (inserts, mut takes) = (part(true), part(false));
         takes.sort_by_key(|take| take.end);
         for (at, take) in takes.iter().enumerate() {

@@ -67,9 +67,9 @@ fn found(anomaly: Anomaly, operations: impl IntoIterator<Item = Id>) -> Judged {
 /// How a value can have been seen that nobody can have put in by then: from nowhere, or from a refused operation.
 fn nowhere(history: &History, reader: Id, key: crate::Key, value: Value) -> Judged {
     let puts = |step: &Step| matches!(*step, Step::Insert { key: at, value: other } if at == key && other == value);
-    let refused = history.ids().find(|id| {
-        history.operation(*id).outcome == Outcome::Refused && history.steps(*id).iter().any(puts)
-    });
+    let refused = history
+        .ids()
+        .find(|id| history.operation(*id).outcome == Outcome::Refused && history.steps(*id).iter().any(puts));
     match refused {
         Some(refused) => found(Anomaly::AbortedRead, [refused, reader]),
         None => found(Anomaly::ReadFromNowhere, [reader]),

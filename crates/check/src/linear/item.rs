@@ -41,8 +41,6 @@ pub(crate) struct Rules {
     pub backward_zones: bool,
     /// Takes that found nothing are judged.
     pub empty_takes: bool,
-    /// An insert that was seen ends when its element left, at the latest.
-    pub tightened: bool,
 }
 
 impl Rules {
@@ -55,7 +53,6 @@ impl Rules {
         late_twins: false,
         backward_zones: true,
         empty_takes: true,
-        tightened: true,
     };
 }
 

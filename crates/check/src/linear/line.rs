@@ -3,9 +3,10 @@
 //! An element is surely in between the end of its insert and the begin of its take. A take that found nothing needs
 //! a moment at which no element surely was in; it then splits the history in two halves that need not know of each other.
 //!
-//! *Queue*: besides that, no element may be put in before another one and surely be taken after it. Longer circles contain
-//! such a pair, because intervals of time have no two separate pairs that are in order; this needs that an insert ends when
-//! its element is taken, at the latest (Lee and Mathur 2025, Abdulla et al. 2025).
+//! *Queue*: besides that, no element may surely be put in before another one and surely be taken after it. Longer circles
+//! contain such a pair, because intervals of time have no two separate pairs that are in order. (The proof lets an insert
+//! end when its element is taken, at the latest, and a take begin with its insert; no pair depends on it. Lee and Mathur
+//! 2025, Abdulla et al. 2025.)
 //!
 //! *Stack*: an element whose insert and whose take each contain a moment at which no other element surely is in can be
 //! put in and taken alone there, so that it can be left out. If none is left after leaving out all that can be, there is an
@@ -144,10 +145,6 @@ impl Line {
             let mut life = *life;
             if life.take == NONE {
                 life.take_begin = untaken_from;
-            }
-            if rules.tightened {
-                life.insert_end = life.insert_end.min(life.take_end);
-                life.take_begin = life.take_begin.max(life.insert_begin);
             }
             life
         };

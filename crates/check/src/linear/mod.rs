@@ -19,6 +19,8 @@
 mod counter;
 mod item;
 mod line;
+#[cfg(test)]
+mod mutants;
 mod name;
 mod register;
 mod search;

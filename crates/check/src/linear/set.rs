@@ -73,7 +73,10 @@ impl Levels {
                 list.sort_unstable();
                 if list.windows(2).any(|pair| pair[0] == pair[1]) {
                     let values = list.iter().map(|value| scratch.number[value.0 as usize]).filter(|&at| at != NONE);
-                    return Err(values.flat_map(|element| levels.inserts[element as usize].clone()).chain([at as u32]).collect());
+                    return Err(values
+                        .flat_map(|element| levels.inserts[element as usize].clone())
+                        .chain([at as u32])
+                        .collect());
                 }
                 reads.push((list, at as u32));
             }

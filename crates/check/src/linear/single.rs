@@ -132,7 +132,13 @@ impl Plain {
             let reaches = begun > first && between.is_none_or(|between| longest[begun - 1] >= between.begin);
             let from_first = *value == self.initial && between.is_none();
             if !reaches && !from_first {
-                return Some(self.witness(judge, part, read, *value, between.filter(|_| begun > first || *value == self.initial)));
+                return Some(self.witness(
+                    judge,
+                    part,
+                    read,
+                    *value,
+                    between.filter(|_| begun > first || *value == self.initial),
+                ));
             }
         }
         None

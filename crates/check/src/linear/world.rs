@@ -232,7 +232,8 @@ impl<'h> World<'h> {
             Step::Remove { value, .. } => self.change_set(state, value, false),
             Step::Contains { value, there, .. } => {
                 let element = self.elements.get(&value).copied().unwrap_or(u32::MAX) as usize;
-                let is = self.sets[state as usize].get(element / 64).is_some_and(|word| word >> (element % 64) & 1 == 1);
+                let is =
+                    self.sets[state as usize].get(element / 64).is_some_and(|word| word >> (element % 64) & 1 == 1);
                 agrees(there.is_none_or(|there| there == is))
             }
             Step::Take { value, .. } => {

@@ -19,9 +19,7 @@ fn initial(history: &History, key: Key) -> Content {
     match history.object() {
         Object::Set => Content::Set(BTreeSet::new()),
         Object::Queue | Object::Stack => Content::Line(Vec::new()),
-        Object::Mutex | Object::FencedLock => {
-            Content::Lock { holder: None, token: None, granted: None, newest: None }
-        }
+        Object::Mutex | Object::FencedLock => Content::Lock { holder: None, token: None, granted: None, newest: None },
         _ => Content::Value(plain(history, history.value(history.initial(key)).clone())),
     }
 }
@@ -189,7 +187,11 @@ pub fn safe(history: &History) -> bool {
             let elsewhere = history.steps(id)[0].key() != history.steps(read)[0].key();
             let (read, other) = (history.operation(read), history.operation(id));
             let refused = other.outcome == Outcome::Refused;
-            refused || elsewhere || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
+            refused
+                || elsewhere
+                || history.steps(id).iter().all(Step::is_read)
+                || other.precedes(read)
+                || read.precedes(other)
         })
     })
 }
@@ -234,7 +236,18 @@ pub struct Kind {
 
 impl Kind {
     pub fn new(object: Object) -> Kind {
-        Kind { object, operations: 7, keys: 1, values: 0, open: 12, refused: 4, wrong: 50, length: 8, time: 14, steps: false }
+        Kind {
+            object,
+            operations: 7,
+            keys: 1,
+            values: 0,
+            open: 12,
+            refused: 4,
+            wrong: 50,
+            length: 8,
+            time: 14,
+            steps: false,
+        }
     }
 }
 
@@ -339,10 +352,16 @@ fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64
                 0..40 => vec![read],
                 40..50 if kind.steps => vec![read, write],
                 50..54 if kind.steps => vec![write, read],
-                54..58 if kind.steps && kind.values > 0 => vec![Step::Add { key, by: 1 }, Step::Count { key, number: None }],
+                54..58 if kind.steps && kind.values > 0 => {
+                    vec![Step::Add { key, by: 1 }, Step::Count { key, number: None }]
+                }
                 58..62 if kind.steps => vec![Step::Write { key, value: Value::NIL }],
                 62..80 if cas => {
-                    let number = if kind.values == 0 { 1 + random.below(4) as i64 } else { 1 + random.below(kind.values) as i64 };
+                    let number = if kind.values == 0 {
+                        1 + random.below(4) as i64
+                    } else {
+                        1 + random.below(kind.values) as i64
+                    };
                     let from = if random.percent(20) { Value::NIL } else { recorder.value(&Datum::Integer(number)) };
                     vec![Step::Cas { key, from, to: new(recorder, random), took: None }]
                 }
@@ -366,9 +385,14 @@ fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64
         Object::Set => match choice {
             0..45 => vec![Step::Insert { key, value: new(recorder, random) }],
             45..70 if kind.steps => {
-                let number = if kind.values == 0 { 1 + random.below(4) as i64 } else { 1 + random.below(kind.values) as i64 };
+                let number =
+                    if kind.values == 0 { 1 + random.below(4) as i64 } else { 1 + random.below(kind.values) as i64 };
                 let value = recorder.value(&Datum::Integer(number));
-                if choice < 55 { vec![Step::Remove { key, value }] } else { vec![Step::Contains { key, value, there: None }] }
+                if choice < 55 {
+                    vec![Step::Remove { key, value }]
+                } else {
+                    vec![Step::Contains { key, value, there: None }]
+                }
             }
             _ => vec![Step::ReadList { key, list: None }],
         },
@@ -389,7 +413,13 @@ fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64
     }
 }
 
-fn answer(recorder: &mut Recorder, object: Object, world: &mut BTreeMap<Key, Simulated>, step: &mut Step, session: u32) {
+fn answer(
+    recorder: &mut Recorder,
+    object: Object,
+    world: &mut BTreeMap<Key, Simulated>,
+    step: &mut Step,
+    session: u32,
+) {
     let key = step.key().expect("all that is simulated has a key");
     let first = Simulated { token: 0, ..Simulated::default() };
     let is = world.entry(key).or_insert(first);
@@ -445,7 +475,6 @@ fn answer(recorder: &mut Recorder, object: Object, world: &mut BTreeMap<Key, Sim
     }
 }
 
-
 /// What a value is: recorders do not tell, but numbering candidates again does.
 fn datum(recorder: &mut Recorder, value: Value) -> Datum {
     for number in -20..40 {
@@ -490,7 +519,12 @@ fn corrupt(recorder: &mut Recorder, random: &mut Random, step: &mut Step) {
         Step::Insert { value, .. } if other != Value::NIL => *value = other,
         Step::Write { value, .. } => *value = other,
         Step::Add { by: is, .. } => *is += by,
-        Step::Insert { .. } | Step::Append { .. } | Step::Remove { .. } | Step::Guarded { .. } | Step::Generate { .. } | Step::Digest { .. } => {}
+        Step::Insert { .. }
+        | Step::Append { .. }
+        | Step::Remove { .. }
+        | Step::Guarded { .. }
+        | Step::Generate { .. }
+        | Step::Digest { .. } => {}
     }
 }
 
