@@ -82,3 +82,187 @@ fn other_objects_agree_with_every_order_tried() {
         compare(kind, 8_000, Model::Linearizable, |history| linearizable(history, 0));
     }
 }
+
+#[test]
+fn models_of_single_reads_agree_with_every_order_tried() {
+    for (object, values, keys, steps) in [
+        (Object::Register, 0, 1, false),
+        (Object::Register, 2, 2, false),
+        (Object::Register, 3, 1, true),
+        (Object::CasRegister, 0, 1, false),
+        (Object::CasRegister, 2, 1, false),
+        (Object::Kv, 0, 1, false),
+    ] {
+        let kind = Kind { values, keys, steps, wrong: 80, ..Kind::new(object) };
+        compare(kind, 5_000, Model::Regular, brute_linear::regular);
+        let kind = Kind { length: 3, open: 4, ..kind };
+        compare(kind, 5_000, Model::Safe, brute_linear::safe);
+        let kind = Kind { length: 4, wrong: 90, ..kind };
+        compare(kind, 5_000, Model::BoundedStaleness(4), |history| linearizable(history, 4));
+    }
+}
+
+/// What is linearizable has every property of its object, and each witness lacks it by itself.
+#[test]
+fn linearizable_histories_keep_their_integrity() {
+    for (object, model, values, steps) in [
+        (Object::Set, Model::SetIntegrity, 0, true),
+        (Object::Set, Model::SetIntegrity, 2, true),
+        (Object::Queue, Model::Delivery, 0, false),
+        (Object::Stack, Model::Delivery, 2, false),
+        (Object::Counter, Model::CounterBounds, 0, true),
+        (Object::Counter, Model::CounterBounds, 2, true),
+        (Object::Mutex, Model::MutualExclusion, 1, false),
+        (Object::FencedLock, Model::MutualExclusion, 1, false),
+        (Object::FencedLock, Model::Fencing, 1, false),
+    ] {
+        let kind = Kind { values, steps, wrong: 70, length: 4, ..Kind::new(object) };
+        let mut random = Random(0xFEED_5EED ^ (object as u64) << 8 ^ kind.values);
+        let (mut broken, mut invalid) = (0, 0);
+        for _ in 0..6_000 {
+            let history = simulate(kind, &mut random);
+            let is = linearizable(&history, 0);
+            invalid += u32::from(!is);
+            match verdict(&history, model) {
+                Verdict::Valid => {}
+                Verdict::Invalid(witness) => {
+                    broken += 1;
+                    assert!(!is, "{model:?} {:?}\n{}", witness.anomaly, print(&history));
+                    let part = history.restrict(&witness.operations);
+                    let again = matches!(verdict(&part, model), Verdict::Invalid(_));
+                    assert!(again, "{model:?} {:?}\n{}of\n{}", witness.anomaly, print(&part), print(&history));
+                }
+                Verdict::Unknown(spent) => panic!("{spent}"),
+            }
+        }
+        println!("{model:?} of {object:?}: {broken} of {invalid} that are not linearizable");
+        assert!(broken > 30, "{model:?} of {object:?}: {broken} of {invalid}");
+    }
+}
+
+/// All histories of so many operations: every way that they can lie in time, and every choice of what they are.
+fn all_histories(object: Object, count: usize, asks: &[Ask], mut each: impl FnMut(&History)) {
+    let mut orders = Vec::new();
+    time_orders(count, &mut vec![], 0, &mut orders);
+    let mut choice = vec![0; count];
+    loop {
+        for order in &orders {
+            each(&build(object, asks, &choice, order));
+        }
+        let Some(at) = (0..count).find(|&at| choice[at] + 1 < asks.len()) else { return };
+        choice[..at].fill(0);
+        choice[at] += 1;
+    }
+}
+
+/// What an operation is, whether its outcome is unknown, and what it asks.
+type Ask = (bool, fn(&mut quorate_check::Recorder) -> quorate_check::Step);
+
+/// Every order of begins (by number) and ends: positive numbers are begins.
+fn time_orders(count: usize, order: &mut Vec<(usize, bool)>, begun: usize, orders: &mut Vec<Vec<(usize, bool)>>) {
+    if order.len() == count * 2 {
+        orders.push(order.clone());
+        return;
+    }
+    if begun < count {
+        order.push((begun, true));
+        time_orders(count, order, begun + 1, orders);
+        order.pop();
+    }
+    for at in 0..begun {
+        if !order.contains(&(at, false)) {
+            order.push((at, false));
+            time_orders(count, order, begun, orders);
+            order.pop();
+        }
+    }
+}
+
+fn build(object: Object, asks: &[Ask], choice: &[usize], order: &[(usize, bool)]) -> History {
+    let mut recorder = quorate_check::Recorder::new(object);
+    recorder.key(&"x".into());
+    let mut tickets = Vec::new();
+    for (moment, &(at, begins)) in order.iter().enumerate() {
+        let (open, ask) = asks[choice[at]];
+        let step = ask(&mut recorder);
+        if begins {
+            let session = recorder.session(&(at as i64).into());
+            tickets.push(recorder.begin(session, moment as u64, 0, &[step]));
+        } else if !open {
+            recorder.end(tickets[at], moment as u64, &[step]);
+        }
+    }
+    recorder.finish()
+}
+
+#[test]
+fn all_small_histories_get_their_verdict() {
+    use quorate_check::{Key, Recorder, Step, Value};
+    const X: Key = Key(0);
+    fn one(recorder: &mut Recorder) -> Value {
+        recorder.value(&1.into())
+    }
+    fn two(recorder: &mut Recorder) -> Value {
+        recorder.value(&2.into())
+    }
+    let register: &[Ask] = &[
+        (false, |r| Step::Write { key: X, value: one(r) }),
+        (false, |r| Step::Write { key: X, value: two(r) }),
+        (true, |r| Step::Write { key: X, value: one(r) }),
+        (false, |_| Step::Read { key: X, value: Some(Value::NIL) }),
+        (false, |r| Step::Read { key: X, value: Some(one(r)) }),
+        (false, |r| Step::Read { key: X, value: Some(two(r)) }),
+        (false, |r| Step::Cas { key: X, from: one(r), to: two(r), took: Some(true) }),
+        (false, |r| Step::Cas { key: X, from: one(r), to: two(r), took: Some(false) }),
+    ];
+    let line: &[Ask] = &[
+        (false, |r| Step::Insert { key: X, value: one(r) }),
+        (false, |r| Step::Insert { key: X, value: two(r) }),
+        (true, |r| Step::Insert { key: X, value: one(r) }),
+        (false, |_| Step::Take { key: X, value: Some(Value::NIL) }),
+        (false, |r| Step::Take { key: X, value: Some(one(r)) }),
+        (false, |r| Step::Take { key: X, value: Some(two(r)) }),
+        (true, |_| Step::Take { key: X, value: None }),
+    ];
+    let set: &[Ask] = &[
+        (false, |r| Step::Insert { key: X, value: one(r) }),
+        (false, |r| Step::Insert { key: X, value: two(r) }),
+        (false, |r| Step::Remove { key: X, value: one(r) }),
+        (false, |r| Step::ReadList { key: X, list: Some(r.list(&[])) }),
+        (false, |r| {
+            let all = [one(r)];
+            Step::ReadList { key: X, list: Some(r.list(&all)) }
+        }),
+        (false, |r| {
+            let all = [one(r), two(r)];
+            Step::ReadList { key: X, list: Some(r.list(&all)) }
+        }),
+        (false, |r| Step::Contains { key: X, value: one(r), there: Some(true) }),
+    ];
+    let counter: &[Ask] = &[
+        (false, |_| Step::Add { key: X, by: 1 }),
+        (true, |_| Step::Add { key: X, by: 1 }),
+        (false, |_| Step::Count { key: X, number: Some(0) }),
+        (false, |_| Step::Count { key: X, number: Some(1) }),
+        (false, |_| Step::Count { key: X, number: Some(2) }),
+    ];
+    let (mut valid, mut invalid) = (0, 0);
+    for (object, asks) in [
+        (Object::CasRegister, register),
+        (Object::Queue, line),
+        (Object::Stack, line),
+        (Object::Set, set),
+        (Object::Counter, counter),
+    ] {
+        for count in 1..=4 {
+            all_histories(object, count, asks, |history| {
+                let expected = linearizable(history, 0);
+                let is = verdict(history, Model::Linearizable);
+                assert_eq!(is == Verdict::Valid, expected, "{object:?}\n{}", print(history));
+                *(if expected { &mut valid } else { &mut invalid }) += 1;
+            });
+        }
+    }
+    println!("{valid} valid, {invalid} invalid");
+    assert!(valid > 50_000 && invalid > 50_000);
+}

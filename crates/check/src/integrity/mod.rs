@@ -1,31 +1,77 @@
 //! Properties of single kinds of objects that need no order of all operations.
+//!
+//! Each is implied by linearizability, and each finding rests on what surely took place before what: operations of unknown
+//! outcome are always given the benefit of the doubt. Without times nothing comes surely before anything else.
 
-use crate::{History, Judged, Meter};
+mod collection;
+mod lock;
+mod number;
 
-pub(crate) fn set(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) use collection::{delivery, set};
+pub(crate) use lock::{fencing, mutual_exclusion};
+pub(crate) use number::{bank, counter};
+
+use crate::{Anomaly, History, Id, Judged, Meter, Operation, Outcome, Step, Value, Witness};
+
+/// No name is given out twice.
+pub(crate) fn unique_ids(history: &History, meter: &mut Meter<'_>) -> Judged {
+    meter.step(history.len() as u64)?;
+    let mut given: Vec<Option<Id>> = vec![None; history.counts().0];
+    for event in events(history).filter(|event| event.is_done) {
+        for step in history.steps(event.id) {
+            let Step::Generate { value: Some(value) } = *step else { continue };
+            if let Some(first) = given[value.0 as usize].replace(event.id) {
+                return found(Anomaly::DuplicateId, [first, event.id]);
+            }
+        }
+    }
+    Ok(None)
 }
 
-pub(crate) fn delivery(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+/// An operation that may have taken place.
+#[derive(Clone, Copy)]
+struct Event {
+    id: Id,
+    begin: u64,
+    end: u64,
+    /// Did it surely take place?
+    is_done: bool,
+    session: u32,
 }
 
-pub(crate) fn counter(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+/// Operations that were not refused, by begin.
+fn events(history: &History) -> impl Iterator<Item = Event> + use<'_> {
+    history.ids().filter_map(|id| {
+        let Operation { session, outcome, mut begin, mut end, .. } = *history.operation(id);
+        if outcome == Outcome::Refused {
+            return None;
+        }
+        let is_done = outcome == Outcome::Done;
+        if !is_done {
+            end = Operation::NEVER;
+        }
+        if !history.has_real_time() {
+            (begin, end) = (0, Operation::NEVER);
+        }
+        Some(Event { id, begin, end, is_done, session: session.0 })
+    })
 }
 
-pub(crate) fn bank(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+fn found(anomaly: Anomaly, operations: impl IntoIterator<Item = Id>) -> Judged {
+    let mut operations: Vec<Id> = operations.into_iter().collect();
+    operations.sort_unstable();
+    operations.dedup();
+    Ok(Some(Witness { anomaly, operations, edges: Vec::new() }))
 }
 
-pub(crate) fn mutual_exclusion(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
-}
-
-pub(crate) fn fencing(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
-}
-
-pub(crate) fn unique_ids(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+/// How a value can have been seen that nobody can have put in by then: from nowhere, or from a refused operation.
+fn nowhere(history: &History, reader: Id, key: crate::Key, value: Value) -> Judged {
+    let puts = |step: &Step| matches!(*step, Step::Insert { key: at, value: other } if at == key && other == value);
+    let refused = history
+        .ids()
+        .find(|id| history.operation(*id).outcome == Outcome::Refused && history.steps(*id).iter().any(puts));
+    match refused {
+        Some(refused) => found(Anomaly::AbortedRead, [refused, reader]),
+        None => found(Anomaly::ReadFromNowhere, [reader]),
+    }
 }

@@ -41,8 +41,6 @@ pub(crate) struct Rules {
     pub backward_zones: bool,
     /// Takes that found nothing are judged.
     pub empty_takes: bool,
-    /// An insert that was seen ends when its element left, at the latest.
-    pub tightened: bool,
 }
 
 impl Rules {
@@ -55,7 +53,6 @@ impl Rules {
         late_twins: false,
         backward_zones: true,
         empty_takes: true,
-        tightened: true,
     };
 }
 
@@ -79,6 +76,11 @@ pub(crate) struct View {
 impl View {
     /// As it is.
     pub(crate) const TRUE: View = View { rules: Rules::TRUE, reads_earlier: 0 };
+
+    /// As it is; without times everything may have overlapped.
+    pub(crate) fn of(history: &History) -> View {
+        View { rules: Rules { real_time: history.has_real_time(), ..Rules::TRUE }, ..View::TRUE }
+    }
 
     /// An operation as this view has it, unless it did not take place.
     pub(crate) fn item(&self, history: &History, id: Id) -> Option<Item> {

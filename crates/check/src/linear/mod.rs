@@ -7,13 +7,27 @@
 //! | object | algorithm | work |
 //! |---|---|---|
 //! | registers whose states are written once (swaps, compare-and-set, appends too) | zones | n log n |
+//! | queues and stacks whose elements are put in once | see `line` | n log n |
+//! | sets that only grow and are read whole | levels | n log n and the sizes of the reads |
+//! | sets without reads of the whole | search, element by element | |
+//! | counters to which always the same is added | as late as possible | n log n |
 //! | everything else | search | exponential at worst |
+//!
+//! Of a history without times, only sessions tell what came before what: linearizable is then sequential. Regular, safe and
+//! bounded staleness speak of time alone, so that then everything may have overlapped.
 
+mod counter;
 mod item;
+mod line;
+#[cfg(test)]
+mod mutants;
 mod name;
 mod register;
 mod search;
+mod set;
 mod shrink;
+mod single;
+mod stack;
 mod text;
 mod world;
 mod zone;
@@ -21,6 +35,7 @@ mod zone;
 use crate::{History, Judged, Key, Meter, Object, Spent, Step, Value};
 use crate::{session, transaction};
 use item::{Item, Part, View};
+use single::Reads;
 use world::World;
 use zone::{Contradiction, NONE};
 
@@ -35,30 +50,54 @@ pub(crate) fn linearizable(history: &History, meter: &mut Meter<'_>) -> Judged {
     judge(history, View::TRUE, meter)
 }
 
-pub(crate) fn regular(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn regular(history: &History, meter: &mut Meter<'_>) -> Judged {
+    single::each_read(history, Reads::All, View::of(history), meter)
 }
 
-pub(crate) fn safe(_history: &History, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn safe(history: &History, meter: &mut Meter<'_>) -> Judged {
+    single::each_read(history, Reads::Alone, View::of(history), meter)
 }
 
-pub(crate) fn bounded_staleness(_history: &History, _bound: u64, _meter: &mut Meter<'_>) -> Judged {
-    todo!()
+pub(crate) fn bounded_staleness(history: &History, bound: u64, meter: &mut Meter<'_>) -> Judged {
+    let reads_earlier = if history.has_real_time() { bound } else { 0 };
+    judge(history, View { reads_earlier, ..View::of(history) }, meter)
 }
 
 /// Judges every part of a history. A part that is invalid decides; one that is unknown does only if no part is invalid.
+///
+/// No part is worth many steps of search before every other part was tried with as few.
 fn judge(history: &History, view: View, meter: &mut Meter<'_>) -> Judged {
     let mut judge = Judge::new(history, view);
+    let mut parts = view.parts(history);
+    judge.limit = 1 << 14;
     let mut unknown = None;
-    for part in view.parts(history) {
-        match judge.decide(&part.keys, &part.items, meter) {
-            Ok(None) => {}
-            Ok(Some(found)) => return Ok(Some(shrink::witness(&mut judge, &part, found, meter))),
-            Err(spent) => unknown = Some(spent),
+    while !parts.is_empty() {
+        let mut hard = Vec::new();
+        for part in parts {
+            match judge.decide(&part.keys, &part.items, meter) {
+                Ok(Decision::Valid) => {}
+                Ok(Decision::Invalid(found)) => {
+                    judge.limit = u64::MAX;
+                    return Ok(Some(shrink::witness(&mut judge, &part, found, meter)));
+                }
+                Ok(Decision::TooHard) => hard.push(part),
+                Err(spent) => unknown = Some(spent),
+            }
         }
+        judge.limit = judge.limit.saturating_mul(8);
+        parts = hard;
     }
     unknown.map_or(Ok(None), Err)
+}
+
+/// What is known of a part.
+enum Decision {
+    /// There is an order.
+    Valid,
+    /// There is none, because of these operations: all, if it is not known which.
+    Invalid(Contradiction),
+    /// It takes more steps than the limit.
+    TooHard,
 }
 
 /// What a fast algorithm says.
@@ -83,32 +122,40 @@ struct Judge<'h> {
     view: View,
     empty_text: Option<Value>,
     scratch: Scratch,
+    /// The steps that one search is worth.
+    limit: u64,
 }
 
 impl<'h> Judge<'h> {
     fn new(history: &'h History, view: View) -> Judge<'h> {
         let scratch = Scratch { number: vec![NONE; history.counts().0] };
-        Judge { history, view, empty_text: World::empty_text(history), scratch }
+        Judge { history, view, empty_text: World::empty_text(history), scratch, limit: u64::MAX }
     }
 
-    /// `None` if there is an order of these operations, otherwise some that contradict each other: all, if it is not known
-    /// which.
-    fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Option<Contradiction>, Spent> {
+    /// Is there an order of these operations, sorted by begin?
+    fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Decision, Spent> {
         meter.step(items.len() as u64)?;
         let rules = self.view.rules;
         let mut world = World::new(self.history, keys, self.empty_text);
         match self.fast(&world, keys, items) {
-            Fast::Valid => return Ok(None),
+            Fast::Valid => return Ok(Decision::Valid),
             Fast::Invalid(mut found) => {
                 found.places.sort_unstable();
                 found.places.dedup();
-                return Ok(Some(found));
+                return Ok(Decision::Invalid(found));
             }
             Fast::Unfit => {}
         }
+        if let Some(groups) = self.elements(items) {
+            return self.each_element(&mut world, items, groups, meter);
+        }
         let all = || Contradiction { places: (0..items.len() as u32).collect(), edges: Vec::new() };
-        let found = search::search(self.history, &mut world, items, rules, meter)?;
-        Ok((!found).then(all))
+        let found = search::search(self.history, &mut world, items, rules, self.limit, meter)?;
+        Ok(match found {
+            Some(true) => Decision::Valid,
+            Some(false) => Decision::Invalid(all()),
+            None => Decision::TooHard,
+        })
     }
 
     fn fast(&mut self, world: &World<'_>, keys: &[Key], items: &[Item]) -> Fast {
@@ -126,11 +173,11 @@ impl<'h> Judge<'h> {
                     register::judge(history, world, key, items, rules, &mut self.scratch)
                 }
             }
-            Object::Set
-            | Object::Queue
-            | Object::Stack
-            | Object::Counter
-            | Object::Mutex
+            Object::Queue => line::judge(history, key, items, false, rules, &mut self.scratch),
+            Object::Stack => line::judge(history, key, items, true, rules, &mut self.scratch),
+            Object::Set => set::judge(history, items, &mut self.scratch),
+            Object::Counter => counter::judge(history, key, items),
+            Object::Mutex
             | Object::FencedLock
             | Object::Bank
             | Object::ListAppend
@@ -140,8 +187,54 @@ impl<'h> Judge<'h> {
         }
     }
 
+    /// Elements of a set are independent of each other unless the whole is read: the places of the operations of each.
+    fn elements(&mut self, items: &[Item]) -> Option<Vec<Vec<u32>>> {
+        if self.history.object() != Object::Set {
+            return None;
+        }
+        let element = |item: &Item| match *self.history.steps(item.id) {
+            [Step::Insert { value, .. } | Step::Remove { value, .. } | Step::Contains { value, .. }] => Some(value),
+            _ => None,
+        };
+        if !items.iter().all(|item| element(item).is_some()) {
+            return None;
+        }
+        let mut groups: Vec<Vec<u32>> = Vec::new();
+        for (at, value) in items.iter().filter_map(element).enumerate() {
+            let number = &mut self.scratch.number[value.0 as usize];
+            if *number == NONE {
+                *number = groups.len() as u32;
+                groups.push(Vec::new());
+            }
+            groups[*number as usize].push(at as u32);
+        }
+        for value in items.iter().filter_map(element) {
+            self.scratch.number[value.0 as usize] = NONE;
+        }
+        Some(groups)
+    }
+
+    fn each_element(
+        &mut self,
+        world: &mut World<'_>,
+        items: &[Item],
+        groups: Vec<Vec<u32>>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Decision, Spent> {
+        let mut hard = false;
+        for places in groups {
+            let some: Vec<Item> = places.iter().map(|&at| items[at as usize]).collect();
+            match search::search(self.history, world, &some, self.view.rules, self.limit, meter)? {
+                Some(true) => {}
+                Some(false) => return Ok(Decision::Invalid(Contradiction { places, edges: Vec::new() })),
+                None => hard = true,
+            }
+        }
+        Ok(if hard { Decision::TooHard } else { Decision::Valid })
+    }
+
     /// Are these operations, sorted by begin, invalid? Not if the budget is too small to know.
     fn is_invalid(&mut self, part: &Part, items: &[Item], meter: &mut Meter<'_>) -> bool {
-        matches!(self.decide(&part.keys, items, meter), Ok(Some(_)))
+        matches!(self.decide(&part.keys, items, meter), Ok(Decision::Invalid(_)))
     }
 }

@@ -114,7 +114,14 @@ fn of_set(history: &History, operations: &[Id]) -> Anomaly {
     for &id in operations {
         for step in history.steps(id) {
             match *step {
-                Step::ReadList { list: Some(list), .. } => looked.extend_from_slice(history.list(list)),
+                Step::ReadList { list: Some(list), .. } => {
+                    let mut list = history.list(list).to_vec();
+                    list.sort_unstable();
+                    if list.windows(2).any(|pair| pair[0] == pair[1]) {
+                        return Anomaly::DuplicatedElement;
+                    }
+                    looked.extend(list);
+                }
                 Step::Contains { value, there: Some(true), .. } => looked.push(value),
                 _ => {}
             }

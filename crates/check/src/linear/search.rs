@@ -12,16 +12,18 @@ use super::world::{State, World};
 use crate::{History, Meter, Spent, Step, Value};
 use rustc_hash::FxHashMap;
 
-/// Is there an order of these operations (sorted by begin) that respects time and explains every answer?
+/// Is there an order of these operations (sorted by begin) that respects time and explains every answer? `None` if that
+/// takes more steps than the limit.
 pub(super) fn search(
     history: &History,
     world: &mut World<'_>,
     items: &[Item],
     rules: Rules,
+    limit: u64,
     meter: &mut Meter<'_>,
-) -> Result<bool, Spent> {
+) -> Result<Option<bool>, Spent> {
     let mut search = Search::new(history, world, items, rules);
-    let found = search.run(meter);
+    let found = search.run(limit, meter);
     let held = search.held;
     meter.release(held);
     found
@@ -66,6 +68,8 @@ struct Search<'s, 'h> {
     may: Vec<Item>,
     /// Does it only look?
     idle: Vec<bool>,
+    /// The value that it must find, if that is known.
+    needs: Vec<Option<Value>>,
     /// Equal for operations that ask for the same; the open ones share the numbers.
     class: Vec<u32>,
     may_class: Vec<u32>,
@@ -105,7 +109,10 @@ impl<'s, 'h> Search<'s, 'h> {
             .collect();
         let mut seed = 1;
         let marks = must.iter().map(|_| random(&mut seed)).collect();
+        let foreseen = items.iter().all(|item| is_foreseen(history.steps(item.id)));
+        let needs = must.iter().map(|item| needed(history.steps(item.id)).filter(|_| foreseen)).collect();
         Search {
+            needs,
             idle: must.iter().map(|item| idle(item) || rules.greedy_writes).collect(),
             left: must.len(),
             moments: moments(&must),
@@ -127,7 +134,8 @@ impl<'s, 'h> Search<'s, 'h> {
         }
     }
 
-    fn run(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
+    fn run(&mut self, limit: u64, meter: &mut Meter<'_>) -> Result<Option<bool>, Spent> {
+        let mut steps = 0;
         let mut frames: Vec<Frame> = Vec::new();
         let mut all = self.must.iter().chain(&self.may).map(|item| item.id);
         let mut state = self.world.first(&mut all);
@@ -135,11 +143,15 @@ impl<'s, 'h> Search<'s, 'h> {
         let mut cursor = self.first();
         while self.left > 0 {
             meter.step(1)?;
+            steps += 1;
+            if steps > limit {
+                return Ok(None);
+            }
             if let Some(next) = self.try_place(cursor, state) {
                 let frame = Frame { chosen: cursor, state, trail: self.trail.len() as u32 };
                 self.place(cursor);
                 self.place_on_sight(next, meter)?;
-                if self.remember(next, meter)? {
+                if !self.is_hopeless(next, meter)? && self.remember(next, meter)? {
                     frames.push(frame);
                     state = next;
                     cursor = self.first();
@@ -149,14 +161,64 @@ impl<'s, 'h> Search<'s, 'h> {
             }
             let mut following = self.following(cursor);
             while following.is_none() {
-                let Some(frame) = frames.pop() else { return Ok(false) };
+                let Some(frame) = frames.pop() else { return Ok(Some(false)) };
                 self.undo(&frame);
                 state = frame.state;
                 following = self.following(frame.chosen);
             }
             cursor = following.expect("the loop above ends with one");
         }
-        Ok(true)
+        Ok(Some(true))
+    }
+
+    /// Must one of the operations that end soon find a value that is not there and that nobody can bring about before?
+    fn is_hopeless(&mut self, state: State, meter: &mut Meter<'_>) -> Result<bool, Spent> {
+        let mut at = self.moments[HEAD as usize].next;
+        let mut looks = 0;
+        while at != HEAD && looks < FORESIGHT {
+            let Moment { operation, end, next, .. } = self.moments[at as usize];
+            if end == 0 {
+                looks += 1;
+                if let Some(value) = self.needs[operation as usize]
+                    && !self.world.leads_to(state, value)
+                {
+                    meter.step(1)?;
+                    if !self.can_come(value, operation) {
+                        return Ok(true);
+                    }
+                }
+            }
+            at = next;
+        }
+        Ok(false)
+    }
+    /// Is there an operation left that may stand before this one and brings the value about, or a beginning of it?
+    fn can_come(&mut self, value: Value, reader: u32) -> bool {
+        let end = self.must[reader as usize].end;
+        let mut at = self.moments[HEAD as usize].next;
+        while at != HEAD {
+            let Moment { operation, end, next, .. } = self.moments[at as usize];
+            if end == 0 && operation == reader {
+                break;
+            }
+            if end != 0 && operation != reader {
+                let steps = self.history.steps(self.must[operation as usize].id);
+                if self.world.brings(steps, value) {
+                    return true;
+                }
+            }
+            at = next;
+        }
+        for at in 0..self.may.len() {
+            let item = self.may[at];
+            if item.begin > end {
+                break;
+            }
+            if !self.is_used(at as u32) && self.world.brings(self.history.steps(item.id), value) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Remembers what is tried; `false` if it need not be.
@@ -297,6 +359,23 @@ impl<'s, 'h> Search<'s, 'h> {
             self.moments[before as usize].next = moment;
             self.moments[next as usize].before = moment;
         }
+    }
+}
+
+/// Of how many operations that end next the search asks whether they can still find what they found.
+const FORESIGHT: u32 = 4;
+
+/// Does the operation leave only values that are written in it?
+fn is_foreseen(steps: &[Step]) -> bool {
+    matches!(steps, [Step::Read { .. } | Step::Write { .. } | Step::Cas { .. } | Step::Append { .. }])
+}
+
+/// The value that an operation must find.
+fn needed(steps: &[Step]) -> Option<Value> {
+    match *steps {
+        [Step::Read { value, .. }] => value,
+        [Step::Cas { from, took: Some(true), .. }] => Some(from),
+        _ => None,
     }
 }
 

@@ -5,8 +5,8 @@
 //! and all operations of a value that no other operation ties to others.
 
 use super::item::{Item, Part};
-use super::{Judge, name};
 use super::zone::Contradiction;
+use super::{Judge, name};
 use crate::{History, Id, Meter, Object, Outcome, Step, Value, Witness};
 use rustc_hash::FxHashMap;
 
@@ -17,7 +17,7 @@ pub(super) fn witness(judge: &mut Judge<'_>, part: &Part, found: Contradiction, 
         // What a fast algorithm named rests on operations that it did not name.
         items = part.items.clone();
     }
-    if items.len() == part.items.len() {
+    if items.len() == part.items.len() || items.len() > 64 {
         items = shortest_prefix(judge, part, items, meter);
     }
     for _ in 0..2 {
@@ -51,8 +51,7 @@ fn shortest_prefix(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: 
     let keep = |item: &&Item| {
         let steps = judge.history.steps(item.id);
         let looks_late = item.end > at && steps.iter().all(Step::is_read);
-        (item.begin <= at && !looks_late)
-            || steps.iter().filter_map(left).any(|value| needed.contains(&value))
+        (item.begin <= at && !looks_late) || steps.iter().filter_map(left).any(|value| needed.contains(&value))
     };
     let fewer: Vec<Item> = items.iter().filter(keep).copied().collect();
     if judge.is_invalid(part, &fewer, meter) { fewer } else { items }
@@ -93,8 +92,7 @@ fn drop_open(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut M
         .flat_map(|item| history.steps(item.id).iter().flat_map(|step| all_seen(history, step)))
         .collect();
     let unseen = |item: &&Item| {
-        !(item.open && may_go)
-            || history.steps(item.id).iter().filter_map(left).any(|value| needed.contains(&value))
+        !(item.open && may_go) || history.steps(item.id).iter().filter_map(left).any(|value| needed.contains(&value))
     };
     let fewer: Vec<Item> = items.iter().filter(unseen).copied().collect();
     if fewer.len() < items.len() && judge.is_invalid(part, &fewer, meter) { fewer } else { items }

@@ -57,7 +57,8 @@ pub(super) fn judge(history: &History, world: &World<'_>, key: Key, items: &[Ite
                         let other = told_by[number as usize];
                         if !piece.is_write && other != NONE {
                             places.push(other);
-                            let [Step::Read { value: Some(value), .. }] = *history.steps(items[other as usize].id) else {
+                            let [Step::Read { value: Some(value), .. }] = *history.steps(items[other as usize].id)
+                            else {
                                 return Fast::Unfit;
                             };
                             let others = parse(history, world.plain(value), &pieces).unwrap_or_default();
@@ -85,7 +86,9 @@ pub(super) fn judge(history: &History, world: &World<'_>, key: Key, items: &[Ite
             let teller = if number == NONE { NONE } else { told_by[number as usize] };
             if teller != NONE {
                 found.places.push(teller);
-                let [Step::Read { value: Some(value), .. }] = *history.steps(items[teller as usize].id) else { continue };
+                let [Step::Read { value: Some(value), .. }] = *history.steps(items[teller as usize].id) else {
+                    continue;
+                };
                 let read = parse(history, world.plain(value), &pieces).unwrap_or_default();
                 found.places.extend(read.iter().map(|&at| pieces[at as usize].place));
             }

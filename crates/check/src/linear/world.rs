@@ -3,7 +3,7 @@
 //! States are numbered, so that a search can copy and compare them in constant time. Equal states have equal numbers.
 
 use crate::{Datum, History, Id, Key, Object, Step, Value};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The number of a state.
 pub(crate) type State = u32;
@@ -19,6 +19,7 @@ pub(crate) struct World<'h> {
     number_of: Vec<Option<i64>>,
     texts: Option<FxHashMap<Text, State>>,
     text_of: Vec<Option<Text>>,
+    beginnings: FxHashMap<Value, FxHashSet<[u64; 2]>>,
     derived: u32,
     chains: Chains,
     queues: Vec<QueueState>,
@@ -77,8 +78,11 @@ impl Text {
     const EMPTY: Text = Text { hash: [0, 0], shift: [1, 1] };
 
     fn of(text: &str) -> Text {
+        Text::of_bytes(text.as_bytes())
+    }
+    fn of_bytes(text: &[u8]) -> Text {
         let mut made = Text::EMPTY;
-        for byte in text.bytes() {
+        for &byte in text {
             for lane in 0..2 {
                 made.hash[lane] = plus(times(made.hash[lane], BASES[lane]), u64::from(byte) + 1);
                 made.shift[lane] = times(made.shift[lane], BASES[lane]);
@@ -106,6 +110,7 @@ impl<'h> World<'h> {
             number_of: Vec::new(),
             texts: None,
             text_of: Vec::new(),
+            beginnings: FxHashMap::default(),
             derived: values,
             chains: Chains::new(),
             queues: Vec::new(),
@@ -139,6 +144,9 @@ impl<'h> World<'h> {
     /// The state before everything. All elements of sets are among the operations given.
     pub(crate) fn first(&mut self, operations: &mut dyn Iterator<Item = Id>) -> State {
         if self.history.object() == Object::Set {
+            self.elements.clear();
+            self.sets.clear();
+            self.set_names.clear();
             self.number_elements(operations);
         }
         if let [key] = self.keys[..] {
@@ -209,6 +217,9 @@ impl<'h> World<'h> {
                 let mut bits = vec![0; self.elements.len().div_ceil(64)];
                 for value in self.history.list(list) {
                     let element = *self.elements.get(value)? as usize;
+                    if bits[element / 64] >> (element % 64) & 1 == 1 {
+                        return None;
+                    }
                     bits[element / 64] |= 1 << (element % 64);
                 }
                 agrees(*self.sets[state as usize] == *bits)
@@ -221,7 +232,8 @@ impl<'h> World<'h> {
             Step::Remove { value, .. } => self.change_set(state, value, false),
             Step::Contains { value, there, .. } => {
                 let element = self.elements.get(&value).copied().unwrap_or(u32::MAX) as usize;
-                let is = self.sets[state as usize].get(element / 64).is_some_and(|word| word >> (element % 64) & 1 == 1);
+                let is =
+                    self.sets[state as usize].get(element / 64).is_some_and(|word| word >> (element % 64) & 1 == 1);
                 agrees(there.is_none_or(|there| there == is))
             }
             Step::Take { value, .. } => {
@@ -298,6 +310,41 @@ impl World<'_> {
         self.text_of.resize(state as usize + 1, None);
         self.text_of[state as usize] = Some(made);
         Some(state)
+    }
+    /// Is the state the value, or can it become so by appends alone?
+    pub(crate) fn leads_to(&mut self, state: State, value: Value) -> bool {
+        let value = self.plain(value);
+        if state == value.0 {
+            return true;
+        }
+        if self.history.object() != Object::Kv {
+            return false;
+        }
+        self.prepare_texts();
+        let Some(text) = self.text_of.get(state as usize).copied().flatten() else { return false };
+        self.beginnings_of(value).contains(&text.hash)
+    }
+    /// Does one of these steps write the value, or a text that can become it by appends alone?
+    pub(crate) fn brings(&mut self, steps: &[Step], value: Value) -> bool {
+        steps.iter().any(|step| match *step {
+            Step::Write { value: left, .. } => self.leads_to(self.plain(left).0, value),
+            Step::Cas { to, took, .. } => took != Some(false) && self.leads_to(self.plain(to).0, value),
+            _ => false,
+        })
+    }
+    /// The hashes of all texts that a text begins with.
+    fn beginnings_of(&mut self, value: Value) -> &FxHashSet<[u64; 2]> {
+        let history = self.history;
+        self.beginnings.entry(value).or_insert_with(|| {
+            let text = history.value(value).name().unwrap_or("");
+            let mut beginning = Text::EMPTY;
+            let mut all = FxHashSet::from_iter([beginning.hash]);
+            for byte in text.bytes() {
+                beginning = beginning.followed_by(Text::of_bytes(&[byte]));
+                all.insert(beginning.hash);
+            }
+            all
+        })
     }
     fn prepare_texts(&mut self) {
         if self.texts.is_some() {

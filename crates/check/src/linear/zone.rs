@@ -129,7 +129,9 @@ impl<'a> Zones<'a> {
                 // Whoever ends first in this cluster had ended before somebody earlier in the chain began.
                 return Err(self.within(cluster.ends, begins));
             }
-            if cluster.writer != NONE && self.items[cluster.ends as usize].precedes(&self.items[cluster.writer as usize]) {
+            if cluster.writer != NONE
+                && self.items[cluster.ends as usize].precedes(&self.items[cluster.writer as usize])
+            {
                 return Err(self.within(cluster.ends, cluster.writer));
             }
             ends = self.first_end(ends, cluster.ends);

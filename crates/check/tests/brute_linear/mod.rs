@@ -89,7 +89,11 @@ fn apply_step(history: &History, content: &mut Content, step: &Step, session: u3
             open || there.is_none_or(|there| set.contains(value) == there)
         }
         (Step::ReadList { list, .. }, Content::Set(set)) => {
-            open || list.is_none_or(|list| history.list(list).iter().copied().collect::<BTreeSet<_>>() == *set)
+            let lists = |list| {
+                let listed: BTreeSet<Value> = history.list(list).iter().copied().collect();
+                listed == *set && listed.len() == history.list(list).len()
+            };
+            open || list.is_none_or(lists)
         }
         (Step::Insert { value, .. }, Content::Line(line)) => {
             line.push(*value);
@@ -180,9 +184,14 @@ pub fn regular(history: &History) -> bool {
 pub fn safe(history: &History) -> bool {
     each_read(history, |read| {
         history.ids().all(|id| {
+            let elsewhere = history.steps(id)[0].key() != history.steps(read)[0].key();
             let (read, other) = (history.operation(read), history.operation(id));
             let refused = other.outcome == Outcome::Refused;
-            refused || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
+            refused
+                || elsewhere
+                || history.steps(id).iter().all(Step::is_read)
+                || other.precedes(read)
+                || read.precedes(other)
         })
     })
 }
