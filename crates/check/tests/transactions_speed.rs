@@ -176,3 +176,28 @@ fn targets() {
     time("five hot registers", &make(hot), Model::Serializable);
     time("five hot registers", &make(hot), Model::SnapshotIsolation);
 }
+
+/// Each transaction reads a key before the next one writes it, all around.
+#[test]
+#[ignore = "prints times"]
+fn one_circle_of_many() {
+    for (object, count) in [(Object::ListAppend, 10_000), (Object::RwRegister, 10_000), (Object::ListAppend, 100_000)] {
+        let mut recorder = Recorder::new(object);
+        for at in 0..count {
+            let session = recorder.session(&Datum::Integer(at));
+            let (read, write) = (recorder.key(&Datum::Integer(at)), recorder.key(&Datum::Integer((at + 1) % count)));
+            let value = recorder.value(&Datum::Integer(1));
+            let steps = if object == Object::ListAppend {
+                let list = Some(recorder.list(&[]));
+                [Step::ReadList { key: read, list }, Step::Append { key: write, value }]
+            } else {
+                [Step::Read { key: read, value: Some(Value::NIL) }, Step::Write { key: write, value }]
+            };
+            let ticket = recorder.begin(session, at as u64, 0, &steps);
+            recorder.end(ticket, (at + count) as u64, &steps);
+        }
+        let history = recorder.finish();
+        time("a circle of anti-dependencies", &history, Model::SnapshotIsolation);
+        time("a circle of anti-dependencies", &history, Model::Serializable);
+    }
+}

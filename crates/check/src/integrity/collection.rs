@@ -66,7 +66,7 @@ pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
     for ((key, value), mut element) in elements {
         let lists = &lists[key.0 as usize];
         meter.step(1 + element.looks.len() as u64)?;
-        if let Some(witness) = element.from_nowhere(history, key, value)? {
+        if let Some(witness) = element.made_up(history, key, value)? {
             return Ok(Some(witness));
         }
         if !element.removes.is_empty() || !element.may_be_whole(lists) {
@@ -84,7 +84,7 @@ pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
 }
 
 impl Element {
-    fn from_nowhere(&self, history: &History, key: Key, value: Value) -> Judged {
+    fn made_up(&self, history: &History, key: Key, value: Value) -> Judged {
         let first = self.inserts.iter().min_by_key(|insert| insert.begin);
         for (look, _) in self.looks.iter().filter(|(_, there)| *there) {
             match first {
@@ -183,7 +183,8 @@ impl Proofs {
 /// unknown result can have taken by then. The order of elements is not judged.
 pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
     let mut lines: Vec<(Key, Value, Event, bool)> = Vec::new();
-    let (mut empty, mut free): (Vec<(Key, Event)>, Vec<(Key, Event)>) = (Vec::new(), Vec::new());
+    let mut empty: Vec<(Key, Event)> = Vec::new();
+    let mut free: Vec<(Key, Event)> = Vec::new();
     for event in events(history) {
         for step in history.steps(event.id) {
             match *step {

@@ -77,7 +77,8 @@ fn judge(history: &History, view: View, meter: &mut Meter<'_>) -> Judged {
             match judge.decide(&part.keys, &part.items, meter) {
                 Ok(Decision::Valid) => {}
                 Ok(Decision::Invalid(found)) => {
-                    judge.limit = u64::MAX;
+                    // What is smaller should not take longer.
+                    judge.limit = judge.limit.saturating_mul(2);
                     return Ok(Some(shrink::witness(&mut judge, &part, found, meter)));
                 }
                 Ok(Decision::TooHard) => hard.push(part),
@@ -124,17 +125,20 @@ struct Judge<'h> {
     scratch: Scratch,
     /// The steps that one search is worth.
     limit: u64,
+    /// Was the last decision made by search?
+    searched: bool,
 }
 
 impl<'h> Judge<'h> {
     fn new(history: &'h History, view: View) -> Judge<'h> {
         let scratch = Scratch { number: vec![NONE; history.counts().0] };
-        Judge { history, view, empty_text: World::empty_text(history), scratch, limit: u64::MAX }
+        Judge { history, view, empty_text: World::empty_text(history), scratch, limit: u64::MAX, searched: false }
     }
 
     /// Is there an order of these operations, sorted by begin?
     fn decide(&mut self, keys: &[Key], items: &[Item], meter: &mut Meter<'_>) -> Result<Decision, Spent> {
         meter.step(items.len() as u64)?;
+        self.searched = false;
         let rules = self.view.rules;
         let mut world = World::new(self.history, keys, self.empty_text);
         match self.fast(&world, keys, items) {
@@ -146,6 +150,7 @@ impl<'h> Judge<'h> {
             }
             Fast::Unfit => {}
         }
+        self.searched = true;
         if let Some(groups) = self.elements(items) {
             return self.each_element(&mut world, items, groups, meter);
         }

@@ -12,12 +12,13 @@ use rustc_hash::FxHashMap;
 
 /// The witness for a part that is invalid, from operations among which the contradiction is.
 pub(super) fn witness(judge: &mut Judge<'_>, part: &Part, found: Contradiction, meter: &mut Meter<'_>) -> Witness {
+    let searched = judge.searched;
     let mut items: Vec<Item> = found.places.iter().map(|&at| part.items[at as usize]).collect();
     if items.len() < part.items.len() && !judge.is_invalid(part, &items, meter) {
         // What a fast algorithm named rests on operations that it did not name.
         items = part.items.clone();
     }
-    if items.len() == part.items.len() || items.len() > 64 {
+    if searched && items.len() == part.items.len() {
         items = shortest_prefix(judge, part, items, meter);
     }
     for _ in 0..2 {

@@ -83,9 +83,9 @@ impl Text {
     fn of_bytes(text: &[u8]) -> Text {
         let mut made = Text::EMPTY;
         for &byte in text {
-            for lane in 0..2 {
-                made.hash[lane] = plus(times(made.hash[lane], BASES[lane]), u64::from(byte) + 1);
-                made.shift[lane] = times(made.shift[lane], BASES[lane]);
+            for (lane, base) in BASES.into_iter().enumerate() {
+                made.hash[lane] = plus(times(made.hash[lane], base), u64::from(byte) + 1);
+                made.shift[lane] = times(made.shift[lane], base);
             }
         }
         made

@@ -160,7 +160,7 @@ fn order(log: &mut Log<'_>, choice: &mut Choice, rules: Rules, key: u32, list: &
                 return;
             }
             Some(only) if count == 1 => only,
-            Some(first) => free().nth(choice.among(count)).unwrap_or(first),
+            Some(first) => free().nth(choice.among(count, None)).unwrap_or(first),
         };
         let writer = written.operation;
         log.present[writer as usize] = true;

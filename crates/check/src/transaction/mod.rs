@@ -141,11 +141,12 @@ fn judge(history: &History, level: Level, base: Base, rules: Rules, meter: &mut 
         meter.step(history.len() as u64)?;
         let log = Log::new(history, &table, &mut choice, rules);
         let Some(found) = judge_one(&log, level, base, rules, meter)? else { return Ok(None) };
+        let is_more = choice.advance(|reader| found.operations.binary_search(&Id(reader)).is_ok());
         all = Some(match all {
             None => found,
             Some(all) => join(all, found),
         });
-        if !choice.advance() {
+        if !is_more {
             return Ok(all);
         }
     }

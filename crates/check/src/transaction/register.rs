@@ -80,7 +80,11 @@ fn read(log: &mut Log<'_>, choice: &mut Choice, reader: u32, key: Key, value: u3
         if is_initial {
             candidates.push(INITIAL);
         }
-        candidates[choice.among(count)]
+        // The latest that had begun when the reader ended is the likeliest.
+        let end = history.operations()[reader as usize].end;
+        let is_late = |&from: &u32| from != INITIAL && history.operations()[from as usize].begin > end;
+        candidates.sort_by_key(is_late);
+        candidates[choice.among(count, Some(reader))]
     };
     log.reads.push(Read { key: key.0, from, version: NONE });
 }

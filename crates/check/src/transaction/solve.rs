@@ -189,10 +189,10 @@ impl Search<'_, '_, '_> {
             }
             for clause in wrong {
                 self.soil(clause[0].arc.key);
-                if let Err(conflict) = self.satisfy(clause)? {
-                    if let Some(proof) = self.turn_back(conflict)? {
-                        return Ok(Some(proof));
-                    }
+                if let Err(conflict) = self.satisfy(clause)?
+                    && let Some(proof) = self.turn_back(conflict)?
+                {
+                    return Ok(Some(proof));
                 }
             }
         }

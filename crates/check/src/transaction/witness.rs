@@ -89,7 +89,12 @@ fn name(log: &Log<'_>, level: Level, links: &[Link]) -> Anomaly {
         Level::Causal => flow,
         Level::Snapshot | Level::Serializable => match overtakings {
             0 if links.len() == 2 && has(Kind::RealTime) && has(Kind::ReadsFrom) => Anomaly::ReadFromFuture,
-            0 => flow,
+            0 if is_seen(log, links) => flow,
+            0 if has(Kind::Session) && !has(Kind::RealTime) && !has(Kind::ForcedWrite) && !has(Kind::Overwrites) => {
+                Anomaly::CausalCycle
+            }
+            0 if level == Level::Snapshot => Anomaly::NotSnapshotIsolated,
+            0 => Anomaly::NotSerializable,
             1 if links.len() == 2 && has(Kind::RealTime) => Anomaly::StaleRead,
             1 if is_lost_update(log, links) => Anomaly::LostUpdate,
             1 => Anomaly::GSingle,
@@ -99,6 +104,19 @@ fn name(log: &Log<'_>, level: Level, links: &[Link]) -> Anomaly {
             _ => Anomaly::GNonadjacent,
         },
     }
+}
+
+/// Do the values show the circle by themselves, whatever the model?
+fn is_seen(log: &Log<'_>, links: &[Link]) -> bool {
+    let is_list = log.history.object() == Object::ListAppend;
+    links.iter().all(|link| match link.kind {
+        Kind::ReadsFrom => true,
+        Kind::Overwrites => is_list,
+        Kind::Session => log.history.sessions_bind(),
+        Kind::RealTime | Kind::Overtaken | Kind::ForcedWrite | Kind::ForcedRead | Kind::Pass | Kind::PassOvertaken => {
+            false
+        }
+    })
 }
 
 /// Two that read one version of a key and both wrote it.

@@ -101,3 +101,25 @@ fn random_lists_get_the_verdicts_of_the_definitions() {
 fn random_registers_get_the_verdicts_of_the_definitions() {
     run(Object::RwRegister, 0..60_000);
 }
+
+#[test]
+fn values_that_repeat_get_the_verdicts_of_the_definitions() {
+    for seed in 0..6000 {
+        let mut dice = Dice(seed);
+        let object = [Object::ListAppend, Object::RwRegister][dice.below(2)];
+        let transactions = 2 + dice.below(3);
+        let shape = Shape { transactions, again: 2, lost: [0, 3][dice.below(2)], ..shape(&mut dice, object) };
+        compare(&if dice.one_in(2) { random(&mut dice, shape) } else { wild(&mut dice, shape) }, seed);
+    }
+}
+
+#[test]
+fn more_transactions_get_the_verdicts_of_the_definitions() {
+    for seed in 0..600 {
+        let mut dice = Dice(seed);
+        let object = [Object::ListAppend, Object::RwRegister][dice.below(4).min(1)];
+        let transactions = if seed % 20 == 0 { 7 } else { 6 };
+        let shape = Shape { transactions, keys: 3, lost: 0, again: 0, wrong: 6, ..shape(&mut dice, object) };
+        compare(&if dice.one_in(4) { random(&mut dice, shape) } else { wild(&mut dice, shape) }, seed);
+    }
+}

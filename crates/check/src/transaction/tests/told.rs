@@ -95,3 +95,14 @@ fn a_write_of_unknown_outcome_may_come_late_or_never() {
     let early = [("b", 1, 2, "rx1"), ("a", 3, 0, "wx1")];
     assert_eq!(anomaly(REGISTER, Model::StrictSerializable, &early), Some(Anomaly::ReadFromFuture));
 }
+
+#[test]
+fn values_that_repeat_elsewhere_do_not_hide_a_contradiction() {
+    // Sixty reads of a value that two wrote: 2^60 choices, none of which has to do with the lost update.
+    let names: Vec<String> = (0..60).map(|number| format!("s{number}")).collect();
+    let mut transactions: Vec<Told<'_>> = vec![("a", 1, 90, "wy1"), ("b", 1, 90, "wy1")];
+    transactions.extend(names.iter().map(|name| (name.as_str(), 2, 80, "ry1")));
+    assert_eq!(anomaly(REGISTER, Model::StrictSerializable, &transactions), None);
+    transactions.extend([("c", 3, 9, "rx- wx2"), ("d", 3, 9, "rx- wx3")]);
+    assert_eq!(anomaly(REGISTER, Model::Serializable, &transactions), Some(Anomaly::LostUpdate));
+}
