@@ -30,10 +30,11 @@ pub(super) fn check(
     let writes = runs(plain, shown, &past);
     let mut finder = Finder { plain, shown, past, model, forced: Vec::new(), writes };
     for read in 0..plain.acts.len() as u32 {
-        if plain.acts[read as usize].sees() && !shown[read as usize].is_open() {
-            if let Some(core) = finder.judge(read, meter)? {
-                return Ok(Some(core));
-            }
+        if plain.acts[read as usize].sees()
+            && !shown[read as usize].is_open()
+            && let Some(core) = finder.judge(read, meter)?
+        {
+            return Ok(Some(core));
         }
     }
     if model == Causal::Weak {

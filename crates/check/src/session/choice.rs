@@ -4,13 +4,16 @@ use super::core::Core;
 use super::plain::{INITIAL, Plain, Shown};
 use crate::{Id, Meter, Spent};
 
+/// Judges one choice of writes.
+type Find<'a> = dyn FnMut(&[Shown], &mut Meter<'_>) -> Result<Option<Core>, Spent> + 'a;
+
 /// Is there a choice of a write for each of these reads under which nothing is found? If not, what was found.
 ///
 /// Reads that are not decided yet count for nothing, so what is found too early is found for every later choice.
 pub(super) fn any(
     plain: &Plain<'_>,
     reads: &[u32],
-    find: &mut dyn FnMut(&[Shown], &mut Meter<'_>) -> Result<Option<Core>, Spent>,
+    find: &mut Find<'_>,
     meter: &mut Meter<'_>,
 ) -> Result<Option<Core>, Spent> {
     let mut shown = plain.shown.clone();

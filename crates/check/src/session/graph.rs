@@ -159,11 +159,12 @@ pub(super) fn circle(
 
 /// A circle whose walk within a session goes over its seam is one arc shorter.
 fn joined(mut circle: Vec<Arc>) -> Vec<Arc> {
-    if let [first, .., last] = circle[..] {
-        if first.why == Why::Session && last.why == Why::Session {
-            circle.pop();
-            circle[0] = Arc { from: last.from, ..first };
-        }
+    if let [first, .., last] = circle[..]
+        && first.why == Why::Session
+        && last.why == Why::Session
+    {
+        circle.pop();
+        circle[0] = Arc { from: last.from, ..first };
     }
     circle
 }

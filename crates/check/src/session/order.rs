@@ -130,7 +130,7 @@ impl<'h> Search<'h> {
             after: Groups::default(),
             later: Vec::new(),
             waits: Vec::new(),
-            eager: !history.ids().any(|id| unclear(id)),
+            eager: !history.ids().any(unclear),
             hash: 0,
             seen: FxHashSet::default(),
             done: Vec::new(),
@@ -311,10 +311,10 @@ impl<'h> Search<'h> {
             if key != NONE {
                 self.change(key, state);
                 self.last[key as usize] = last;
-                if !self.source.is_empty() {
-                    if let Some(readers) = self.readers.get_mut(self.source[id as usize] as usize) {
-                        *readers += 1;
-                    }
+                if !self.source.is_empty()
+                    && let Some(readers) = self.readers.get_mut(self.source[id as usize] as usize)
+                {
+                    *readers += 1;
                 }
             }
             self.count(id, optional, false);

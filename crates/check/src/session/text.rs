@@ -94,10 +94,10 @@ impl<'p> Appends<'p> {
     fn new(plain: &'p Plain<'_>, key: u32) -> Appends<'p> {
         let mut by_text: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
         for &id in plain.writes_of(key) {
-            if let Act::Appended(value) = plain.acts[id as usize] {
-                if let Some(text) = text_of(plain, value) {
-                    by_text.entry(text).or_default().push(id);
-                }
+            if let Act::Appended(value) = plain.acts[id as usize]
+                && let Some(text) = text_of(plain, value)
+            {
+                by_text.entry(text).or_default().push(id);
             }
         }
         let mut lengths: Vec<usize> = by_text.keys().map(|text| text.len()).collect();

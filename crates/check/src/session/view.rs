@@ -86,7 +86,9 @@ impl Space {
         self.keys.resize_with(plain.history.counts().1, OfKey::default);
         for key in self.touched.drain(..) {
             let of = &mut self.keys[key as usize];
-            (of.new.clear(), of.all.clear(), of.reads.clear());
+            of.new.clear();
+            of.all.clear();
+            of.reads.clear();
         }
     }
 }

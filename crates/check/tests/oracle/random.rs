@@ -49,6 +49,7 @@ pub fn of(object: Object, count: u64, dice: &mut Dice) -> History {
     let chance = [0, 0, 10, 50][dice.below(4) as usize];
     let unknown = [0, 0, 20][dice.below(3) as usize];
     let mut replicas: Vec<Replica> = vec![vec![Vec::new(); keys as usize]; sessions as usize];
+    #[allow(clippy::type_complexity, reason = "the key, and the moment, value and kind of the update")]
     let mut waiting: Vec<Vec<(usize, (u64, Datum, bool))>> = vec![Vec::new(); sessions as usize];
     let mut written: Vec<Datum> = vec![Datum::Nil];
     let mut free_at = vec![0; sessions as usize];

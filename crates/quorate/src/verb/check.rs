@@ -133,7 +133,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Check {
     pub fn run(self) -> Outcome {
         if self.lattice {
-            print!("{}", quorate_check::lattice::text());
+            print!("{}", quorate_check::lattice::render());
             return Ok(Exit::Done);
         }
         let path = self.history.clone().expect("the command line requires it");
