@@ -45,7 +45,8 @@ pub struct Finding {
 pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Vec<Finding> {
     let asked = Model::ALL
         .into_iter()
-        .filter(|model| model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_)));
+        .filter(|model| model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_)))
+        .filter(|model| *model != Model::Linearizable || !Model::StrictSerializable.applies_to(history.object()));
     let mut findings: Vec<Finding> = Vec::new();
     for model in asked.rev() {
         let broken = findings.iter().find_map(|known| match &known.verdict {

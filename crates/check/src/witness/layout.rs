@@ -1,6 +1,6 @@
 //! Where operations stand in a space-time picture: sessions from top to bottom, time from left to right.
 
-use crate::{History, Id, Operation, Session};
+use crate::{History, Id, Operation, Outcome, Session, Witness};
 
 /// Units between two moments next to each other.
 const GAP: usize = 2;
@@ -19,6 +19,8 @@ pub(super) struct Bar {
     /// `None` if it never ended.
     pub to: Option<usize>,
     pub label: String,
+    /// Is it part of the offending order, or the answer that completes the contradiction?
+    pub bad: bool,
 }
 
 /// A time during which something was done to the system.
@@ -36,7 +38,8 @@ pub(super) struct Layout {
 }
 
 /// Places the operations so that every label fits into its bar and time keeps its order.
-pub(super) fn layout(history: &History, ids: &[Id]) -> Layout {
+pub(super) fn layout(history: &History, witness: &Witness) -> Layout {
+    let ids = &witness.operations[..];
     let mut lanes: Vec<Session> = ids.iter().map(|&id| history.operation(id).session).collect();
     lanes.sort_unstable();
     lanes.dedup();
@@ -57,6 +60,7 @@ pub(super) fn layout(history: &History, ids: &[Id]) -> Layout {
         clear_the_lane(&spans, &labels, history, ids, (at, moment), &mut places, &place);
     }
     let width = places[moments.len()].max(places[moments.len().saturating_sub(1)]);
+    let bad = blamed(history, witness);
     let bars = ids.iter().zip(&spans).zip(labels).enumerate().map(|(at, ((&id, &(from, to)), label))| Bar {
         id,
         number: at + 1,
@@ -64,10 +68,20 @@ pub(super) fn layout(history: &History, ids: &[Id]) -> Layout {
         from: places[place(from)],
         to: (to != Operation::NEVER).then(|| places[place(to)]),
         label,
+        bad: bad.contains(&id),
     });
     let bars: Vec<Bar> = bars.collect();
     let stripes = if history.has_real_time() { stripes(history, &moments, &places) } else { Vec::new() };
     Layout { lanes, bars, stripes, width }
+}
+
+/// The operations of the offending order; without one, the operation whose answer completes the contradiction.
+pub(super) fn blamed(history: &History, witness: &Witness) -> Vec<Id> {
+    if !witness.edges.is_empty() {
+        return witness.edges.iter().flat_map(|edge| [edge.from, edge.to]).collect();
+    }
+    let done = witness.operations.iter().filter(|id| history.operation(**id).outcome == Outcome::Done);
+    done.max_by_key(|id| (history.operation(**id).end, **id)).copied().into_iter().collect()
 }
 
 /// An operation of unknown outcome has no end to make room for its label: the next one in its lane waits for it.

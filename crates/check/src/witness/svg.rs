@@ -24,7 +24,7 @@ pub(super) const STYLE: &str = "\
 
 /// The picture of a witness.
 pub fn svg(history: &History, model: Model, witness: &Witness) -> String {
-    let layout = layout(history, &witness.operations);
+    let layout = layout(history, witness);
     let names: Vec<String> = layout.lanes.iter().map(|&lane| history.session(lane).to_string()).collect();
     let left = 24 + LETTER * names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 16;
     let title = format!("{} breaks {}", witness.anomaly.word(), model.word());
@@ -85,8 +85,10 @@ fn draw_bar(bar: &Bar, left: usize, width: usize) -> String {
     let y = middle(bar.lane) - BAR / 2;
     let (fill, dash) = if bar.to.is_some() { ("--bar", "") } else { ("--open", " stroke-dasharray=\"5 4\"") };
     format!(
-        "<g class=\"o\" data-n=\"{n}\"><rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{BAR}\" rx=\"6\" fill=\"var({fill})\" stroke=\"var(--edge)\"{dash}/>\
+        "<g class=\"o\" data-n=\"{n}\"><rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{BAR}\" rx=\"6\" fill=\"var({fill})\" stroke=\"var({stroke})\" stroke-width=\"{weight}\"{dash}/>\
          <text x=\"{tx}\" y=\"{ty}\">{label}</text><text class=\"n\" x=\"{x}\" y=\"{ny}\">{n}</text></g>\n",
+        stroke = if bar.bad { "--bad" } else { "--edge" },
+        weight = if bar.bad { 2 } else { 1 },
         n = bar.number,
         tx = x + 2 * LETTER,
         ty = y + BAR / 2 + 4,

@@ -14,7 +14,7 @@ pub fn text(history: &History, model: Model, witness: &Witness) -> String {
     let line = |out: &mut String, text: &str| writeln!(out, "  {}", text.trim_end()).expect("a string takes it");
     line(&mut out, &format!("{} breaks {}: {}", witness.anomaly.word(), model.word(), witness.anomaly.meaning()));
     line(&mut out, "");
-    let layout = layout(history, &witness.operations);
+    let layout = layout(history, witness);
     let names: Vec<String> = layout.lanes.iter().map(|&lane| history.session(lane).to_string()).collect();
     let margin = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 2;
     if layout.width + margin <= WIDTH_MAX && !layout.bars.is_empty() {
@@ -29,7 +29,8 @@ pub fn text(history: &History, model: Model, witness: &Witness) -> String {
         let operation = history.operation(bar.id);
         let source = if operation.line == 0 { String::new() } else { format!("line {}, ", operation.line) };
         let session = history.session(operation.session);
-        line(&mut out, &format!("{:>3}  {source}session {session}: {}", bar.number, history.describe(bar.id)));
+        let mark = if bar.bad { "✗" } else { " " };
+        line(&mut out, &format!("{:>3} {mark} {source}session {session}: {}", bar.number, history.describe(bar.id)));
     }
     let reasons = reasons(history, witness);
     if !reasons.is_empty() {
