@@ -105,6 +105,8 @@ pub enum Value {
     Set(Vec<Value>),
     /// An error of the command itself, such as `WRONGTYPE …` or `ERR …`: the command was evaluated and changed nothing.
     Error(Bytes),
+    /// Pairs in order, which may repeat; a flat list in RESP2.
+    Pairs(Vec<(Value, Value)>),
 }
 
 impl Value {
@@ -161,6 +163,32 @@ pub enum Outcome {
     },
     /// It may have been applied or may yet be. `applied: unknown`.
     Unknown(Doubt),
+}
+
+/// Was an operation applied? Every failure says so, in every protocol with these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Applied {
+    /// Certainly not. It may be repeated.
+    No,
+    /// Certainly, though less was met than was asked.
+    Yes,
+    /// It may have been, or may yet be. Read the state, or repeat it with the same idempotency key.
+    Unknown,
+}
+
+impl Applied {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Applied::No => "no",
+            Applied::Yes => "yes",
+            Applied::Unknown => "unknown",
+        }
+    }
+    /// The answer of a word.
+    pub fn parse(word: &str) -> Option<Applied> {
+        [Applied::No, Applied::Yes, Applied::Unknown].into_iter().find(|applied| applied.word() == word)
+    }
 }
 
 /// Why an operation was certainly not applied.

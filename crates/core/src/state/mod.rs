@@ -33,7 +33,6 @@
 //! | SPOP, SRANDMEMBER, RANDOMKEY, HRANDFIELD | a random number generator of the process | drawn from the log position (reads: from the time), so that replicas agree |
 //! | INCRBYFLOAT, HINCRBYFLOAT | 64 binary digits: 150 + 0.1 is 150.10000000000000001; hexadecimal is read | exact decimals: 150.1; hexadecimal is refused |
 //! | SCAN family | an element may be told twice; the cursor is 64 bits | told once; the cursor is below 2^48 and any replica continues it |
-//! | HRANDFIELD WITHVALUES in RESP3 | an array of pairs | a flat array |
 //! | SRANDMEMBER and HRANDFIELD, count below -1,000,000 | as many as asked for | `ERR value is out of range` |
 //! | size of a string | 512 MiB, `(proto-max-bulk-len)` | [`crate::limits::VALUE_BYTES`], named in the text |
 //! | DBSIZE | counts keys that expired and are not yet removed | does not count them |
@@ -92,6 +91,7 @@ use alloc::vec::Vec;
 use cells::{Reader, Scope, Writer};
 use command::{Run, Spec};
 use failure::{Failure, Ran};
+pub use number::{DECIMAL_BYTES, decimal};
 
 /// Where the state of a group lives in the store: every key of it begins with this.
 /// `[drawer::STATE, group: u16 BE, generation: u32 BE]`; a snapshot that is installed gets a new generation.

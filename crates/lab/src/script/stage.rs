@@ -509,7 +509,7 @@ fn value_text(value: &Value) -> String {
         Value::Bulk(bytes) if bytes.len() > 40 => format!("({} bytes)", bytes.len()),
         Value::Bulk(bytes) | Value::Status(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Error(bytes) => format!("error {}", String::from_utf8_lossy(bytes)),
-        Value::Array(_) | Value::Map(_) | Value::Set(_) => format!("{value:?}"),
+        Value::Array(_) | Value::Map(_) | Value::Set(_) | Value::Pairs(_) => format!("{value:?}"),
     }
 }
 
