@@ -212,7 +212,7 @@ impl Journal {
         let id = self.next_id;
         self.next_id += 1;
         let bytes = self.segment_bytes.min(self.active.capacity * 4);
-        prepare::create(&self.path, id, bytes, Fill::Reserve)
+        prepare::largest(bytes, |bytes| prepare::create(&self.path, id, bytes, Fill::Reserve))
             .map_err(|error| self.poison.set("starting a segment of", &self.path, &error))
     }
 

@@ -156,33 +156,56 @@ pub(super) enum Fill {
     Reserve,
 }
 
-/// Makes a new segment.
+/// Makes a new segment, or leaves nothing: what a failed attempt took of a nearly full disk is given back.
 pub(super) fn create(journal: &Path, id: u64, bytes: u64, fill: Fill) -> io::Result<Segment> {
     let path = journal.join(format!("{id:016x}{SPARE}"));
-    let file = File::options().create(true).truncate(true).read(true).write(true).open(&path)?;
-    match fill {
-        Fill::Zeros => {
-            let mut offset = 0;
-            while offset < bytes {
-                let count = ZEROS.len().min((bytes - offset) as usize);
-                file.write_all_at(&ZEROS[..count], offset)?;
-                offset += count as u64;
-                if offset.is_multiple_of(SYNC_BYTES) {
-                    file.sync_data()?;
-                }
+    fill_new(&path, id, bytes, fill)
+        .and_then(|segment| publish(journal, &path, id).map(|()| segment))
+        .inspect_err(|_| drop(fs::remove_file(&path)))
+}
+
+fn fill_new(path: &Path, id: u64, bytes: u64, fill: Fill) -> io::Result<Segment> {
+    let file = File::options().create(true).truncate(true).read(true).write(true).open(path)?;
+    // First, so that a lack of space is noticed before zeros take what is left from others.
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        // Some file systems cannot; then the file grows as it is written.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if fill == Fill::Zeros {
+        let mut offset = 0;
+        while offset < bytes {
+            let count = ZEROS.len().min((bytes - offset) as usize);
+            file.write_all_at(&ZEROS[..count], offset)?;
+            offset += count as u64;
+            if offset.is_multiple_of(SYNC_BYTES) {
+                file.sync_data()?;
             }
         }
-        Fill::Reserve => match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
-            // Some file systems cannot; then the file grows as it is written.
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        },
     }
     let (header, seed) = frame::segment_header(id, salt()?, Origin::New);
     file.write_all_at(&header, 0)?;
     file.sync_all()?;
-    publish(journal, &path, id)?;
     Ok(Segment { id, file: Arc::new(file), seed, capacity: bytes })
+}
+
+/// Segments are not made smaller than this for lack of space, in bytes.
+pub(super) const LEAST_BYTES: u64 = 64 * 1024;
+
+/// Makes the largest segment of at most this size for which there is space, so that a nearly full disk is used to its
+/// end. Any other failure is final.
+pub(super) fn largest(bytes: u64, mut make: impl FnMut(u64) -> io::Result<Segment>) -> io::Result<Segment> {
+    let mut bytes = bytes;
+    loop {
+        match make(bytes) {
+            Err(error) if is_lack_of_space(&error) && bytes > LEAST_BYTES => bytes = (bytes / 4).max(LEAST_BYTES),
+            made => return made,
+        }
+    }
+}
+
+fn is_lack_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn publish(journal: &Path, from: &Path, id: u64) -> io::Result<()> {
@@ -194,4 +217,42 @@ fn salt() -> io::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_space_makes_segments_smaller_and_anything_else_is_final() {
+        let directory = tempfile::tempdir().unwrap();
+        let free = 300 * 1024;
+        let mut tried = Vec::new();
+        let made = largest(16 * 1024 * 1024, |bytes| {
+            tried.push(bytes / 1024);
+            if bytes > free {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            create(directory.path(), 7, bytes, Fill::Reserve)
+        });
+        assert_eq!(made.unwrap().capacity, 256 * 1024);
+        assert_eq!(tried, [16 * 1024, 4 * 1024, 1024, 256]);
+        let mut tries = 0;
+        let none = largest(1024 * 1024, |_| {
+            tries += 1;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!((none.unwrap_err().kind(), tries), (io::ErrorKind::StorageFull, 3));
+        let denied = largest(1024 * 1024, |_| Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn a_segment_that_could_not_be_made_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        // No file can have this size.
+        create(directory.path(), 7, u64::MAX / 2, Fill::Zeros).unwrap_err();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 }
