@@ -39,6 +39,8 @@ enum Task {
 pub(super) struct Preparer {
     tasks: Option<Sender<Task>>,
     ready: Arc<Mutex<Option<io::Result<Segment>>>>,
+    /// Held while a segment is made.
+    making: Arc<Mutex<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,9 +48,11 @@ impl Preparer {
     pub(super) fn start(journal: &Path) -> io::Result<Preparer> {
         let (tasks, inbox) = channel();
         let ready = Arc::new(Mutex::new(None));
-        let mut worker = Worker { journal: journal.to_path_buf(), ready: ready.clone(), spare: None };
+        let making = Arc::new(Mutex::new(()));
+        let mut worker =
+            Worker { journal: journal.to_path_buf(), ready: ready.clone(), making: making.clone(), spare: None };
         let thread = std::thread::Builder::new().name("disk-prepare".into()).spawn(move || worker.run(&inbox))?;
-        Ok(Preparer { tasks: Some(tasks), ready, thread: Some(thread) })
+        Ok(Preparer { tasks: Some(tasks), ready, making, thread: Some(thread) })
     }
 
     /// Asks for a segment of about this size.
@@ -64,6 +68,11 @@ impl Preparer {
     /// The segment that was asked for, when it is ready.
     pub(super) fn take(&self) -> Option<io::Result<Segment>> {
         self.ready.lock().expect("no thread panics while it holds this lock").take()
+    }
+
+    /// Waits until no segment is being made, so that none holds space that it will not keep.
+    pub(super) fn wait(&self) {
+        drop(self.making.lock().expect("no thread panics while it holds this lock"));
     }
 
     fn send(&self, task: Task) {
@@ -86,6 +95,7 @@ impl Drop for Preparer {
 struct Worker {
     journal: PathBuf,
     ready: Arc<Mutex<Option<io::Result<Segment>>>>,
+    making: Arc<Mutex<()>>,
     spare: Option<(PathBuf, u64)>,
 }
 
@@ -94,9 +104,10 @@ impl Worker {
         while let Ok(task) = inbox.recv() {
             match task {
                 Task::Prepare { id, bytes } => {
+                    let _making = self.making.lock().expect("no thread panics while it holds this lock");
                     let made = match self.spare.take_if(|(_, size)| *size >= bytes) {
                         Some((path, size)) => recycle(&self.journal, &path, id, size),
-                        None => create(&self.journal, id, bytes, Fill::Zeros),
+                        None => largest(bytes, |bytes| create(&self.journal, id, bytes, Fill::Zeros)),
                     };
                     *self.ready.lock().expect("no thread panics while it holds this lock") = Some(made);
                 }
@@ -204,7 +215,8 @@ pub(super) fn largest(bytes: u64, mut make: impl FnMut(u64) -> io::Result<Segmen
     }
 }
 
-fn is_lack_of_space(error: &io::Error) -> bool {
+/// Is the disk full, or what one may use of it?
+pub(super) fn is_lack_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
