@@ -20,6 +20,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("node/session_read", include_str!("../../../scripts/node/session_read.txt")),
     ("node/receipts", include_str!("../../../scripts/node/receipts.txt")),
     ("node/expiry", include_str!("../../../scripts/node/expiry.txt")),
+    ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
 ];
 
 /// The text of a script by name.
@@ -45,10 +46,21 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::SessionIgnored => Some("node/session_read"),
         Mutant::ReceiptCountsThePlan => Some("node/receipts"),
         Mutant::WallClockInApply => Some("node/expiry"),
+        Mutant::IdempotencyByLogTime => Some("node/steady_time"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
-        | Mutant::AppliedPositionNotAtomic => None,
+        | Mutant::AppliedPositionNotAtomic
+        | Mutant::OwnWritesIgnored
+        | Mutant::PipelineOvertakes
+        | Mutant::ForwardedCopyTaken
+        | Mutant::GuardVersionIgnored
+        | Mutant::GuardAbsentIgnored
+        | Mutant::FailureEndsTransaction
+        | Mutant::GatherWithoutAPart
+        | Mutant::GatherPartUnproven
+        | Mutant::SweepByOwnClock
+        | Mutant::ExpiryTickLost => None,
     }
 }
 
@@ -101,6 +113,35 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
             swarm.crashes = true;
             options.mix.additions = 700;
         }
+        Mutant::OwnWritesIgnored => options.mix.pipelines = 700,
+        Mutant::PipelineOvertakes => {
+            (swarm.cuts, swarm.pauses, swarm.bad_links) = (true, true, true);
+            options.habits.weather.ordered = true;
+            (options.mix.pipelines, options.mix.transfers, options.mix.clients) = (900, 60, 6);
+        }
+        Mutant::ForwardedCopyTaken => {
+            let weather = &mut options.habits.weather;
+            (weather.late_copy_per_mille, weather.late_copy_us) = (50, 500_000);
+            (options.mix.additions, options.mix.idempotent, options.mix.reads) = (700, 0, 300);
+        }
+        Mutant::GuardVersionIgnored | Mutant::GuardAbsentIgnored => {
+            (options.mix.guards, options.mix.clients) = (700, 6);
+        }
+        Mutant::FailureEndsTransaction => options.mix.transactions = 600,
+        Mutant::GatherWithoutAPart | Mutant::GatherPartUnproven => {
+            (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
+            (options.groups, options.mix.gathers) = (3, 700);
+            (options.mix.session_reads, options.mix.eventual_reads) = (0, 0);
+        }
+        Mutant::IdempotencyByLogTime => {
+            (swarm.clocks, swarm.cuts, swarm.pauses) = (true, true, true);
+            (options.mix.idempotent, options.mix.additions) = (900, 600);
+        }
+        Mutant::SweepByOwnClock => {
+            swarm.clocks = true;
+            options.mix.expiring = 300;
+        }
+        Mutant::ExpiryTickLost => options.mix.expiring = 300,
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
     plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);

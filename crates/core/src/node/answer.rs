@@ -196,7 +196,6 @@ impl Node {
             if let Some(seat) = self.seats.get_mut(&id) {
                 seat.misled = false;
             }
-            self.unpark(cx, id);
         }
         self.sweep_forwarded(cx, now);
     }
@@ -240,8 +239,10 @@ impl Node {
             }
         }
         seat.waiting.retain(|_, waiters| !waiters.is_empty());
-        for call in core::mem::take(&mut seat.parked) {
-            if call.until <= now { late.push((call, Refusal::NoLeader)) } else { seat.parked.push_back(call) }
+        for queue in [&mut seat.parked, &mut seat.held] {
+            for call in core::mem::take(queue) {
+                if call.until <= now { late.push((call, Refusal::NoLeader)) } else { queue.push_back(call) }
+            }
         }
         for (call, refusal) in late {
             self.refuse(cx, call, refusal);

@@ -47,6 +47,9 @@ impl Node {
         let applied = match &entry.payload {
             Payload::Nothing => None,
             Payload::Tick => {
+                let own_ms = cx.now().wall.latest_ms;
+                let own_clock = self.config.mutants.has(Mutant::SweepByOwnClock);
+                let stamp = if own_clock { Stamp { time_ms: own_ms, ..stamp } } else { stamp };
                 let more = state::sweep(&mut seat.group.holding(cx.store()), space, stamp);
                 seat.expiry.due_at = more.then_some(cx.now().mono);
                 None
@@ -99,6 +102,9 @@ impl Node {
             let wall_ms = now.wall.earliest_ms / 2 + now.wall.latest_ms / 2;
             let next = state::next_expiry(cx.view(), seat.group.space());
             seat.expiry.due_at = next.map(|at_ms| now.mono.after_ms(at_ms.saturating_sub(wall_ms)));
+        }
+        if seat.expiry.due_at.is_some_and(|at| now.mono >= at) && self.config.mutants.has(Mutant::ExpiryTickLost) {
+            seat.expiry.due_at = None;
         }
         if seat.expiry.due_at.is_some_and(|at| now.mono >= at)
             && let Some(point) = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Tick))

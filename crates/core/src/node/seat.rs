@@ -3,6 +3,7 @@
 use crate::consensus::{Group, Point, ReadTicket};
 use crate::guarantee::{NodeSet, Want};
 use crate::machine::{CallId, Mono, NodeId};
+use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Doubt, Operate, Value};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -81,6 +82,13 @@ pub(super) struct Seat {
     pub(super) waiting: BTreeMap<u64, Vec<(Proof, Call)>>,
     /// Calls that wait for a leader, by their order.
     pub(super) parked: VecDeque<Call>,
+    /// Calls of pipelines that wait until writes which went to an earlier leader are answered or given up: one that
+    /// comes back must go on before them.
+    pub(super) held: VecDeque<Call>,
+    /// Writes that were passed on and have no outcome, by the term in which they were.
+    away: BTreeMap<u64, usize>,
+    /// The newest call of a pipeline that went on its way. A write before it must not be repeated.
+    pub(super) followed: u64,
     /// A node that was taken for the leader was not: parked calls wait for news, or for the next look at deadlines.
     pub(super) misled: bool,
     /// The leadership that was last seen, to notice a change.
@@ -123,6 +131,9 @@ impl Seat {
             rounds: VecDeque::new(),
             waiting: BTreeMap::new(),
             parked: VecDeque::new(),
+            held: VecDeque::new(),
+            away: BTreeMap::new(),
+            followed: 0,
             misled: false,
             seen: (0, None),
             expiry: Expiry { stale: true, ..Expiry::default() },
@@ -134,6 +145,61 @@ impl Seat {
     pub(super) fn park(&mut self, call: Call) {
         let at = self.parked.partition_point(|parked| parked.order <= call.order);
         self.parked.insert(at, call);
+    }
+
+    /// Must this call wait, so that it does not overtake own calls before it? Within one term they go to one leader over
+    /// one link, which keeps their order; what went to an earlier leader may come back.
+    pub(super) fn keep_order(&mut self, call: Call, mutants: Mutants) -> Option<Call> {
+        if mutants.has(Mutant::PipelineOvertakes) {
+            return Some(call);
+        }
+        if matches!(call.origin, Origin::Remote { .. }) {
+            // Its own node has put it in order; here it is only behind those that wait too.
+            return if self.parked.is_empty() { Some(call) } else { self.park_behind(call) };
+        }
+        if !call.operate.after_own_writes {
+            return Some(call);
+        }
+        if !self.parked.is_empty() {
+            return self.park_behind(call);
+        }
+        if self.any_away_before(self.group.term()) {
+            let at = self.held.partition_point(|held| held.order <= call.order);
+            self.held.insert(at, call);
+            return None;
+        }
+        self.followed = self.followed.max(call.order);
+        Some(call)
+    }
+
+    fn park_behind(&mut self, call: Call) -> Option<Call> {
+        self.park(call);
+        None
+    }
+
+    fn any_away_before(&self, term: u64) -> bool {
+        self.away.first_key_value().is_some_and(|(&first, _)| first < term)
+    }
+
+    /// A write was passed on.
+    pub(super) fn goes_away(&mut self, term: u64) {
+        *self.away.entry(term).or_default() += 1;
+    }
+
+    /// A write that was passed on has an outcome, or comes back. Calls that waited for it wait
+    /// for a leader from now on.
+    pub(super) fn comes_back(&mut self, term: u64) {
+        if let Some(count) = self.away.get_mut(&term) {
+            *count -= 1;
+            if *count == 0 {
+                self.away.remove(&term);
+            }
+        }
+        if !self.held.is_empty() && !self.any_away_before(self.group.term()) {
+            for call in core::mem::take(&mut self.held) {
+                self.park(call);
+            }
+        }
     }
 
     /// Did the leadership change since the last time this was asked?

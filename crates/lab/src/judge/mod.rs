@@ -1,6 +1,8 @@
 //! The judges of the node. They stand outside: they look at the nodes between steps, and keep their own record.
 
+pub mod elements;
 mod mirror;
+pub mod pipeline;
 mod receipt;
 
 use crate::digest::Digest;
@@ -8,6 +10,7 @@ use crate::failure::{Failure, Kind};
 use crate::simulator::{Happening, Simulator};
 use mirror::Mirror;
 use quorate_core::consensus::Group;
+use quorate_core::guarantee::Position;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
 use quorate_core::store::{View, after_prefix};
@@ -23,6 +26,8 @@ struct Committed {
     digest: u64,
     /// The term of the node on which the judge first saw it committed: leaders of later terms must hold it.
     seen_in_term: u64,
+    /// When that was, in microseconds.
+    at_us: u64,
 }
 
 /// What the judge last saw of a group on a node.
@@ -71,6 +76,20 @@ impl Judge {
     /// Does the judge know an entry to be committed at this index, of this term?
     pub fn is_committed(&self, group: u16, index: u64, term: u64) -> bool {
         self.records.get(&group).and_then(|record| record.committed.get(&index)).is_some_and(|it| it.term == term)
+    }
+    /// Where and when, in microseconds, an entry was committed first, by the hash of what it carries.
+    pub fn places(&self) -> BTreeMap<u64, (Position, u64)> {
+        let mut places = BTreeMap::new();
+        for (&group, record) in &self.records {
+            for (&index, committed) in &record.committed {
+                if let Some((_, carried)) = record.known.get(&(index, committed.term)) {
+                    places
+                        .entry(*carried)
+                        .or_insert((Position { group, term: committed.term, index }, committed.at_us));
+                }
+            }
+        }
+        places
     }
     /// How many terms of a group had a leader.
     pub fn terms_led(&self, group: u16) -> usize {
@@ -191,7 +210,7 @@ impl Judge {
                 let detail = format!("node {} of group {id} commits {index}, which its log does not hold", node.0);
                 return self.accuse(simulator.now_us(), Kind::CommittedChanged, detail);
             };
-            let new = Committed { term, digest, seen_in_term: group.term() };
+            let new = Committed { term, digest, seen_in_term: group.term(), at_us: simulator.now_us() };
             let committed = record.committed.entry(index).or_insert(new);
             if committed.digest != digest {
                 let detail = format!(
