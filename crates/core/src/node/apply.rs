@@ -12,6 +12,8 @@ use crate::state::{self, Applied, Stamp};
 
 /// The next expiry is looked up at most this often, in milliseconds.
 const EXPIRY_LOOK_MS: u64 = 10;
+/// And at least this often while something will expire: a wall clock that was set right in between changes when.
+const EXPIRY_LOOK_AGAIN_MS: u64 = 1_000;
 
 impl Node {
     /// Applies committed entries, a bounded number per step.
@@ -96,7 +98,8 @@ impl Node {
         if !seat.group.leads() || seat.tick_on_its_way() {
             return;
         }
-        if seat.expiry.stale && now.mono >= seat.expiry.look_at {
+        let again = seat.expiry.due_at.is_some() && now.mono >= seat.expiry.look_at.after_ms(EXPIRY_LOOK_AGAIN_MS);
+        if again || (seat.expiry.stale && now.mono >= seat.expiry.look_at) {
             seat.expiry.stale = false;
             seat.expiry.look_at = now.mono.after_ms(EXPIRY_LOOK_MS);
             let wall_ms = now.wall.earliest_ms / 2 + now.wall.latest_ms / 2;
