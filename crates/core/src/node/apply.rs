@@ -62,7 +62,7 @@ impl Node {
             }
         };
         seat.group.mark_applied(index, entry.term, entry.time_ms);
-        seat.early.remove(&index);
+        seat.not_early(index);
         if let Some(write) = seat.writes.remove(&index) {
             self.applied_own(cx, id, index, entry, write, applied);
         }

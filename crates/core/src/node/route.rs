@@ -59,7 +59,7 @@ impl Node {
         };
         let Call { origin, operate, until, order: _, pinned: _, doubt } = call;
         if operate.want.ack < Ack::Majority {
-            seat.early.insert(point.index);
+            seat.early.insert((operate.want.ack, point.index));
         }
         let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until, doubt };
         if let Some(earlier) = seat.writes.insert(point.index, write) {

@@ -1,7 +1,7 @@
 //! A group in its place at the node: what of it is in flight, and who waits for what.
 
 use crate::consensus::{Group, Point, ReadTicket};
-use crate::guarantee::{NodeSet, Want};
+use crate::guarantee::{Ack, NodeSet, Want};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Doubt, Operate, Value};
@@ -72,8 +72,8 @@ pub(super) struct Seat {
     pub(super) group: Group,
     /// Own entries by index.
     pub(super) writes: BTreeMap<u64, Write>,
-    /// Own entries that can be acknowledged before they are committed.
-    pub(super) early: BTreeSet<u64>,
+    /// Own entries that can be acknowledged before they are committed, by the ack that they wait for and their index.
+    pub(super) early: BTreeSet<(Ack, u64)>,
     /// Applied writes that wait for all members.
     pub(super) settling: BTreeMap<u64, Settling>,
     /// Reads that wait for a round, in the order of their rounds.
@@ -139,6 +139,32 @@ impl Seat {
             expiry: Expiry { stale: true, ..Expiry::default() },
             unwritten: false,
         }
+    }
+
+    /// An entry is acknowledged, or never will be before it is committed.
+    pub(super) fn not_early(&mut self, index: u64) {
+        self.early.remove(&(Ack::Leader, index));
+        self.early.remove(&(Ack::One, index));
+    }
+
+    /// The next entry that as many members hold as its ack asks: first those that ask for the leader's word alone.
+    pub(super) fn pop_early(&mut self) -> Option<(u64, Write)> {
+        if self.early.is_empty() || !self.group.leads() {
+            return None;
+        }
+        for (ack, members) in [(Ack::Leader, 1), (Ack::One, 2)] {
+            let held = self.group.held_by(members);
+            while let Some(&early) = self.early.range((ack, 0)..=(ack, held)).next() {
+                self.early.remove(&early);
+                // The term tells whether the entry is still in this log.
+                let term = self.group.term();
+                let waits = |write: &Write| write.term == term && write.want.ack == ack;
+                if self.writes.get(&early.1).is_some_and(waits) {
+                    return self.writes.remove(&early.1).map(|write| (early.1, write));
+                }
+            }
+        }
+        None
     }
 
     /// Lets a call wait for a leader, in its order.
