@@ -91,6 +91,11 @@ impl Judge {
         }
         places
     }
+    /// When the judge first saw an entry committed, in microseconds.
+    pub fn committed_at(&self, position: Position) -> Option<u64> {
+        let committed = self.records.get(&position.group)?.committed.get(&position.index)?;
+        (committed.term == position.term).then_some(committed.at_us)
+    }
     /// How many terms of a group had a leader.
     pub fn terms_led(&self, group: u16) -> usize {
         self.records.get(&group).map_or(0, |record| record.leaders.len())
