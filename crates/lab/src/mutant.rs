@@ -2,11 +2,14 @@
 //! swarms whose options make the broken rule visible. The correct node must pass every hunt.
 
 use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::script::{self, Casting};
 use crate::vopr::{self, Plan, Swarm};
+use quorate_core::limits::IDEMPOTENCY_KEEP_MS;
 use quorate_core::mutant::Mutant;
 use quorate_core::random::Random;
 use std::fmt;
+use std::ops::Range;
 
 /// The scripts of known shapes, by name.
 pub const SCRIPTS: &[(&str, &str)] = &[
@@ -134,8 +137,8 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
             (options.mix.session_reads, options.mix.eventual_reads) = (0, 0);
         }
         Mutant::IdempotencyByLogTime => {
-            (swarm.clocks, swarm.cuts, swarm.pauses) = (true, true, true);
-            (options.mix.idempotent, options.mix.additions) = (900, 600);
+            (swarm.cuts, swarm.pauses) = (true, true);
+            (options.mix.idempotent, options.mix.additions, options.mix.deadline_ms) = (900, 600, 80);
         }
         Mutant::SweepByOwnClock => {
             swarm.clocks = true;
@@ -145,8 +148,19 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
     plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);
+    if mutant == Mutant::IdempotencyByLogTime {
+        // All clocks jump by more than a record is kept, again and again, so that many retries come after a jump.
+        let jumps = (1..).map(|jump| jump * JUMP_EVERY_US).take_while(|at_us| *at_us < plan.options.safety_us);
+        let all = jumps.flat_map(|at_us| plan.options.members().into_iter().map(move |node| (at_us, node)));
+        let skew = |(at_us, node)| (at_us, Fault::Skew(node, 2 * IDEMPOTENCY_KEEP_MS as i64));
+        plan.faults.extend(all.map(skew));
+        plan.faults.sort_by_key(|(at_us, _)| *at_us);
+    }
     plan
 }
+
+/// How often clocks jump where they do so for a purpose, in microseconds.
+const JUMP_EVERY_US: u64 = 100_000;
 
 /// How a mutant was caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,6 +236,11 @@ fn play_seed(mutant: Mutant, seed: u64, broken: bool, blind_to_receipts: bool) -
     plan.options.mutant = broken.then(|| name(mutant).to_string());
     plan.options.blind_to_receipts = blind_to_receipts;
     vopr::run_plan(&plan, false).failure.map(|failure| Caught { script: None, seed, failure })
+}
+
+/// Hunts one mutant with seeds alone. The first that catches it.
+pub fn hunt_seeds(mutant: Mutant, seeds: Range<u64>) -> Option<Caught> {
+    seeds.into_iter().find_map(|seed| play_seed(mutant, seed, true, false))
 }
 
 /// Hunts one mutant: its script first, then seeds until it is caught. The correct node runs the same.
