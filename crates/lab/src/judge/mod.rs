@@ -8,13 +8,14 @@ mod receipt;
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::simulator::{Happening, Simulator};
+use crate::subject::entry_on_disk;
 use mirror::Mirror;
 use quorate_core::consensus::Group;
 use quorate_core::guarantee::Position;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
 use quorate_core::store::{View, after_prefix};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 pub use receipt::Claim;
@@ -36,6 +37,7 @@ struct Seen {
     log: Mirror,
     commit: u64,
     applied: u64,
+    durable: u64,
     led_term: u64,
 }
 
@@ -47,6 +49,8 @@ struct Record {
     states: BTreeMap<u64, (u64, NodeId)>,
     /// Every entry that ever stood in a log, by index and term: its hash, and the hash of what it carries.
     known: BTreeMap<(u64, u64), (u64, u64)>,
+    /// Every entry that ever survived on the disk of a node, by node, index and term.
+    held: BTreeSet<(NodeId, u64, u64)>,
 }
 
 /// Watches a cluster of nodes.
@@ -146,6 +150,14 @@ impl Judge {
             if !seen.log.is_current(group.log()) {
                 self.log_changed(simulator, node, id, group, &mut seen.log);
             }
+            if seen.durable < group.durable() {
+                let disk = simulator.disk(node).survivor();
+                let held = &mut self.records.entry(id).or_default().held;
+                for index in seen.durable.max(group.log().base().index) + 1..=group.durable() {
+                    held.extend(entry_on_disk(&disk, id, index).map(|entry| (node, index, entry.term)));
+                }
+            }
+            seen.durable = group.durable();
             if seen.commit < commit {
                 let detail = format!("node {} of group {id} falls from commit {commit} to {}", node.0, seen.commit);
                 self.accuse(simulator.now_us(), Kind::CommittedChanged, detail);
