@@ -79,8 +79,8 @@ pub struct Operate {
     pub want: Want,
     /// What this session has seen.
     pub session: Session,
-    /// True when earlier writes of this session are still unanswered: a linearizable read then waits for every entry
-    /// that the leader holds, so that a pipelined read sees the writes before it.
+    /// True when earlier writes of this caller are still unanswered. Within a group, a write and a linearizable read then
+    /// take effect after them, as far as they take effect at all: the read waits for every entry that the leader holds.
     pub after_own_writes: bool,
     /// How long the caller waits, in milliseconds.
     pub deadline_ms: u32,

@@ -337,7 +337,7 @@ impl Stage {
             transaction: false,
         };
         let (want, deadline_ms) = (command.want, command.deadline_ms);
-        let operate = Operate { batch, want, session, after_own_writes: false, deadline_ms };
+        let operate = Operate { batch, want, session, after_own_writes: command.after_own_writes, deadline_ms };
         let world = self.world()?;
         if world.simulator.machine(command.node).is_none() {
             return Ok(vec!["the node is down".to_string()]);
