@@ -339,7 +339,11 @@ impl Disk {
         }
     }
 
-    fn in_older_layers(&self, key: &[u8]) -> Option<Bytes> {
+    /// The value of a key that the active overlay does not know.
+    fn get_older(&self, key: &[u8]) -> Option<Bytes> {
+        if key.first().is_none_or(|drawer| *drawer == OWN_DRAWER) || self.must(self.tops.is_above(key, &self.base)) {
+            return None;
+        }
         let in_memory = self.frozen.as_ref().map(|frozen| &frozen.overlay).or(self.flushed.as_ref());
         if let Some(value) = in_memory.and_then(|overlay| overlay.get(key)) {
             return value.clone();
@@ -374,13 +378,22 @@ fn apply(
 
 impl View for Disk {
     fn get(&self, key: &[u8]) -> Option<Bytes> {
-        if let Some(value) = self.active.get(key) {
-            return value.clone();
+        match self.active.get(key) {
+            Some(value) => value.clone(),
+            None => self.get_older(key),
         }
-        if key.first().is_none_or(|drawer| *drawer == OWN_DRAWER) || self.must(self.tops.is_above(key, &self.base)) {
-            return None;
+    }
+
+    fn look(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        match self.active.get(key) {
+            Some(Some(value)) => visit(value),
+            Some(None) => {}
+            None => {
+                if let Some(value) = self.get_older(key) {
+                    visit(&value);
+                }
+            }
         }
-        self.in_older_layers(key)
     }
 
     fn scan(&self, from: &[u8], until: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {

@@ -66,16 +66,16 @@ impl Overlay {
 
     fn put_in_map(&mut self, key: &[u8], value: &[u8], fresh: impl FnOnce() -> bool) {
         self.bytes += value.len();
-        let copy = Some(Bytes::copy_from_slice(value));
         match self.entries.entry(Key::new(key)) {
             Place::Occupied(mut place) => {
-                let old = std::mem::replace(&mut place.get_mut().value, copy);
-                self.bytes -= old.map_or(0, |value| value.len());
+                let old = place.get_mut().value.take().unwrap_or_default();
+                self.bytes -= old.len();
+                place.get_mut().value = Some(overwrite(old, value));
             }
             Place::Vacant(place) => {
                 self.bytes += ENTRY_BYTES + key.len();
                 self.strays += usize::from(is_log_key(key));
-                place.insert(Entry { value: copy, fresh: fresh() });
+                place.insert(Entry { value: Some(Bytes::copy_from_slice(value)), fresh: fresh() });
             }
         }
     }
@@ -151,6 +151,17 @@ impl Overlay {
     pub(super) fn log_bytes(&self) -> usize {
         self.logs.bytes()
     }
+}
+
+/// A copy of a value, in the place of an old one if that has the same size and nobody else holds it.
+fn overwrite(old: Bytes, value: &[u8]) -> Bytes {
+    if old.len() == value.len()
+        && let Ok(mut place) = old.try_into_mut()
+    {
+        place.copy_from_slice(value);
+        return place.freeze();
+    }
+    Bytes::copy_from_slice(value)
 }
 
 /// Two sequences in key order, without a common key, as one.
