@@ -54,6 +54,67 @@ pub struct Batch {
     pub transaction: bool,
 }
 
+/// Bytes of an encoded batch besides those of its words, roughly.
+const BATCH_BYTES: usize = 64;
+
+impl Batch {
+    /// The batch as bytes, for a log entry.
+    pub fn encode(&self) -> Vec<u8> {
+        let words: usize = self.commands.iter().flatten().map(|word| word.len() + 4).sum();
+        postcard::to_extend(self, Vec::with_capacity(BATCH_BYTES + words)).expect("batches always encode")
+    }
+
+    /// Reads a batch. The words of a plain one are slices of the bytes, not copies. `None` if the bytes are no batch.
+    pub fn decode(bytes: &Bytes) -> Option<Batch> {
+        Batch::decode_plain(bytes).or_else(|| postcard::from_bytes(bytes).ok())
+    }
+
+    /// Reads a batch without guards and without an idempotency key.
+    fn decode_plain(bytes: &Bytes) -> Option<Batch> {
+        let rest = &mut &bytes[..];
+        let table = TableId(u16::try_from(varint(rest)?).ok()?);
+        let (guards, idempotency) = (varint(rest)?, varint(rest)?);
+        if guards != 0 || idempotency != 0 {
+            return None;
+        }
+        let count = varint(rest)?;
+        // Every command and every word takes a byte at least.
+        let room = |count: u64, rest: &[u8]| usize::try_from(count).ok().filter(|count| *count <= rest.len());
+        let mut commands = Vec::with_capacity(room(count, rest)?);
+        for _ in 0..count {
+            let count = varint(rest)?;
+            let mut words = Words::with_capacity(room(count, rest)?);
+            for _ in 0..count {
+                let length = usize::try_from(varint(rest)?).ok()?;
+                let (word, behind) = rest.split_at_checked(length)?;
+                words.push(bytes.slice_ref(word));
+                *rest = behind;
+            }
+            commands.push(words);
+        }
+        let transaction = match **rest {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(Batch { table, guards: Vec::new(), idempotency: None, commands, transaction })
+    }
+}
+
+/// A number in groups of seven bits, the least first, off the front.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
 /// What a client asks of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Request {
@@ -351,4 +412,36 @@ pub struct FollowerStatus {
     pub matched: u64,
     /// It has not answered for a while.
     pub suspected: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn batches_come_back_whether_plain_or_not() {
+        let word = |len: usize| Bytes::from(vec![b'w'; len]);
+        let plain = Batch {
+            table: TableId(300),
+            guards: Vec::new(),
+            idempotency: None,
+            commands: vec![vec![word(3), word(0), word(200)], Vec::new(), vec![word(20_000)]],
+            transaction: true,
+        };
+        let guarded = Batch { guards: vec![Guard::Absent { key: word(1) }], ..plain.clone() };
+        let named = Batch { idempotency: Some(IdempotencyKey(word(9))), transaction: false, ..plain.clone() };
+        let empty = Batch { commands: Vec::new(), ..plain.clone() };
+        for (batch, is_plain) in [(&plain, true), (&guarded, false), (&named, false), (&empty, true)] {
+            let bytes = Bytes::from(batch.encode());
+            assert_eq!(postcard::from_bytes::<Batch>(&bytes).as_ref(), Ok(batch));
+            assert_eq!(Batch::decode(&bytes).as_ref(), Some(batch));
+            assert_eq!(Batch::decode_plain(&bytes).as_ref(), is_plain.then_some(batch));
+            for cut in 0..bytes.len().min(300) {
+                assert_eq!(Batch::decode(&bytes.slice(..cut)), None, "cut at {cut}");
+            }
+        }
+        // A count that the bytes cannot hold reserves no room.
+        assert_eq!(Batch::decode(&Bytes::from_static(&[0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F])), None);
+    }
 }

@@ -57,7 +57,7 @@ impl Node {
                 None
             }
             Payload::Batch(bytes) => {
-                let batch: Batch = postcard::from_bytes(bytes).expect("a committed batch decodes");
+                let batch = Batch::decode(bytes).expect("a committed batch decodes");
                 Some(state::apply(&mut seat.group.holding(cx.store()), space, stamp, &batch, self.config.mutants))
             }
         };

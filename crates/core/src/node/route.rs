@@ -51,7 +51,7 @@ impl Node {
         if !seat.group.leads() {
             return self.pass_on(cx, id, call, true);
         }
-        let payload = postcard::to_allocvec(&call.operate.batch).expect("batches always encode");
+        let payload = call.operate.batch.encode();
         let point = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Batch(Bytes::from(payload))));
         let Some(point) = point else {
             // Leadership is being handed over, or too much is on its way: it waits its turn.

@@ -241,6 +241,22 @@ impl Journal {
         }
     }
 
+    /// The segment that takes frames.
+    pub(super) fn segment(&self) -> u64 {
+        self.active.id
+    }
+
+    /// The first of the newest segments that have together at most so many bytes, and are at most so many, without the
+    /// active one.
+    pub(super) fn newest(&self, bytes: u64, count: usize) -> u64 {
+        let mut total = 0;
+        let fits = self.sealed.iter().rev().take(count).take_while(|sealed| {
+            total += sealed.bytes;
+            total <= bytes
+        });
+        fits.last().map_or(self.active.id, |sealed| sealed.id)
+    }
+
     /// Bytes in segments that are still needed.
     pub(super) fn live_bytes(&self) -> u64 {
         self.sealed.iter().map(|sealed| sealed.bytes).sum::<u64>() + self.position + self.buffer.len() as u64

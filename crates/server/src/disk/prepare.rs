@@ -20,6 +20,9 @@ const ZEROS: &[u8] = &[0; 256 * 1024];
 /// Zeros are synced in pieces of this size, so that syncs of the active segment get their turn.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Segments that are kept for another use. A flush frees several at once.
+const SPARES: usize = 4;
+
 /// A segment that is ready for frames.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -50,7 +53,7 @@ impl Preparer {
         let ready = Arc::new(Mutex::new(None));
         let making = Arc::new(Mutex::new(()));
         let mut worker =
-            Worker { journal: journal.to_path_buf(), ready: ready.clone(), making: making.clone(), spare: None };
+            Worker { journal: journal.to_path_buf(), ready: ready.clone(), making: making.clone(), spares: Vec::new() };
         let thread = std::thread::Builder::new().name("disk-prepare".into()).spawn(move || worker.run(&inbox))?;
         Ok(Preparer { tasks: Some(tasks), ready, making, thread: Some(thread) })
     }
@@ -96,7 +99,8 @@ struct Worker {
     journal: PathBuf,
     ready: Arc<Mutex<Option<io::Result<Segment>>>>,
     making: Arc<Mutex<()>>,
-    spare: Option<(PathBuf, u64)>,
+    /// Files with their sizes, the largest first.
+    spares: Vec<(PathBuf, u64)>,
 }
 
 impl Worker {
@@ -105,7 +109,8 @@ impl Worker {
             match task {
                 Task::Prepare { id, bytes } => {
                     let _making = self.making.lock().expect("no thread panics while it holds this lock");
-                    let made = match self.spare.take_if(|(_, size)| *size >= bytes) {
+                    let last = self.spares.iter().rposition(|(_, size)| *size >= bytes);
+                    let made = match last.map(|at| self.spares.remove(at)) {
                         Some((path, size)) => recycle(&self.journal, &path, id, size),
                         None => largest(bytes, |bytes| create(&self.journal, id, bytes, Fill::Zeros)),
                     };
@@ -120,27 +125,25 @@ impl Worker {
         }
     }
 
-    /// Keeps the largest free segment for another use and removes the others.
+    /// Keeps the largest free segments for another use and removes the others.
     fn free(&mut self, id: u64, recycle: Option<u64>) -> io::Result<()> {
         let path = segment_path(&self.journal, id);
-        match (recycle, &self.spare) {
-            (None, _) => fs::remove_file(path)?,
-            (Some(bytes), Some((_, size))) if *size >= bytes => fs::remove_file(path)?,
-            (Some(bytes), Some((worse, _))) => {
-                fs::remove_file(worse)?;
-                self.keep(&path, id, bytes)?;
+        match recycle {
+            None => fs::remove_file(path)?,
+            Some(bytes) => {
+                let spare = self.journal.join(format!("{id:016x}{SPARE}"));
+                fs::rename(path, &spare)?;
+                let at = self.spares.partition_point(|(_, size)| *size >= bytes);
+                self.spares.insert(at, (spare, bytes));
+                if self.spares.len() > SPARES
+                    && let Some((least, _)) = self.spares.pop()
+                {
+                    fs::remove_file(least)?;
+                }
             }
-            (Some(bytes), None) => self.keep(&path, id, bytes)?,
         }
         // Segments vanish in order, also for a power loss: what is left is always the end of the journal.
         sync_directory(&self.journal)
-    }
-
-    fn keep(&mut self, path: &Path, id: u64, bytes: u64) -> io::Result<()> {
-        let spare = self.journal.join(format!("{id:016x}{SPARE}"));
-        fs::rename(path, &spare)?;
-        self.spare = Some((spare, bytes));
-        Ok(())
     }
 }
 
