@@ -1,8 +1,9 @@
 //! One connection: bytes out, replies in, both before a deadline.
 
 use crate::command::Command;
-use crate::error::{Applied, Error, Kind};
+use crate::error::{Error, Kind};
 use crate::reply::{Malformed, Reply, parse};
+use quorate_core::operation::Applied;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

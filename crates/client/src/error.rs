@@ -1,32 +1,7 @@
 //! What can go wrong, and whether the operation was applied.
 
+use quorate_core::operation::Applied;
 use std::fmt;
-
-/// Was the operation applied?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Applied {
-    /// Certainly not. It may be repeated.
-    No,
-    /// Certainly, though less was met than was asked.
-    Yes,
-    /// It may have been, or may yet be. Read the state, or repeat it with an idempotency key.
-    Unknown,
-}
-
-impl Applied {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Applied::No => "no",
-            Applied::Yes => "yes",
-            Applied::Unknown => "unknown",
-        }
-    }
-    /// The answer of a word.
-    pub fn parse(word: &str) -> Option<Applied> {
-        [Applied::No, Applied::Yes, Applied::Unknown].into_iter().find(|applied| applied.word() == word)
-    }
-}
 
 /// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

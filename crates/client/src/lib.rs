@@ -8,8 +8,8 @@
 //! # Ok::<(), quorate_client::Error>(())
 //! ```
 //!
-//! Every [`Error`] says whether the operation was applied. Nothing is retried unless it was certainly not applied or
-//! carries an idempotency key, so a retry never doubles an effect.
+//! Every [`Error`] says whether the operation was applied. Nothing is retried unless it is a read, was certainly not
+//! applied, or carries an idempotency key, so a retry never doubles an effect.
 
 mod client;
 mod command;
@@ -20,5 +20,6 @@ mod reply;
 pub use client::{Client, Options};
 pub use command::Command;
 pub use connection::Connection;
-pub use error::{Applied, Error, Kind};
+pub use error::{Error, Kind};
+pub use quorate_core::operation::Applied;
 pub use reply::{DEPTH, Malformed, Reply, frame, parse};

@@ -21,6 +21,17 @@ pub enum Mutant {
     IdempotencyForgottenByNewLeader,
     SessionIgnored,
     AppliedPositionNotAtomic,
+    OwnWritesIgnored,
+    PipelineOvertakes,
+    ForwardedCopyTaken,
+    GuardVersionIgnored,
+    GuardAbsentIgnored,
+    FailureEndsTransaction,
+    GatherWithoutAPart,
+    GatherPartUnproven,
+    IdempotencyByLogTime,
+    SweepByOwnClock,
+    ExpiryTickLost,
 }
 
 impl Mutant {
@@ -80,6 +91,45 @@ impl Mutant {
             "applied-position-not-atomic",
             "the applied position is not written with what was applied",
         ),
+        (
+            Mutant::OwnWritesIgnored,
+            "own-writes-ignored",
+            "a pipelined read does not wait for the writes before it that are not yet committed",
+        ),
+        (
+            Mutant::PipelineOvertakes,
+            "pipeline-overtakes",
+            "a pipelined call does not wait for writes before it that may come back from an earlier leader",
+        ),
+        (
+            Mutant::ForwardedCopyTaken,
+            "forwarded-copy-taken",
+            "a leader takes a second copy of a call that was passed on to it",
+        ),
+        (Mutant::GuardVersionIgnored, "guard-version-ignored", "a guard on the version of a key is not checked"),
+        (Mutant::GuardAbsentIgnored, "guard-absent-ignored", "a guard on the absence of a key is not checked"),
+        (
+            Mutant::FailureEndsTransaction,
+            "failure-ends-transaction",
+            "a command that fails keeps those after it in its transaction from running",
+        ),
+        (
+            Mutant::GatherWithoutAPart,
+            "gather-without-a-part",
+            "a gathered answer leaves out groups that could not answer",
+        ),
+        (
+            Mutant::GatherPartUnproven,
+            "gather-part-unproven",
+            "a part of a gathered read counts nodes that were not asked",
+        ),
+        (
+            Mutant::IdempotencyByLogTime,
+            "idempotency-by-log-time",
+            "idempotency records end by log time, which a clock that jumps can hurry",
+        ),
+        (Mutant::SweepByOwnClock, "sweep-by-own-clock", "a replica sweeps what its own clock says has expired"),
+        (Mutant::ExpiryTickLost, "expiry-tick-lost", "a leader does not make log time pass what expired"),
     ];
 }
 

@@ -54,6 +54,67 @@ pub struct Batch {
     pub transaction: bool,
 }
 
+/// Bytes of an encoded batch besides those of its words, roughly.
+const BATCH_BYTES: usize = 64;
+
+impl Batch {
+    /// The batch as bytes, for a log entry.
+    pub fn encode(&self) -> Vec<u8> {
+        let words: usize = self.commands.iter().flatten().map(|word| word.len() + 4).sum();
+        postcard::to_extend(self, Vec::with_capacity(BATCH_BYTES + words)).expect("batches always encode")
+    }
+
+    /// Reads a batch. The words of a plain one are slices of the bytes, not copies. `None` if the bytes are no batch.
+    pub fn decode(bytes: &Bytes) -> Option<Batch> {
+        Batch::decode_plain(bytes).or_else(|| postcard::from_bytes(bytes).ok())
+    }
+
+    /// Reads a batch without guards and without an idempotency key.
+    fn decode_plain(bytes: &Bytes) -> Option<Batch> {
+        let rest = &mut &bytes[..];
+        let table = TableId(u16::try_from(varint(rest)?).ok()?);
+        let (guards, idempotency) = (varint(rest)?, varint(rest)?);
+        if guards != 0 || idempotency != 0 {
+            return None;
+        }
+        let count = varint(rest)?;
+        // Every command and every word takes a byte at least.
+        let room = |count: u64, rest: &[u8]| usize::try_from(count).ok().filter(|count| *count <= rest.len());
+        let mut commands = Vec::with_capacity(room(count, rest)?);
+        for _ in 0..count {
+            let count = varint(rest)?;
+            let mut words = Words::with_capacity(room(count, rest)?);
+            for _ in 0..count {
+                let length = usize::try_from(varint(rest)?).ok()?;
+                let (word, behind) = rest.split_at_checked(length)?;
+                words.push(bytes.slice_ref(word));
+                *rest = behind;
+            }
+            commands.push(words);
+        }
+        let transaction = match **rest {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(Batch { table, guards: Vec::new(), idempotency: None, commands, transaction })
+    }
+}
+
+/// A number in groups of seven bits, the least first, off the front.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
 /// What a client asks of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Request {
@@ -79,8 +140,8 @@ pub struct Operate {
     pub want: Want,
     /// What this session has seen.
     pub session: Session,
-    /// True when earlier writes of this session are still unanswered: a linearizable read then waits for every entry
-    /// that the leader holds, so that a pipelined read sees the writes before it.
+    /// True when earlier writes of this caller are still unanswered. Within a group, a write and a linearizable read then
+    /// take effect after them, as far as they take effect at all: the read waits for every entry that the leader holds.
     pub after_own_writes: bool,
     /// How long the caller waits, in milliseconds.
     pub deadline_ms: u32,
@@ -105,6 +166,8 @@ pub enum Value {
     Set(Vec<Value>),
     /// An error of the command itself, such as `WRONGTYPE …` or `ERR …`: the command was evaluated and changed nothing.
     Error(Bytes),
+    /// Pairs in order, which may repeat; a flat list in RESP2.
+    Pairs(Vec<(Value, Value)>),
 }
 
 impl Value {
@@ -161,6 +224,32 @@ pub enum Outcome {
     },
     /// It may have been applied or may yet be. `applied: unknown`.
     Unknown(Doubt),
+}
+
+/// Was an operation applied? Every failure says so, in every protocol with these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Applied {
+    /// Certainly not. It may be repeated.
+    No,
+    /// Certainly, though less was met than was asked.
+    Yes,
+    /// It may have been, or may yet be. Read the state, or repeat it with the same idempotency key.
+    Unknown,
+}
+
+impl Applied {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Applied::No => "no",
+            Applied::Yes => "yes",
+            Applied::Unknown => "unknown",
+        }
+    }
+    /// The answer of a word.
+    pub fn parse(word: &str) -> Option<Applied> {
+        [Applied::No, Applied::Yes, Applied::Unknown].into_iter().find(|applied| applied.word() == word)
+    }
 }
 
 /// Why an operation was certainly not applied.
@@ -323,4 +412,36 @@ pub struct FollowerStatus {
     pub matched: u64,
     /// It has not answered for a while.
     pub suspected: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn batches_come_back_whether_plain_or_not() {
+        let word = |len: usize| Bytes::from(vec![b'w'; len]);
+        let plain = Batch {
+            table: TableId(300),
+            guards: Vec::new(),
+            idempotency: None,
+            commands: vec![vec![word(3), word(0), word(200)], Vec::new(), vec![word(20_000)]],
+            transaction: true,
+        };
+        let guarded = Batch { guards: vec![Guard::Absent { key: word(1) }], ..plain.clone() };
+        let named = Batch { idempotency: Some(IdempotencyKey(word(9))), transaction: false, ..plain.clone() };
+        let empty = Batch { commands: Vec::new(), ..plain.clone() };
+        for (batch, is_plain) in [(&plain, true), (&guarded, false), (&named, false), (&empty, true)] {
+            let bytes = Bytes::from(batch.encode());
+            assert_eq!(postcard::from_bytes::<Batch>(&bytes).as_ref(), Ok(batch));
+            assert_eq!(Batch::decode(&bytes).as_ref(), Some(batch));
+            assert_eq!(Batch::decode_plain(&bytes).as_ref(), is_plain.then_some(batch));
+            for cut in 0..bytes.len().min(300) {
+                assert_eq!(Batch::decode(&bytes.slice(..cut)), None, "cut at {cut}");
+            }
+        }
+        // A count that the bytes cannot hold reserves no room.
+        assert_eq!(Batch::decode(&Bytes::from_static(&[0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F])), None);
+    }
 }

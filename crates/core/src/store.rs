@@ -13,6 +13,12 @@ pub struct Seq(pub u64);
 pub trait View {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Option<Bytes>;
+    /// Shows the value of a key where it lies, if there is one: what is needed of it need not be kept.
+    fn look(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        if let Some(value) = self.get(key) {
+            visit(&value);
+        }
+    }
     /// Visits the pairs with `from <= key < until` in key order until `visit` returns false.
     fn scan(&self, from: &[u8], until: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool);
 }

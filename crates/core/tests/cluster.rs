@@ -32,6 +32,8 @@ struct Net {
     mute: bool,
     groups: u16,
     keep: u64,
+    /// Messages sent to each node.
+    sent: BTreeMap<NodeId, u64>,
 }
 
 impl Net {
@@ -48,6 +50,7 @@ impl Net {
             mute: false,
             groups,
             keep: 1000,
+            sent: BTreeMap::new(),
         };
         for id in 1..=nodes {
             let random = net.random.fork();
@@ -85,6 +88,7 @@ impl Net {
         }
         for send in turn.sends {
             assert_ne!(send.to, id);
+            *self.sent.entry(send.to).or_default() += 1;
             match send.leave {
                 Leave::Now => self.queue.push_back((id, send.to, send.message)),
                 Leave::AfterSync => host.held.push((turn.after, send.to, send.message)),
@@ -398,6 +402,28 @@ fn a_tick_that_was_lost_with_its_leader_does_not_stop_expiry() {
     assert_eq!(net.value(leader, &["SET", "short", "v", "PX", "200"]), Value::OK);
     net.run(500);
     assert_eq!(net.value(leader, &["GET", "short"]), Value::Nil);
+}
+
+/// It must be noticed by people; until then it must not keep the leader busy.
+#[test]
+fn a_follower_whose_disk_was_lost_is_not_asked_without_a_pause() {
+    let mut net = Net::new(3, 1, 5);
+    net.run(3000);
+    let leader = net.leader(0);
+    for at in 0..20 {
+        assert!(matches!(net.ask(leader, Want::default(), &["SET", "k", &at.to_string()]), Outcome::Done { .. }));
+    }
+    let wiped = if leader == 1 { 2 } else { 1 };
+    net.run(200);
+    net.hosts.get_mut(&NodeId(wiped)).unwrap().store = MemoryStore::default();
+    net.boot(wiped);
+    assert!(matches!(net.ask(leader, Want::default(), &["SET", "k", "after"]), Outcome::Done { .. }));
+    net.run(500);
+    net.sent.clear();
+    net.run(1000);
+    let sent = net.sent[&NodeId(wiped)];
+    assert!(sent < 60, "{sent} messages in a second");
+    assert!(matches!(net.ask(leader, Want::default(), &["SET", "k", "v"]), Outcome::Done { .. }));
 }
 
 fn consensus(term: u64, body: Body) -> Message {

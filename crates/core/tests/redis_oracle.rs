@@ -141,7 +141,11 @@ impl Ours {
         if let Some(told) = told.filter(|_| !drawn) {
             assert_eq!(told, value, "read and apply differ on {words:?}");
         }
-        value
+        // As RESP3 shows them.
+        match value {
+            Value::Pairs(pairs) => Value::Array(pairs.into_iter().map(|(a, b)| Value::Array(vec![a, b])).collect()),
+            value => value,
+        }
     }
 }
 
@@ -322,11 +326,10 @@ impl Pair<'_> {
         };
         let (a, b) = (flat(&ours), flat(&theirs));
         let bulks = |values: &[Value]| values.iter().all(|value| matches!(value, Value::Bulk(_)));
-        let alike = if bulks(&a) && bulks(&b) {
-            items(&ours).is_some() == items(&theirs).is_some() && a.len() == b.len()
-        } else {
-            ours == theirs
+        let inner = |value: &Value| -> Option<Vec<_>> {
+            Some(items(value)?.iter().map(|item| items(item).map(|items| items.len())).collect())
         };
+        let alike = if bulks(&a) && bulks(&b) { inner(&ours) == inner(&theirs) } else { ours == theirs };
         if !alike {
             self.fail(&ours, &theirs);
         }

@@ -28,6 +28,14 @@ pub enum Kind {
     ReadFromNowhere,
     /// One idempotency key had two outcomes.
     TwoOutcomes,
+    /// What a transaction read is not one state, or not what it wrote.
+    TornTransaction,
+    /// One version of a key had two values, or one value two versions.
+    VersionLies,
+    /// An answer that was put together from several groups is true at no moment.
+    GatheredWrong,
+    /// Operations that one connection sent one after another took effect in another order.
+    PipelineOrder,
     /// A command failed that must not fail.
     WrongError,
     /// A law of machines was broken.
@@ -38,6 +46,8 @@ pub enum Kind {
     NoProgress,
     /// After the faults ended, the replicas did not become equal in time.
     NoConvergence,
+    /// After the faults ended, what expired was not removed in time.
+    NotExpired,
     /// Two runs of one seed differed.
     NotDeterministic,
     /// A checker gave up.
@@ -59,11 +69,16 @@ impl Kind {
             Kind::Session(broken) => format!("session promise broken: {}", broken.word()),
             Kind::ReadFromNowhere => "a read gave a value that nobody wrote".into(),
             Kind::TwoOutcomes => "one idempotency key had two outcomes".into(),
+            Kind::TornTransaction => "a transaction is torn".into(),
+            Kind::VersionLies => "a version lies".into(),
+            Kind::GatheredWrong => "a gathered answer is true at no moment".into(),
+            Kind::PipelineOrder => "a pipeline out of order".into(),
             Kind::WrongError => "a command failed that must not".into(),
             Kind::Law => "a law of machines is broken".into(),
             Kind::Assertion => "an assertion of the node failed".into(),
             Kind::NoProgress => "no progress after the faults ended".into(),
             Kind::NoConvergence => "replicas did not become equal".into(),
+            Kind::NotExpired => "what expired stays".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),
         }

@@ -2,11 +2,14 @@
 //! swarms whose options make the broken rule visible. The correct node must pass every hunt.
 
 use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::script::{self, Casting};
 use crate::vopr::{self, Plan, Swarm};
+use quorate_core::limits::IDEMPOTENCY_KEEP_MS;
 use quorate_core::mutant::Mutant;
 use quorate_core::random::Random;
 use std::fmt;
+use std::ops::Range;
 
 /// The scripts of known shapes, by name.
 pub const SCRIPTS: &[(&str, &str)] = &[
@@ -20,6 +23,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("node/session_read", include_str!("../../../scripts/node/session_read.txt")),
     ("node/receipts", include_str!("../../../scripts/node/receipts.txt")),
     ("node/expiry", include_str!("../../../scripts/node/expiry.txt")),
+    ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
 ];
 
 /// The text of a script by name.
@@ -45,10 +49,21 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::SessionIgnored => Some("node/session_read"),
         Mutant::ReceiptCountsThePlan => Some("node/receipts"),
         Mutant::WallClockInApply => Some("node/expiry"),
+        Mutant::IdempotencyByLogTime => Some("node/steady_time"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
-        | Mutant::AppliedPositionNotAtomic => None,
+        | Mutant::AppliedPositionNotAtomic
+        | Mutant::OwnWritesIgnored
+        | Mutant::PipelineOvertakes
+        | Mutant::ForwardedCopyTaken
+        | Mutant::GuardVersionIgnored
+        | Mutant::GuardAbsentIgnored
+        | Mutant::FailureEndsTransaction
+        | Mutant::GatherWithoutAPart
+        | Mutant::GatherPartUnproven
+        | Mutant::SweepByOwnClock
+        | Mutant::ExpiryTickLost => None,
     }
 }
 
@@ -101,11 +116,51 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
             swarm.crashes = true;
             options.mix.additions = 700;
         }
+        Mutant::OwnWritesIgnored => options.mix.pipelines = 700,
+        Mutant::PipelineOvertakes => {
+            (swarm.cuts, swarm.pauses, swarm.bad_links) = (true, true, true);
+            options.habits.weather.ordered = true;
+            (options.mix.pipelines, options.mix.transfers, options.mix.clients) = (900, 60, 6);
+        }
+        Mutant::ForwardedCopyTaken => {
+            let weather = &mut options.habits.weather;
+            (weather.late_copy_per_mille, weather.late_copy_us) = (50, 500_000);
+            (options.mix.additions, options.mix.idempotent, options.mix.reads) = (700, 0, 300);
+        }
+        Mutant::GuardVersionIgnored | Mutant::GuardAbsentIgnored => {
+            (options.mix.guards, options.mix.clients) = (700, 6);
+        }
+        Mutant::FailureEndsTransaction => options.mix.transactions = 600,
+        Mutant::GatherWithoutAPart | Mutant::GatherPartUnproven => {
+            (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
+            (options.groups, options.mix.gathers) = (3, 700);
+            (options.mix.session_reads, options.mix.eventual_reads) = (0, 0);
+        }
+        Mutant::IdempotencyByLogTime => {
+            (swarm.cuts, swarm.pauses) = (true, true);
+            (options.mix.idempotent, options.mix.additions, options.mix.deadline_ms) = (900, 600, 80);
+        }
+        Mutant::SweepByOwnClock => {
+            swarm.clocks = true;
+            options.mix.expiring = 300;
+        }
+        Mutant::ExpiryTickLost => options.mix.expiring = 300,
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
     plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);
+    if mutant == Mutant::IdempotencyByLogTime {
+        // All clocks jump by more than a record is kept, again and again, so that many retries come after a jump.
+        let jumps = (1..).map(|jump| jump * JUMP_EVERY_US).take_while(|at_us| *at_us < plan.options.safety_us);
+        let all = jumps.flat_map(|at_us| plan.options.members().into_iter().map(move |node| (at_us, node)));
+        let skew = |(at_us, node)| (at_us, Fault::Skew(node, 2 * IDEMPOTENCY_KEEP_MS as i64));
+        plan.faults.extend(all.map(skew));
+        plan.faults.sort_by_key(|(at_us, _)| *at_us);
+    }
     plan
 }
+
+/// How often clocks jump where they do so for a purpose, in microseconds.
+const JUMP_EVERY_US: u64 = 100_000;
 
 /// How a mutant was caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +236,11 @@ fn play_seed(mutant: Mutant, seed: u64, broken: bool, blind_to_receipts: bool) -
     plan.options.mutant = broken.then(|| name(mutant).to_string());
     plan.options.blind_to_receipts = blind_to_receipts;
     vopr::run_plan(&plan, false).failure.map(|failure| Caught { script: None, seed, failure })
+}
+
+/// Hunts one mutant with seeds alone. The first that catches it.
+pub fn hunt_seeds(mutant: Mutant, seeds: Range<u64>) -> Option<Caught> {
+    seeds.into_iter().find_map(|seed| play_seed(mutant, seed, true, false))
 }
 
 /// Hunts one mutant: its script first, then seeds until it is caught. The correct node runs the same.

@@ -24,7 +24,7 @@ fn a_call_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_failing_plan_shrinks_and_replays() {
-    let mut plan = target(Mutant::ElectionRestrictionOff, 1);
+    let mut plan = target(Mutant::ElectionRestrictionOff, 0);
     plan.options.mutant = Some("election-restriction-off".to_string());
     let shrunk = vopr::shrink(&plan, 400).expect("this seed fails");
     let kind = |plan: &Plan| vopr::run_plan(plan, false).failure.map(|failure| failure.kind);

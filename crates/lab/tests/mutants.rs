@@ -1,7 +1,7 @@
 //! A rule that can be broken without a judge noticing is a rule that nobody guards.
 
 use quorate_core::mutant::Mutant;
-use quorate_lab::mutant::{run_mutants, target};
+use quorate_lab::mutant::{hunt_seeds, run_mutants, target};
 use quorate_lab::vopr;
 
 #[test]
@@ -21,4 +21,23 @@ fn the_correct_node_passes_the_swarms_of_all_mutants() {
             assert!(report.failure.is_none(), "the swarm of {name}: {report}");
         }
     }
+}
+
+/// Shapes too rare for seeds, which scripts play: power lost within the sync of a vote while another candidate asks in the
+/// same term; and the five steps of Figure 8 in their order.
+const SCRIPTS_ONLY: [Mutant; 2] = [Mutant::VoteNotDurable, Mutant::CommitOlderTermByCounting];
+
+/// `VOPR_FROM` and `VOPR_SEEDS` choose other seeds.
+#[test]
+fn seeds_alone_catch_every_mutant() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (from, count) = (number("VOPR_FROM").unwrap_or(5_000), number("VOPR_SEEDS").unwrap_or(100));
+    let mut survivors = Vec::new();
+    for (mutant, name, _) in Mutant::ALL.iter().filter(|(mutant, ..)| !SCRIPTS_ONLY.contains(mutant)) {
+        match hunt_seeds(*mutant, from..from + count) {
+            Some(caught) => println!("{name:36} {caught}"),
+            None => survivors.push(*name),
+        }
+    }
+    assert!(survivors.is_empty(), "no seed of {count} caught {survivors:?}");
 }

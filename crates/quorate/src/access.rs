@@ -5,6 +5,8 @@ use clap::Args;
 use quorate_client::{Client, Command, Options};
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 /// Where `quorate up` listens unless told otherwise.
@@ -71,7 +73,8 @@ pub struct Access {
 /// What a write may say besides.
 #[derive(Args, Clone, Debug)]
 pub struct Once {
-    /// A name of your choice for this one write: repeating it with the same name applies it at most once
+    /// A name for this one write: repeating it with the same name applies it at most once [default: a random one, unless
+    /// --ack is leader or one]
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
 }
@@ -86,14 +89,11 @@ pub fn ack(word: &str) -> Result<Ack, String> {
     Ack::parse(word.as_bytes()).ok_or_else(|| "the acks are leader, one, majority and all".to_owned())
 }
 
-/// A client waits a little longer than the server does, to hear what the server says at the deadline.
-const GRACE_MS: u32 = 250;
-
 impl Access {
     /// A client with these options.
     pub fn client(&self) -> Client {
         let options = Options {
-            deadline: Duration::from_millis(u64::from(self.deadline_ms + GRACE_MS)),
+            deadline: Duration::from_millis(u64::from(self.deadline_ms)),
             password: self.place.password(),
             table: self.table,
             carry_session: self.json || self.session.is_some(),
@@ -110,24 +110,34 @@ impl Access {
     pub fn say(&self, command: Command) -> Command {
         let command = self.level.map_or(command.clone(), |level| command.level(level));
         let command = self.ack.map_or(command.clone(), |ack| command.ack(ack));
-        let command = if self.deadline_ms == limits::DEADLINE_MS {
-            command
-        } else {
-            command.with(format!("deadline={}", self.deadline_ms))
-        };
         if self.receipt { command.receipt() } else { command }
     }
 
-    /// The command with these words and the idempotency key.
+    /// The command with these words and its idempotency key: the one given, or else a random one, so that the client may
+    /// repeat it at another node. Acks below majority take none.
     pub fn say_once(&self, once: &Once, command: Command) -> Result<Command, Failure> {
         let command = self.say(command);
-        let Some(key) = &once.idempotency_key else { return Ok(command) };
+        let key = match &once.idempotency_key {
+            Some(key) => key.clone(),
+            None if self.ack.is_some_and(|ack| ack < Ack::Majority) => return Ok(command),
+            None => random_key()?,
+        };
         if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES {
             let limit = limits::IDEMPOTENCY_KEY_BYTES;
             return Err(Failure::usage(format!("an idempotency key has 1 to {limit} bytes, this one {}", key.len())));
         }
-        Ok(command.idempotency_key(key.clone()))
+        Ok(command.idempotency_key(key))
     }
+}
+
+/// An idempotency key that nobody else has: 128 bits from the operating system.
+fn random_key() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).map_err(|error| {
+        Failure::machine(format!("cannot make an idempotency key from /dev/urandom: {error}"))
+            .hint("name one with --idempotency-key KEY")
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -12,15 +12,15 @@ use std::time::Instant;
 pub fn call(access: &Access, command: &Command, is_no: impl Fn(&Reply) -> bool) -> Outcome {
     let mut client = access.client();
     let start = Instant::now();
-    let reply = client.call(command)?;
+    let reply = client.call(command).map_err(|error| Failure::of(error, command))?;
     let (value, receipt) = if access.receipt { split(reply)? } else { (reply, None) };
     let exit = if is_no(&value) { Exit::No } else { Exit::Done };
     if access.json {
-        print_json(&client, &value, receipt.as_ref(), start)?;
+        print_json(&client, command, (&value, receipt.as_ref()), start)?;
     } else {
         print_plain(&value)?;
         if let Some(receipt) = &receipt {
-            println!("{}", paint::dim(&describe(receipt, &start)));
+            println!("{}", paint::dim(&describe(receipt, command, &start)));
         }
     }
     Ok(exit)
@@ -55,9 +55,17 @@ fn print_plain(value: &Reply) -> Result<(), Failure> {
     outcome.map_err(|error| Failure::machine(format!("cannot write to standard output: {error}")))
 }
 
-fn print_json(client: &Client, value: &Reply, receipt: Option<&Reply>, start: Instant) -> Result<(), Failure> {
+fn print_json(
+    client: &Client,
+    command: &Command,
+    (value, receipt): (&Reply, Option<&Reply>),
+    start: Instant,
+) -> Result<(), Failure> {
     let mut object = Map::new();
     object.insert("value".into(), to_json(value));
+    if let Some(key) = command.idempotency() {
+        object.insert("idempotency_key".into(), json!(key));
+    }
     if let Some(receipt) = receipt {
         object.insert("receipt".into(), to_json(receipt));
     }
@@ -91,7 +99,7 @@ pub fn to_json(reply: &Reply) -> Value {
 }
 
 /// A receipt in a few lines for people: the asked and the met guarantee, who answered, and where in the log.
-fn describe(receipt: &Reply, start: &Instant) -> String {
+fn describe(receipt: &Reply, command: &Command, start: &Instant) -> String {
     let field = |name: &str| receipt.field(name).map_or_else(|| "?".to_owned(), inline);
     let replayed = match receipt.field("replayed").and_then(Reply::number) {
         Some(0) => "no",
@@ -107,6 +115,7 @@ fn describe(receipt: &Reply, start: &Instant) -> String {
         ("durable on", field("durable")),
         ("log time", format!("{} ms since 1970, by the leader's clock", field("log_time_ms"))),
         ("replayed", replayed.to_owned()),
+        ("key", command.idempotency().unwrap_or_else(|| "none".to_owned())),
         ("session", field("session")),
         ("took", format!("{:.2} ms", start.elapsed().as_secs_f64() * 1000.0)),
     ];
@@ -152,9 +161,10 @@ mod tests {
         let nodes = Reply::Array(vec![Reply::Int(1), Reply::Int(3)]);
         let receipt =
             named(vec![("met", Reply::Bulk("majority".into())), ("durable", nodes), ("replayed", Reply::Int(0))]);
-        let text = describe(&receipt, &Instant::now());
+        let text = describe(&receipt, &Command::new(["SET"]).idempotency_key("i"), &Instant::now());
         assert!(text.contains("\n  met         majority\n"), "{text}");
         assert!(text.contains("\n  durable on  1, 3\n"), "{text}");
         assert!(text.contains("\n  replayed    no\n"), "{text}");
+        assert!(text.contains("\n  key         i\n"), "{text}");
     }
 }

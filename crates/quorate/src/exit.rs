@@ -1,7 +1,7 @@
 //! How a verb ends: the table of exit codes, and failures with what a person needs to know.
 
 use crate::paint;
-use quorate_client::{Applied, Error, Kind};
+use quorate_client::{Applied, Command, Error, Kind};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -55,6 +55,8 @@ pub struct Failure {
     pub applied: Option<Applied>,
     /// What to do.
     pub hint: Option<String>,
+    /// The idempotency key under which it was tried.
+    pub idempotency_key: Option<String>,
 }
 
 /// What verbs return.
@@ -63,15 +65,27 @@ pub type Outcome = Result<Exit, Failure>;
 impl Failure {
     /// The command line or a file is wrong.
     pub fn usage(what: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, what: what.into(), applied: None, hint: None }
+        Failure { exit: Exit::Usage, what: what.into(), applied: None, hint: None, idempotency_key: None }
     }
     /// Something on this machine failed.
     pub fn machine(what: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Machine, what: what.into(), applied: None, hint: None }
+        Failure { exit: Exit::Machine, what: what.into(), applied: None, hint: None, idempotency_key: None }
     }
     /// Says what to do.
     pub fn hint(self, hint: impl Into<String>) -> Failure {
         Failure { hint: Some(hint.into()), ..self }
+    }
+
+    /// The failure of a command. A write under a key that was applied, or may have been, is told how to be repeated.
+    pub fn of(error: Error, command: &Command) -> Failure {
+        let failure = Failure { idempotency_key: command.idempotency(), ..Failure::from(error) };
+        let Some(key) = &failure.idempotency_key else { return failure };
+        let repeat = format!("repeat it with --idempotency-key {key}");
+        match failure.applied {
+            Some(Applied::Unknown) => failure.hint(format!("{repeat}: it is applied at most once")),
+            Some(Applied::Yes) => failure.hint(format!("{repeat} to wait again: it is not applied again")),
+            Some(Applied::No) | None => failure,
+        }
     }
 
     /// Tells a person, or with `json` a program, on standard error.
@@ -81,6 +95,7 @@ impl Failure {
                 "error": self.what,
                 "applied": self.applied.map(Applied::word),
                 "hint": self.hint,
+                "idempotency_key": self.idempotency_key,
                 "exit": self.exit as u8,
             });
             eprintln!("{object}");
@@ -115,7 +130,7 @@ impl From<Error> for Failure {
             (Kind::Denied | Kind::Rejected, Applied::No) => Exit::No,
         };
         let hint = match (error.kind, error.applied) {
-            (_, Applied::Unknown) => Some("read the state, or repeat the command with --idempotency-key KEY"),
+            (_, Applied::Unknown) => Some("read the state before you repeat it"),
             (_, Applied::Yes) => Some("see what was met with --receipt; a retry would apply it again"),
             (Kind::Unreachable, _) => Some("start a cluster with `quorate up`, or name a node with --addr HOST:PORT"),
             (Kind::Denied, _) => Some("give the password with --password or in QUORATE_PASSWORD"),
@@ -123,7 +138,8 @@ impl From<Error> for Failure {
             (Kind::Lost | Kind::Deadline | Kind::Unavailable, _) => Some("try again; `quorate status` shows the nodes"),
             (Kind::Rejected | Kind::Doubt, _) => None,
         };
-        Failure { exit, what: error.message, applied: Some(error.applied), hint: hint.map(str::to_owned) }
+        let (applied, hint) = (Some(error.applied), hint.map(str::to_owned));
+        Failure { exit, what: error.message, applied, hint, idempotency_key: None }
     }
 }
 
@@ -143,6 +159,15 @@ mod tests {
         ] {
             assert_eq!(Failure::from(Error::new(kind, applied, "x")).exit, exit, "{kind:?} {applied:?}");
         }
+    }
+
+    #[test]
+    fn a_write_of_unknown_outcome_is_told_the_key_to_repeat_it_with() {
+        let unknown = || Error::new(Kind::Deadline, Applied::Unknown, "x");
+        let keyed = Failure::of(unknown(), &Command::new(["INCR", "n"]).idempotency_key("once"));
+        assert!(keyed.to_string().contains("--idempotency-key once"), "{keyed}");
+        let plain = Failure::of(unknown(), &Command::new(["SET", "k", "v"]));
+        assert!(plain.to_string().contains("read the state"), "{plain}");
     }
 
     #[test]

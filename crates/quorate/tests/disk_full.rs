@@ -54,6 +54,7 @@ fn a_full_disk_stops_one_node_and_loses_nothing() {
     assert!(!status.success(), "a node that stops because its disk is full must say so by its exit code");
     let log = cluster.log(3);
     assert!(log.contains("File too large") && log.contains("stops for good"), "it must say why: {log}");
+    assert_eq!(log.matches("has stopped using its disk").count(), 1, "and it must say so once: {log}");
     load.progress(50);
     nodes.0[2] = node(&cluster, 3, None);
     cluster.caught_up(3);

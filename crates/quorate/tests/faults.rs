@@ -99,6 +99,28 @@ fn a_second_up_continues_where_the_first_stopped() {
     load.progress(100);
     let status = cluster.down();
     assert!(status.success(), "{status:?}");
+    let said = cluster.said();
+    for node in 1..=3 {
+        assert!(said.contains(&format!("node {node} ended in order")), "{said:?}");
+    }
+    cluster.up();
+    load.progress(50);
+    load.judge(&cluster);
+}
+
+#[test]
+fn a_second_signal_stops_the_nodes_at_once_and_loses_nothing() {
+    let mut cluster = Cluster::start();
+    let load = Load::start(&cluster, CLIENTS);
+    load.progress(100);
+    // Two different signals that wait for a process that stands still reach it together.
+    for name in ["STOP", "INT", "TERM", "CONT"] {
+        signal(cluster.up_process(), name);
+    }
+    let status = cluster.ended();
+    assert!(status.success(), "{status:?}");
+    let said = cluster.said();
+    assert!(said.iter().any(|line| line.starts_with("asked twice: killing node ")), "{said:?}");
     cluster.up();
     load.progress(50);
     load.judge(&cluster);

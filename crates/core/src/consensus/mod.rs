@@ -455,6 +455,15 @@ impl Group {
         }
         holders
     }
+    /// For a leader: the last index that so many members, or all if they are fewer, hold durably.
+    pub fn held_by(&self, members: usize) -> u64 {
+        let mut held = alloc::vec![self.durable];
+        if let Part::Leader(leading) = &self.part {
+            held.extend(leading.matched());
+        }
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        held[members.clamp(1, held.len()) - 1]
+    }
     /// For a leader: each follower, the index that it holds durably, and whether it is suspected.
     pub fn followers(&self, now: Mono) -> Vec<(NodeId, u64, bool)> {
         let Part::Leader(leading) = &self.part else { return Vec::new() };

@@ -92,6 +92,10 @@ impl Leading {
         self.followers.iter().filter(|(_, follower)| follower.matched >= index).map(|(&node, _)| node).collect()
     }
 
+    pub(super) fn matched(&self) -> impl Iterator<Item = u64> {
+        self.followers.values().map(|follower| follower.matched)
+    }
+
     pub(super) fn followers(&self, now: Mono, heartbeat_ms: u64) -> Vec<(NodeId, u64, bool)> {
         let patience = heartbeat_ms * SUSPECT_AFTER_HEARTBEATS;
         let suspected = |follower: &Follower| follower.lost || now > follower.heard.after_ms(patience);
@@ -278,9 +282,17 @@ impl Group {
             Mode::Pipeline => previous <= follower.matched,
             Mode::Snapshot(_) => true,
         };
-        if !stale {
-            follower.probe_from(next.max(follower.matched + 1));
+        if stale {
+            return;
+        }
+        let place = next.max(follower.matched + 1);
+        if place <= previous {
+            follower.probe_from(place);
             self.due = true;
+        } else {
+            // It lacks what it once held, as its disk was lost. It is asked again at the next heartbeat, not at once.
+            follower.probe_from(place);
+            follower.mode = Mode::Probe { asked: true };
         }
     }
 

@@ -168,6 +168,9 @@ impl View for Holding<'_> {
     fn get(&self, key: &[u8]) -> Option<Bytes> {
         self.store.get(key)
     }
+    fn look(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        self.store.look(key, visit);
+    }
     fn scan(&self, from: &[u8], until: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
         self.store.scan(from, until, visit);
     }

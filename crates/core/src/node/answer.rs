@@ -3,7 +3,7 @@
 use super::apply::BLIND;
 use super::seat::{Call, Origin, Proof, Settling, Write};
 use super::{Cx, Message, Node};
-use crate::guarantee::{Ack, Path, Position, Session, Tally};
+use crate::guarantee::{Path, Position, Session, Tally};
 use crate::machine::Mono;
 use crate::mutant::Mutant;
 use crate::operation::{Doubt, Outcome, Refusal, Reply, Value};
@@ -45,28 +45,11 @@ impl Node {
 
     /// Acks below majority, which need not wait for the commit.
     fn settle_early(&mut self, cx: &mut Cx<'_>, id: u16) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        let mut ready = Vec::new();
-        for &index in &seat.early {
-            let holders = seat.group.holders(index).len();
-            let Some(write) = seat.writes.get(&index) else { continue };
-            let enough = match write.want.ack {
-                Ack::Leader => holders >= 1,
-                Ack::One => holders >= 2.min(seat.group.members()),
-                Ack::Majority | Ack::All => false,
-            };
-            // The term tells whether the entry is still in this log.
-            if enough && seat.group.leads() && seat.group.term() == write.term {
-                ready.push(index);
-            }
-        }
-        for index in ready {
-            let Some(seat) = self.seats.get_mut(&id) else { return };
-            seat.early.remove(&index);
+        while let Some(seat) = self.seats.get_mut(&id)
+            && let Some((index, write)) = seat.pop_early()
+        {
             let time_ms = seat.group.log().entry(index).map_or(0, |entry| entry.time_ms);
-            if let Some(write) = seat.writes.remove(&index) {
-                self.finish_write(cx, id, index, write, BLIND, time_ms, None);
-            }
+            self.finish_write(cx, id, index, write, BLIND, time_ms, None);
         }
     }
 
@@ -196,7 +179,6 @@ impl Node {
             if let Some(seat) = self.seats.get_mut(&id) {
                 seat.misled = false;
             }
-            self.unpark(cx, id);
         }
         self.sweep_forwarded(cx, now);
     }
@@ -209,7 +191,7 @@ impl Node {
             seat.settling.iter().filter(|(_, it)| late(it.write.until)).map(|(&index, _)| index).collect();
         for index in writes {
             let Some(seat) = self.seats.get_mut(&id) else { return };
-            seat.early.remove(&index);
+            seat.not_early(index);
             if let Some(write) = seat.writes.remove(&index) {
                 self.answer(cx, write.origin, Outcome::Unknown(Doubt::Deadline), write.session);
             }
@@ -240,8 +222,10 @@ impl Node {
             }
         }
         seat.waiting.retain(|_, waiters| !waiters.is_empty());
-        for call in core::mem::take(&mut seat.parked) {
-            if call.until <= now { late.push((call, Refusal::NoLeader)) } else { seat.parked.push_back(call) }
+        for queue in [&mut seat.parked, &mut seat.held] {
+            for call in core::mem::take(queue) {
+                if call.until <= now { late.push((call, Refusal::NoLeader)) } else { queue.push_back(call) }
+            }
         }
         for (call, refusal) in late {
             self.refuse(cx, call, refusal);

@@ -12,6 +12,8 @@ use crate::state::{self, Applied, Stamp};
 
 /// The next expiry is looked up at most this often, in milliseconds.
 const EXPIRY_LOOK_MS: u64 = 10;
+/// And at least this often while something will expire: a wall clock that was set right in between changes when.
+const EXPIRY_LOOK_AGAIN_MS: u64 = 1_000;
 
 impl Node {
     /// Applies committed entries, a bounded number per step.
@@ -47,17 +49,20 @@ impl Node {
         let applied = match &entry.payload {
             Payload::Nothing => None,
             Payload::Tick => {
+                let own_ms = cx.now().wall.latest_ms;
+                let own_clock = self.config.mutants.has(Mutant::SweepByOwnClock);
+                let stamp = if own_clock { Stamp { time_ms: own_ms, ..stamp } } else { stamp };
                 let more = state::sweep(&mut seat.group.holding(cx.store()), space, stamp);
                 seat.expiry.due_at = more.then_some(cx.now().mono);
                 None
             }
             Payload::Batch(bytes) => {
-                let batch: Batch = postcard::from_bytes(bytes).expect("a committed batch decodes");
+                let batch = Batch::decode(bytes).expect("a committed batch decodes");
                 Some(state::apply(&mut seat.group.holding(cx.store()), space, stamp, &batch, self.config.mutants))
             }
         };
         seat.group.mark_applied(index, entry.term, entry.time_ms);
-        seat.early.remove(&index);
+        seat.not_early(index);
         if let Some(write) = seat.writes.remove(&index) {
             self.applied_own(cx, id, index, entry, write, applied);
         }
@@ -93,12 +98,16 @@ impl Node {
         if !seat.group.leads() || seat.tick_on_its_way() {
             return;
         }
-        if seat.expiry.stale && now.mono >= seat.expiry.look_at {
+        let again = seat.expiry.due_at.is_some() && now.mono >= seat.expiry.look_at.after_ms(EXPIRY_LOOK_AGAIN_MS);
+        if again || (seat.expiry.stale && now.mono >= seat.expiry.look_at) {
             seat.expiry.stale = false;
             seat.expiry.look_at = now.mono.after_ms(EXPIRY_LOOK_MS);
             let wall_ms = now.wall.earliest_ms / 2 + now.wall.latest_ms / 2;
             let next = state::next_expiry(cx.view(), seat.group.space());
             seat.expiry.due_at = next.map(|at_ms| now.mono.after_ms(at_ms.saturating_sub(wall_ms)));
+        }
+        if seat.expiry.due_at.is_some_and(|at| now.mono >= at) && self.config.mutants.has(Mutant::ExpiryTickLost) {
+            seat.expiry.due_at = None;
         }
         if seat.expiry.due_at.is_some_and(|at| now.mono >= at)
             && let Some(point) = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Tick))

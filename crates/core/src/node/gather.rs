@@ -4,6 +4,7 @@ use super::plan::{Gathering, Join};
 use super::seat::{Call, Origin};
 use super::{Cx, Node};
 use crate::guarantee::{Met, Receipt, Session};
+use crate::mutant::Mutant;
 use crate::operation::{Doubt, Operate, Outcome, Value};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -59,7 +60,13 @@ impl Node {
             return;
         }
         if let Some(gather) = self.gathers.remove(&id) {
-            let outcome = join(gather.how, gather.parts.into_iter().flatten().collect());
+            let mut parts: Vec<Outcome> = gather.parts.into_iter().flatten().collect();
+            if self.config.mutants.has(Mutant::GatherWithoutAPart)
+                && parts.iter().any(|part| matches!(part, Outcome::Done { .. }))
+            {
+                parts.retain(|part| matches!(part, Outcome::Done { .. }));
+            }
+            let outcome = join(gather.how, parts);
             self.answer(cx, gather.origin, outcome, gather.session);
         }
     }

@@ -87,9 +87,19 @@ fn tag(key: &[u8]) -> &[u8] {
 pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<Plan, Refusal> {
     let batch = &operate.batch;
     let table = config.tables.get(usize::from(batch.table.0)).ok_or(Refusal::UnknownTable)?;
-    let specs = specs(&batch.commands)?;
+    let (single, several);
+    let specs = match &batch.commands[..] {
+        [words] => {
+            single = [spec(words)?];
+            &single[..]
+        }
+        commands => {
+            several = specs(commands)?;
+            &several[..]
+        }
+    };
     check_size(operate)?;
-    let group = match group_of_batch(table.first_group, table.groups, operate, &specs)? {
+    let group = match group_of_batch(table.first_group, table.groups, operate, specs)? {
         Some(group) if pinned.is_some_and(|pinned| pinned != group) => return Err(Refusal::CrossGroup),
         Some(group) => Some(group),
         None => pinned,
@@ -99,7 +109,7 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
         return Err(Refusal::Impossible("idempotency keys and guards belong to writes".to_string()));
     }
     let Some(group) = group else {
-        return gather(table.first_group, table.groups, &batch.commands, &specs).map(Plan::Gather);
+        return gather(table.first_group, table.groups, &batch.commands, specs).map(Plan::Gather);
     };
     if !write {
         return Ok(Plan::Read { group, level: operate.want.level });
@@ -116,10 +126,11 @@ fn specs(commands: &[Words]) -> Result<Vec<&'static Spec>, Refusal> {
     if commands.is_empty() {
         return Err(Refusal::Impossible("a batch needs at least one command".to_string()));
     }
-    commands
-        .iter()
-        .map(|words| words.first().and_then(|name| command::find(name)).ok_or(Refusal::UnknownCommand))
-        .collect()
+    commands.iter().map(spec).collect()
+}
+
+fn spec(words: &Words) -> Result<&'static Spec, Refusal> {
+    words.first().and_then(|name| command::find(name)).ok_or(Refusal::UnknownCommand)
 }
 
 /// The one group that all keys of the batch belong to. `None` for a single command without keys on a table of several.

@@ -31,6 +31,13 @@ impl Node {
     pub(super) fn follow_plan(&mut self, cx: &mut Cx<'_>, plan: Plan, call: Call) {
         match plan {
             Plan::Write { group } => self.write(cx, group, call),
+            Plan::Read { group, level: Level::Linearizable }
+                if self.config.mutants.has(Mutant::GatherPartUnproven)
+                    && matches!(call.origin, Origin::Part { .. }) =>
+            {
+                let answered = self.config.members.iter().copied().collect();
+                self.serve_read(cx, group, Some(Proof::Round { answered }), call);
+            }
             Plan::Read { group, level: Level::Linearizable } => self.read_at_leader(cx, group, call),
             Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
             Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),
@@ -40,14 +47,11 @@ impl Node {
 
     fn write(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
-        if !seat.parked.is_empty() {
-            // A pipeline of writes keeps its order.
-            return seat.park(call);
-        }
+        let Some(call) = seat.keep_order(call, self.config.mutants) else { return };
         if !seat.group.leads() {
             return self.pass_on(cx, id, call, true);
         }
-        let payload = postcard::to_allocvec(&call.operate.batch).expect("batches always encode");
+        let payload = call.operate.batch.encode();
         let point = cx.within(wrap(id), |cx| seat.group.propose(cx, Payload::Batch(Bytes::from(payload))));
         let Some(point) = point else {
             // Leadership is being handed over, or too much is on its way: it waits its turn.
@@ -55,7 +59,7 @@ impl Node {
         };
         let Call { origin, operate, until, order: _, pinned: _, doubt } = call;
         if operate.want.ack < Ack::Majority {
-            seat.early.insert(point.index);
+            seat.early.insert((operate.want.ack, point.index));
         }
         let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until, doubt };
         if let Some(earlier) = seat.writes.insert(point.index, write) {
@@ -66,11 +70,9 @@ impl Node {
 
     fn read_at_leader(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
-        if call.operate.after_own_writes && !seat.parked.is_empty() {
-            // The writes before it may be among those that wait.
-            return seat.park(call);
-        }
-        match seat.group.read(call.operate.after_own_writes) {
+        let Some(call) = seat.keep_order(call, self.config.mutants) else { return };
+        let after_all = call.operate.after_own_writes && !self.config.mutants.has(Mutant::OwnWritesIgnored);
+        match seat.group.read(after_all) {
             None => self.pass_on(cx, id, call, false),
             Some(ticket) if ticket.round <= seat.group.confirmed_round() => {
                 seat.rounds.push_back((ticket, call));
@@ -113,6 +115,9 @@ impl Node {
         let incarnation = self.config.incarnation;
         cx.send(leader, Message::Forward { call: number, incarnation, group: id, term, operate });
         let repeatable = !write || call.operate.batch.idempotency.is_some();
+        if write {
+            seat.goes_away(term);
+        }
         self.forwarded.insert(number, Forwarded { call, to: leader, group: id, term, write, repeatable });
     }
 
@@ -145,7 +150,8 @@ impl Node {
     ) {
         let Some(seat) = self.seats.get_mut(&group) else { return };
         // A call that is sent back is remembered too: its sender passes it on anew, so a late copy must not be taken.
-        if !seat.first_arrival((from, incarnation), term, call) {
+        let first = seat.first_arrival((from, incarnation), term, call);
+        if !first && !self.config.mutants.has(Mutant::ForwardedCopyTaken) {
             return;
         }
         // A leader that takes no entries now keeps the call: sent back, it would be overtaken by those behind it.
@@ -157,7 +163,8 @@ impl Node {
     }
 
     pub(super) fn answer_arrived(&mut self, cx: &mut Cx<'_>, number: CallId, reply: Option<Reply>) {
-        let Some(forwarded) = self.forwarded.remove(&number) else { return };
+        let Some(forwarded) = self.take_forwarded(number) else { return };
+        let group = forwarded.group;
         match reply {
             Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => {
                 self.refuse(cx, forwarded.call, refusal);
@@ -172,6 +179,17 @@ impl Node {
                 }
             }
         }
+        self.unpark(cx, group);
+    }
+
+    fn take_forwarded(&mut self, number: CallId) -> Option<Forwarded> {
+        let forwarded = self.forwarded.remove(&number)?;
+        if let Some(seat) = self.seats.get_mut(&forwarded.group)
+            && forwarded.write
+        {
+            seat.comes_back(forwarded.term);
+        }
+        Some(forwarded)
     }
 
     /// A peer was lost, or no longer leads: what was passed on to it is passed on anew where that is safe.
@@ -179,6 +197,7 @@ impl Node {
         let stale: Vec<CallId> =
             self.forwarded.iter().filter(|(_, forwarded)| forwarded.to == peer).map(|(&number, _)| number).collect();
         self.give_up_forwarded(cx, stale, Doubt::LeaderLost);
+        self.unpark_all(cx);
     }
 
     /// The leader of a group changed: calls that went to an earlier one get one more election timeout.
@@ -200,8 +219,10 @@ impl Node {
 
     fn give_up_forwarded(&mut self, cx: &mut Cx<'_>, numbers: Vec<CallId>, doubt: Doubt) {
         for number in numbers {
-            let Some(mut forwarded) = self.forwarded.remove(&number) else { continue };
-            if forwarded.repeatable {
+            let Some(mut forwarded) = self.take_forwarded(number) else { continue };
+            // Repeated behind a later call of its pipeline, a write would take effect out of order.
+            let followed = self.seats.get(&forwarded.group).map_or(0, |seat| seat.followed);
+            if forwarded.repeatable && (!forwarded.write || forwarded.call.order >= followed) {
                 if forwarded.write {
                     forwarded.call.doubt = Some(doubt.clone());
                 }
@@ -220,13 +241,20 @@ impl Node {
         let late: Vec<CallId> =
             self.forwarded.iter().filter(|(_, it)| it.call.until <= now).map(|(&number, _)| number).collect();
         for number in late {
-            let Some(forwarded) = self.forwarded.remove(&number) else { continue };
+            let Some(forwarded) = self.take_forwarded(number) else { continue };
             if forwarded.write {
                 let session = forwarded.call.operate.session;
                 self.answer(cx, forwarded.call.origin, Outcome::Unknown(Doubt::Deadline), session);
             } else {
                 self.refuse(cx, forwarded.call, Refusal::NoQuorum);
             }
+        }
+        self.unpark_all(cx);
+    }
+
+    fn unpark_all(&mut self, cx: &mut Cx<'_>) {
+        for id in self.seats.keys().copied().collect::<Vec<_>>() {
+            self.unpark(cx, id);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A group in its place at the node: what of it is in flight, and who waits for what.
 
 use crate::consensus::{Group, Point, ReadTicket};
-use crate::guarantee::{NodeSet, Want};
+use crate::guarantee::{Ack, NodeSet, Want};
 use crate::machine::{CallId, Mono, NodeId};
+use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Doubt, Operate, Value};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -71,8 +72,8 @@ pub(super) struct Seat {
     pub(super) group: Group,
     /// Own entries by index.
     pub(super) writes: BTreeMap<u64, Write>,
-    /// Own entries that can be acknowledged before they are committed.
-    pub(super) early: BTreeSet<u64>,
+    /// Own entries that can be acknowledged before they are committed, by the ack that they wait for and their index.
+    pub(super) early: BTreeSet<(Ack, u64)>,
     /// Applied writes that wait for all members.
     pub(super) settling: BTreeMap<u64, Settling>,
     /// Reads that wait for a round, in the order of their rounds.
@@ -81,6 +82,13 @@ pub(super) struct Seat {
     pub(super) waiting: BTreeMap<u64, Vec<(Proof, Call)>>,
     /// Calls that wait for a leader, by their order.
     pub(super) parked: VecDeque<Call>,
+    /// Calls of pipelines that wait until writes which went to an earlier leader are answered or given up: one that
+    /// comes back must go on before them.
+    pub(super) held: VecDeque<Call>,
+    /// Writes that were passed on and have no outcome, by the term in which they were.
+    away: BTreeMap<u64, usize>,
+    /// The newest call of a pipeline that went on its way. A write before it must not be repeated.
+    pub(super) followed: u64,
     /// A node that was taken for the leader was not: parked calls wait for news, or for the next look at deadlines.
     pub(super) misled: bool,
     /// The leadership that was last seen, to notice a change.
@@ -123,6 +131,9 @@ impl Seat {
             rounds: VecDeque::new(),
             waiting: BTreeMap::new(),
             parked: VecDeque::new(),
+            held: VecDeque::new(),
+            away: BTreeMap::new(),
+            followed: 0,
             misled: false,
             seen: (0, None),
             expiry: Expiry { stale: true, ..Expiry::default() },
@@ -130,10 +141,91 @@ impl Seat {
         }
     }
 
+    /// An entry is acknowledged, or never will be before it is committed.
+    pub(super) fn not_early(&mut self, index: u64) {
+        self.early.remove(&(Ack::Leader, index));
+        self.early.remove(&(Ack::One, index));
+    }
+
+    /// The next entry that as many members hold as its ack asks: first those that ask for the leader's word alone.
+    pub(super) fn pop_early(&mut self) -> Option<(u64, Write)> {
+        if self.early.is_empty() || !self.group.leads() {
+            return None;
+        }
+        for (ack, members) in [(Ack::Leader, 1), (Ack::One, 2)] {
+            let held = self.group.held_by(members);
+            while let Some(&early) = self.early.range((ack, 0)..=(ack, held)).next() {
+                self.early.remove(&early);
+                // The term tells whether the entry is still in this log.
+                let term = self.group.term();
+                let waits = |write: &Write| write.term == term && write.want.ack == ack;
+                if self.writes.get(&early.1).is_some_and(waits) {
+                    return self.writes.remove(&early.1).map(|write| (early.1, write));
+                }
+            }
+        }
+        None
+    }
+
     /// Lets a call wait for a leader, in its order.
     pub(super) fn park(&mut self, call: Call) {
         let at = self.parked.partition_point(|parked| parked.order <= call.order);
         self.parked.insert(at, call);
+    }
+
+    /// Must this call wait, so that it does not overtake own calls before it? Within one term they go to one leader over
+    /// one link, which keeps their order; what went to an earlier leader may come back.
+    pub(super) fn keep_order(&mut self, call: Call, mutants: Mutants) -> Option<Call> {
+        if mutants.has(Mutant::PipelineOvertakes) {
+            return Some(call);
+        }
+        if matches!(call.origin, Origin::Remote { .. }) {
+            // Its own node has put it in order; here it is only behind those that wait too.
+            return if self.parked.is_empty() { Some(call) } else { self.park_behind(call) };
+        }
+        if !call.operate.after_own_writes {
+            return Some(call);
+        }
+        if !self.parked.is_empty() {
+            return self.park_behind(call);
+        }
+        if self.any_away_before(self.group.term()) {
+            let at = self.held.partition_point(|held| held.order <= call.order);
+            self.held.insert(at, call);
+            return None;
+        }
+        self.followed = self.followed.max(call.order);
+        Some(call)
+    }
+
+    fn park_behind(&mut self, call: Call) -> Option<Call> {
+        self.park(call);
+        None
+    }
+
+    fn any_away_before(&self, term: u64) -> bool {
+        self.away.first_key_value().is_some_and(|(&first, _)| first < term)
+    }
+
+    /// A write was passed on.
+    pub(super) fn goes_away(&mut self, term: u64) {
+        *self.away.entry(term).or_default() += 1;
+    }
+
+    /// A write that was passed on has an outcome, or comes back. Calls that waited for it wait
+    /// for a leader from now on.
+    pub(super) fn comes_back(&mut self, term: u64) {
+        if let Some(count) = self.away.get_mut(&term) {
+            *count -= 1;
+            if *count == 0 {
+                self.away.remove(&term);
+            }
+        }
+        if !self.held.is_empty() && !self.any_away_before(self.group.term()) {
+            for call in core::mem::take(&mut self.held) {
+                self.park(call);
+            }
+        }
     }
 
     /// Did the leadership change since the last time this was asked?

@@ -38,7 +38,9 @@ impl Scope {
 }
 
 fn load_table(view: &dyn View, space: Space, id: TableId) -> Table {
-    Table::decode(id, view.get(&Table::key(space, id)).as_deref())
+    let mut table = None;
+    view.look(&Table::key(space, id), &mut |value| table = Some(Table::decode(id, Some(value))));
+    table.unwrap_or(Table::decode(id, None))
 }
 
 /// Reads cells and elements. Keys that expired are not there.
@@ -173,6 +175,15 @@ impl<'a> Writer<'a> {
     /// Opens a key of the table.
     pub fn open(&self, key: &[u8]) -> Slot {
         self.open_in(&self.scope.table, key)
+    }
+    /// Opens a key whose string, if it holds one, will be replaced and is not looked at: it is left empty.
+    pub fn open_to_replace(&self, key: &[u8]) -> Slot {
+        let table = &self.scope.table;
+        let store_key = table.cell_key(self.scope.space, key);
+        let mut stored = None;
+        self.store.look(&store_key, &mut |value| stored = Some(Cell::decode_without_string(value)));
+        let lives = stored.as_ref().is_some_and(|cell| cell.lives(self.scope.time_ms));
+        Slot { store_key, table: table.id, stored, lives, counted: true }
     }
     /// Opens a key of any table.
     pub fn open_in(&self, table: &Table, key: &[u8]) -> Slot {

@@ -161,14 +161,12 @@ pub fn hrandfield(reader: Reader<'_>, words: &[Bytes]) -> Ran {
     if count < -DRAWN_MOST {
         return Err(Failure::new("ERR value is out of range"));
     }
-    let mut told = Vec::new();
-    for (field, value) in super::set::draw(Source::elements(reader, &hash), count, &mut reader.random()) {
-        told.push(Value::Bulk(field));
-        if with_values {
-            told.push(Value::Bulk(value));
-        }
-    }
-    Ok(Value::Array(told))
+    let drawn = super::set::draw(Source::elements(reader, &hash), count, &mut reader.random()).into_iter();
+    Ok(if with_values {
+        Value::Pairs(drawn.map(|(field, value)| (Value::Bulk(field), Value::Bulk(value))).collect())
+    } else {
+        Value::Array(drawn.map(|(field, _)| Value::Bulk(field)).collect())
+    })
 }
 
 pub fn hscan(reader: Reader<'_>, words: &[Bytes]) -> Ran {

@@ -254,17 +254,24 @@ const EXPIRES: u8 = 0b1000;
 impl Cell {
     /// Panics on bytes that no version of this code wrote: the store is damaged, and a guess would spread the damage.
     pub fn decode(value: Bytes) -> Cell {
+        Cell::decode_with(&value, |from| value.slice(from..))
+    }
+    /// As [`Cell::decode`], but a string is left empty.
+    pub fn decode_without_string(value: &[u8]) -> Cell {
+        Cell::decode_with(value, |_| Bytes::new())
+    }
+    fn decode_with(value: &[u8], string: impl FnOnce(usize) -> Bytes) -> Cell {
         let head = value[0];
         assert!(head >> 4 == FORMAT, "a cell of an unknown format");
-        let version = u64_at(&value, 1);
-        let (expiry, rest) = if head & EXPIRES == 0 { (None, 9) } else { (Some(u64_at(&value, 9)), 17) };
+        let version = u64_at(value, 1);
+        let (expiry, rest) = if head & EXPIRES == 0 { (None, 9) } else { (Some(u64_at(value, 9)), 17) };
         let collection = |kind| {
             let count = rest + CollectionId::BYTES;
             let id = CollectionId::from_slice(&value[rest..count]);
-            Body::Collection(Collection { kind, id, count: u64_at(&value, count) })
+            Body::Collection(Collection { kind, id, count: u64_at(value, count) })
         };
         let body = match head & TYPE {
-            0 => Body::String(value.slice(rest..)),
+            0 => Body::String(string(rest)),
             1 => collection(Kind::Hash),
             2 => collection(Kind::Set),
             other => panic!("a cell of the unknown type {other}"),

@@ -33,7 +33,6 @@
 //! | SPOP, SRANDMEMBER, RANDOMKEY, HRANDFIELD | a random number generator of the process | drawn from the log position (reads: from the time), so that replicas agree |
 //! | INCRBYFLOAT, HINCRBYFLOAT | 64 binary digits: 150 + 0.1 is 150.10000000000000001; hexadecimal is read | exact decimals: 150.1; hexadecimal is refused |
 //! | SCAN family | an element may be told twice; the cursor is 64 bits | told once; the cursor is below 2^48 and any replica continues it |
-//! | HRANDFIELD WITHVALUES in RESP3 | an array of pairs | a flat array |
 //! | SRANDMEMBER and HRANDFIELD, count below -1,000,000 | as many as asked for | `ERR value is out of range` |
 //! | size of a string | 512 MiB, `(proto-max-bulk-len)` | [`crate::limits::VALUE_BYTES`], named in the text |
 //! | DBSIZE | counts keys that expired and are not yet removed | does not count them |
@@ -92,6 +91,7 @@ use alloc::vec::Vec;
 use cells::{Reader, Scope, Writer};
 use command::{Run, Spec};
 use failure::{Failure, Ran};
+pub use number::{DECIMAL_BYTES, decimal};
 
 /// Where the state of a group lives in the store: every key of it begins with this.
 /// `[drawer::STATE, group: u16 BE, generation: u32 BE]`; a snapshot that is installed gets a new generation.
@@ -152,14 +152,16 @@ pub struct Applied {
 pub fn apply(store: &mut dyn Store, space: Space, stamp: Stamp, batch: &Batch, mutants: Mutants) -> Applied {
     let time_ms = stamp.time_ms(mutants);
     let Some(key) = &batch.idempotency else {
-        return Applied { value: run(store, space, stamp, time_ms, batch), replay_of: None };
+        return Applied { value: run(store, space, stamp, (time_ms, mutants), batch), replay_of: None };
     };
+    let by_log_time = mutants.has(Mutant::IdempotencyByLogTime);
+    let stamp = if by_log_time { stamp.with_steady(stamp.time_ms) } else { stamp };
     if let Some(replayed) = idempotency::replay(store.as_view(), space, stamp, key, batch)
         && !forgotten(&replayed, stamp, mutants)
     {
         return replayed;
     }
-    let value = run(store, space, stamp, time_ms, batch);
+    let value = run(store, space, stamp, (time_ms, mutants), batch);
     idempotency::record(store, space, stamp, key, (batch, &value));
     Applied { value, replay_of: None }
 }
@@ -170,19 +172,25 @@ fn forgotten(replayed: &Applied, stamp: Stamp, mutants: Mutants) -> bool {
         && replayed.replay_of.is_some_and(|first| first.term != stamp.position.term)
 }
 
-fn run(store: &mut dyn Store, space: Space, stamp: Stamp, time_ms: u64, batch: &Batch) -> Value {
+fn run(store: &mut dyn Store, space: Space, stamp: Stamp, (time_ms, mutants): (u64, Mutants), batch: &Batch) -> Value {
     let seed = stamp.position.index ^ stamp.position.term.rotate_left(40) ^ u64::from(stamp.position.group) << 48;
     let scope = Scope::new(store.as_view(), space, batch.table, time_ms, time_ms, seed);
     let mut writer = Writer::new(store, scope, stamp.position.index);
-    if let Some(failure) = batch.guards.iter().find_map(|guard| violated(writer.reader(), guard)) {
+    if let Some(failure) = batch.guards.iter().find_map(|guard| violated(writer.reader(), guard, mutants)) {
         return failure.into();
     }
+    let mut failed = false;
     let value = replies(&batch.commands, batch.transaction, |ordinal, words| {
         writer.scope.ordinal = ordinal;
-        match known(words)?.run {
+        if failed && mutants.has(Mutant::FailureEndsTransaction) {
+            return Ok(Value::OK);
+        }
+        let ran = match known(words)?.run {
             Run::Read(run) => run(writer.reader(), words),
             Run::Write(run) => run(&mut writer, words),
-        }
+        };
+        failed |= ran.is_err();
+        ran
     });
     writer.close();
     value
@@ -225,9 +233,11 @@ fn known(words: &Words) -> Result<&'static Spec, Failure> {
     if spec.takes(words.len()) { Ok(spec) } else { Err(Failure::arity(&words[0])) }
 }
 
-fn violated(reader: Reader<'_>, guard: &Guard) -> Option<Failure> {
+fn violated(reader: Reader<'_>, guard: &Guard, mutants: Mutants) -> Option<Failure> {
     use alloc::string::String;
     match guard {
+        Guard::Version { .. } if mutants.has(Mutant::GuardVersionIgnored) => None,
+        Guard::Absent { .. } if mutants.has(Mutant::GuardAbsentIgnored) => None,
         Guard::Version { key, version } => {
             let found = reader.cell(key).map_or(0, |cell| cell.version);
             let name = String::from_utf8_lossy(key);

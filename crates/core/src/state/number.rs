@@ -32,7 +32,14 @@ pub fn integer(text: &[u8]) -> Option<i64> {
 
 /// An integer as text.
 pub fn text(number: i64) -> Bytes {
-    let mut digits = [0; 20];
+    Bytes::copy_from_slice(decimal(number, &mut [0; DECIMAL_BYTES]))
+}
+
+/// Bytes of the longest integer as text.
+pub const DECIMAL_BYTES: usize = 20;
+
+/// An integer as text, at the end of a buffer: the form that [`integer`] reads.
+pub fn decimal(number: i64, digits: &mut [u8; DECIMAL_BYTES]) -> &[u8] {
     let mut at = digits.len();
     let mut rest = number.unsigned_abs();
     loop {
@@ -47,7 +54,7 @@ pub fn text(number: i64) -> Bytes {
         at -= 1;
         digits[at] = b'-';
     }
-    Bytes::copy_from_slice(&digits[at..])
+    &digits[at..]
 }
 
 /// Decimals that a number keeps while it is added; further ones are cut off.

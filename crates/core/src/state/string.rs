@@ -70,7 +70,7 @@ pub fn get(reader: Reader<'_>, words: &[Bytes]) -> Ran {
 
 pub fn set(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     if words.len() == 3 {
-        let slot = writer.open(&words[1]);
+        let slot = writer.open_to_replace(&words[1]);
         writer.put(slot, Body::String(words[2].clone()), None);
         return Ok(Value::OK);
     }
@@ -126,7 +126,7 @@ pub fn psetex(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
 
 fn set_expiring(writer: &mut Writer<'_>, words: &[Bytes], unit: Unit) -> Ran {
     let expiry = expiry::positive(writer.scope.time_ms, unit, &words[2], &words[0])?;
-    let slot = writer.open(&words[1]);
+    let slot = writer.open_to_replace(&words[1]);
     writer.put(slot, Body::String(words[3].clone()), Some(expiry));
     Ok(Value::OK)
 }
@@ -169,7 +169,7 @@ pub fn mset(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
         return Err(Failure::arity(&words[0]));
     }
     for pair in words[1..].chunks_exact(2) {
-        let slot = writer.open(&pair[0]);
+        let slot = writer.open_to_replace(&pair[0]);
         writer.put(slot, Body::String(pair[1].clone()), None);
     }
     Ok(Value::OK)

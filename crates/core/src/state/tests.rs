@@ -78,6 +78,10 @@ fn shown(value: &Value) -> String {
             format!("{{{}}}", values.join(" "))
         }
         Value::Error(text_) => format!("!{}", text(text_)),
+        Value::Pairs(pairs) => {
+            let pairs: Vec<_> = pairs.iter().map(|(a, b)| format!("[{} {}]", shown(a), shown(b))).collect();
+            format!("[{}]", pairs.join(" "))
+        }
     }
 }
 

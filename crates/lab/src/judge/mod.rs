@@ -1,17 +1,21 @@
 //! The judges of the node. They stand outside: they look at the nodes between steps, and keep their own record.
 
+pub mod elements;
 mod mirror;
+pub mod pipeline;
 mod receipt;
 
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::simulator::{Happening, Simulator};
+use crate::subject::entry_on_disk;
 use mirror::Mirror;
 use quorate_core::consensus::Group;
+use quorate_core::guarantee::Position;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
 use quorate_core::store::{View, after_prefix};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 pub use receipt::Claim;
@@ -23,6 +27,8 @@ struct Committed {
     digest: u64,
     /// The term of the node on which the judge first saw it committed: leaders of later terms must hold it.
     seen_in_term: u64,
+    /// When that was, in microseconds.
+    at_us: u64,
 }
 
 /// What the judge last saw of a group on a node.
@@ -31,6 +37,7 @@ struct Seen {
     log: Mirror,
     commit: u64,
     applied: u64,
+    durable: u64,
     led_term: u64,
 }
 
@@ -42,6 +49,8 @@ struct Record {
     states: BTreeMap<u64, (u64, NodeId)>,
     /// Every entry that ever stood in a log, by index and term: its hash, and the hash of what it carries.
     known: BTreeMap<(u64, u64), (u64, u64)>,
+    /// Every entry that ever survived on the disk of a node, by node, index and term.
+    held: BTreeSet<(NodeId, u64, u64)>,
 }
 
 /// Watches a cluster of nodes.
@@ -71,6 +80,25 @@ impl Judge {
     /// Does the judge know an entry to be committed at this index, of this term?
     pub fn is_committed(&self, group: u16, index: u64, term: u64) -> bool {
         self.records.get(&group).and_then(|record| record.committed.get(&index)).is_some_and(|it| it.term == term)
+    }
+    /// Where and when, in microseconds, an entry was committed first, by the hash of what it carries.
+    pub fn places(&self) -> BTreeMap<u64, (Position, u64)> {
+        let mut places = BTreeMap::new();
+        for (&group, record) in &self.records {
+            for (&index, committed) in &record.committed {
+                if let Some((_, carried)) = record.known.get(&(index, committed.term)) {
+                    places
+                        .entry(*carried)
+                        .or_insert((Position { group, term: committed.term, index }, committed.at_us));
+                }
+            }
+        }
+        places
+    }
+    /// When the judge first saw an entry committed, in microseconds.
+    pub fn committed_at(&self, position: Position) -> Option<u64> {
+        let committed = self.records.get(&position.group)?.committed.get(&position.index)?;
+        (committed.term == position.term).then_some(committed.at_us)
     }
     /// How many terms of a group had a leader.
     pub fn terms_led(&self, group: u16) -> usize {
@@ -122,6 +150,14 @@ impl Judge {
             if !seen.log.is_current(group.log()) {
                 self.log_changed(simulator, node, id, group, &mut seen.log);
             }
+            if seen.durable < group.durable() {
+                let disk = simulator.disk(node).survivor();
+                let held = &mut self.records.entry(id).or_default().held;
+                for index in seen.durable.max(group.log().base().index) + 1..=group.durable() {
+                    held.extend(entry_on_disk(&disk, id, index).map(|entry| (node, index, entry.term)));
+                }
+            }
+            seen.durable = group.durable();
             if seen.commit < commit {
                 let detail = format!("node {} of group {id} falls from commit {commit} to {}", node.0, seen.commit);
                 self.accuse(simulator.now_us(), Kind::CommittedChanged, detail);
@@ -191,7 +227,7 @@ impl Judge {
                 let detail = format!("node {} of group {id} commits {index}, which its log does not hold", node.0);
                 return self.accuse(simulator.now_us(), Kind::CommittedChanged, detail);
             };
-            let new = Committed { term, digest, seen_in_term: group.term() };
+            let new = Committed { term, digest, seen_in_term: group.term(), at_us: simulator.now_us() };
             let committed = record.committed.entry(index).or_insert(new);
             if committed.digest != digest {
                 let detail = format!(

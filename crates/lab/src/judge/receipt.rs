@@ -63,7 +63,8 @@ impl Judge {
             // The holders are those of the entry that repeated the key, which the receipt does not name.
             return None;
         }
-        let lying = receipt.durable().iter().find(|node| !holds(simulator, *node, receipt.position()));
+        let held = |node: &NodeId| self.records.get(&group).is_some_and(|it| it.held.contains(&(*node, index, term)));
+        let lying = receipt.durable().iter().find(|node| !holds(simulator, *node, receipt.position()) && !held(node));
         lying.map(|node| {
             (Kind::ReceiptLies, format!("node {} does not hold entry {index} of group {group} durably", node.0))
         })
@@ -137,7 +138,7 @@ fn asked_lie(claim: &Claim<'_>) -> Option<(Kind, String)> {
 }
 
 /// Would the entry survive on the node if the power went now? An entry that a later leader's entry replaced, or that is
-/// compacted, was there.
+/// compacted, was there. One that was cut off while the answer was on its way is in the judge's record.
 fn holds(simulator: &Simulator<Node>, node: NodeId, position: Position) -> bool {
     let disk = simulator.disk(node).survivor();
     match entry_on_disk(&disk, position.group, position.index) {

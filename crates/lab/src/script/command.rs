@@ -21,6 +21,8 @@ pub(super) struct Command {
     pub deadline_ms: u32,
     /// The key expires, so its history is not one of a plain register.
     pub expires: bool,
+    /// Earlier writes of the same caller are unanswered.
+    pub after_own_writes: bool,
 }
 
 /// `x*1000` is a thousand times x.
@@ -67,6 +69,7 @@ pub(super) fn parse(words: &[&str]) -> Result<Command, String> {
         alias: None,
         deadline_ms: 1_000,
         expires: false,
+        after_own_writes: false,
     };
     options.iter().try_for_each(|option| command.option(option))?;
     Ok(command)
@@ -81,6 +84,7 @@ impl Command {
             "ack" => self.want.ack = Ack::parse(word.as_bytes()).ok_or_else(wrong)?,
             "idem" => self.idempotency = Some(Bytes::copy_from_slice(word.as_bytes())),
             "session" => self.session = Some(word.to_string()),
+            "after" if word == "own" => self.after_own_writes = true,
             "as" => self.alias = Some(word.to_string()),
             "deadline" => self.deadline_ms = (crate::fault::parse_time(word)? / 1000) as u32,
             "px" => {

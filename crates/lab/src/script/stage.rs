@@ -337,7 +337,7 @@ impl Stage {
             transaction: false,
         };
         let (want, deadline_ms) = (command.want, command.deadline_ms);
-        let operate = Operate { batch, want, session, after_own_writes: false, deadline_ms };
+        let operate = Operate { batch, want, session, after_own_writes: command.after_own_writes, deadline_ms };
         let world = self.world()?;
         if world.simulator.machine(command.node).is_none() {
             return Ok(vec!["the node is down".to_string()]);
@@ -509,7 +509,7 @@ fn value_text(value: &Value) -> String {
         Value::Bulk(bytes) if bytes.len() > 40 => format!("({} bytes)", bytes.len()),
         Value::Bulk(bytes) | Value::Status(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Error(bytes) => format!("error {}", String::from_utf8_lossy(bytes)),
-        Value::Array(_) | Value::Map(_) | Value::Set(_) => format!("{value:?}"),
+        Value::Array(_) | Value::Map(_) | Value::Set(_) | Value::Pairs(_) => format!("{value:?}"),
     }
 }
 

@@ -20,6 +20,12 @@ pub struct Weather {
     pub loss_per_mille: u64,
     /// This many of a thousand messages arrive twice.
     pub double_per_mille: u64,
+    /// This many of a thousand messages come once more, long after: leaders and lives may have changed meanwhile.
+    #[serde(default)]
+    pub late_copy_per_mille: u64,
+    /// Up to this much later.
+    #[serde(default)]
+    pub late_copy_us: u64,
     /// Messages of one link arrive in the order of sending (a second copy may still be late).
     pub ordered: bool,
     /// Arrivals are rounded up to a multiple of this, so that several fall on one instant. At least 1.
@@ -35,6 +41,8 @@ impl Default for Weather {
             spike_us: 0,
             loss_per_mille: 0,
             double_per_mille: 0,
+            late_copy_per_mille: 0,
+            late_copy_us: 0,
             ordered: true,
             grain_us: 1,
         }
@@ -94,11 +102,15 @@ impl Network {
         }
         let doubled = weather.double_per_mille > 0 && self.random.chance(weather.double_per_mille);
         let mut first = self.arrival(now_us, rule);
-        let second = doubled.then(|| self.arrival(now_us, rule));
+        let mut second = doubled.then(|| self.arrival(now_us, rule));
         if self.weather.ordered {
             let last = self.last_arrival.entry((from, to)).or_default();
             first = first.max(*last);
             *last = first;
+            second = second.map(|second| second.max(first));
+        }
+        if self.weather.late_copy_per_mille > 0 && self.random.chance(self.weather.late_copy_per_mille) {
+            second = Some(first + self.random.below(self.weather.late_copy_us.max(1)));
         }
         [Some(first), second]
     }

@@ -9,12 +9,13 @@ pub use shrink::{Shrunk, shrink};
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::fault::Fault;
-use crate::simulator::Simulator;
-use crate::workload::Workload;
+use crate::simulator::{EPOCH_MS, Simulator};
+use crate::workload::{LONGEST_EXPIRY_MS, Workload};
 use crate::world::World;
 use quorate_core::machine::NodeId;
 use quorate_core::node::{Config, Node, Timing};
 use quorate_core::random::Random;
+use quorate_core::state;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -129,7 +130,8 @@ pub fn build(options: &Options) -> World {
     let configs = options.members().into_iter().map(|node| (node, config(options, node))).collect();
     let simulator: Simulator<Node> = Simulator::new(options.seed, options.habits.clone(), configs);
     let random = Random::new(Digest::of(&(options.seed, "clients")));
-    let workload = Workload::new(options.mix.clone(), options.members(), random);
+    let mut workload = Workload::new(options.mix.clone(), options.members(), random);
+    workload.links_keep_order = options.habits.weather.ordered;
     let mut world = World::new(simulator, workload);
     world.judge.blind_to_receipts = options.blind_to_receipts;
     world
@@ -186,6 +188,32 @@ fn recover(world: &mut World, options: &Options) {
         world.note(happening);
     }
     become_level(world, options, &options.members());
+    expire(world, options);
+    become_level(world, options, &options.members());
+}
+
+/// What expired by true time must go, on every node. A log time that a bad clock carried into the future has to be
+/// waited for, so what is due only then is left out.
+fn expire(world: &mut World, options: &Options) {
+    world.run_until(world.simulator.now_us() + LONGEST_EXPIRY_MS * 1_000);
+    let deadline = world.simulator.now_us() + patience_us(options);
+    while world.judge.failure().is_none()
+        && let Some(detail) = options.members().into_iter().find_map(|node| overdue(world, node))
+    {
+        if world.simulator.now_us() >= deadline {
+            world.judge.accuse(world.simulator.now_us(), Kind::NotExpired, detail);
+        }
+        world.run_until(world.simulator.now_us() + 20_000);
+    }
+}
+
+fn overdue(world: &World, node: NodeId) -> Option<String> {
+    let now_ms = EPOCH_MS + world.simulator.now_us() / 1_000;
+    let disk = world.simulator.disk(node);
+    world.simulator.machine(node)?.groups().find_map(|(id, group)| {
+        let at_ms = state::next_expiry(disk, group.space()).filter(|at_ms| *at_ms < now_ms)?;
+        Some(format!("node {} of group {id} holds what expired {} ms ago", node.0, now_ms - at_ms))
+    })
 }
 
 /// No more faults: links, disks and clocks are fine.
@@ -194,6 +222,7 @@ fn calm(world: &mut World, options: &Options) {
     world.note(happening);
     let weather = &mut world.simulator.network.weather;
     (weather.loss_per_mille, weather.double_per_mille, weather.spike_per_mille) = (0, 0, 0);
+    weather.late_copy_per_mille = 0;
     world.simulator.habits.late_wake_us = world.simulator.habits.late_wake_us.min(options.heartbeat_ms * 100);
 }
 

@@ -138,6 +138,9 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
     if random.chance(300) {
         (weather.spike_per_mille, weather.spike_us) = (1 + random.below(20), 1_000 * (1 + random.below(election_ms)));
     }
+    if random.chance(300) {
+        (weather.late_copy_per_mille, weather.late_copy_us) = (1 + random.below(50), 1_000 * (1 + random.below(4_000)));
+    }
     if random.chance(500) {
         weather.grain_us = 1 + random.below(1_000);
     }
@@ -167,6 +170,10 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         expiring: [0, 50, 300][random.below(3) as usize],
         sticky: random.below(1000),
         transfers: [0, 5, 30][random.below(3) as usize],
+        guards: [0, random.below(500)][random.below(2) as usize],
+        transactions: [0, random.below(400)][random.below(2) as usize],
+        gathers: [0, random.below(300)][random.below(2) as usize],
+        pipelines: [0, random.below(300)][random.below(2) as usize],
     };
     Options {
         seed,

@@ -79,14 +79,19 @@ impl Shrinking {
     }
 
     fn simpler_options(&mut self) {
-        let edits: [fn(&mut Plan); 8] = [
+        let edits: [fn(&mut Plan); 13] = [
             |plan| plan.options.habits.weather.loss_per_mille = 0,
             |plan| plan.options.habits.weather.double_per_mille = 0,
             |plan| plan.options.habits.weather.spike_per_mille = 0,
             |plan| plan.options.habits.spurious_wake_per_mille = 0,
             |plan| plan.options.habits.late_wake_per_mille = 0,
             |plan| plan.options.habits.weather.ordered = true,
+            |plan| plan.options.habits.weather.late_copy_per_mille = 0,
             |plan| plan.options.mix.transfers = 0,
+            |plan| plan.options.mix.guards = 0,
+            |plan| plan.options.mix.transactions = 0,
+            |plan| plan.options.mix.gathers = 0,
+            |plan| plan.options.mix.pipelines = 0,
             |plan| plan.options.mix.clients = (plan.options.mix.clients / 2).max(1),
         ];
         for edit in edits {

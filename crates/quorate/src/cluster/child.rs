@@ -60,6 +60,7 @@ impl Process {
 /// How a process ended, for people.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
+        (Some(0), _) => "ended in order".to_owned(),
         (Some(code), _) => format!("ended with exit code {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),

@@ -27,7 +27,7 @@ const RULES: Duration = Duration::from_secs(10);
 
 /// What reaches the loop from other threads.
 pub enum Event {
-    /// Ctrl-C, or a signal that asks to end. The second one ends the waiting too.
+    /// Ctrl-C, or a signal that asks to end. The first one stops the nodes in order, the second one at once.
     Stop,
     /// `quorate fault` asks for something.
     Asked(Asked),
@@ -44,6 +44,16 @@ pub enum State {
     Crashed,
     /// It went down by itself.
     Died,
+}
+
+/// How the nodes stopped.
+enum Stopped {
+    /// Each by itself.
+    InOrder,
+    /// Some were killed, because a second signal asked for it.
+    AtOnce,
+    /// Some failed to stop, or failed while they did.
+    Badly,
 }
 
 struct Node {
@@ -122,10 +132,19 @@ impl Supervisor {
             let faces = self.faces();
             self.line.show(&faces);
         }
-        self.line.say("stopping the nodes");
-        let clean = self.stop();
-        self.line.say(if clean { "stopped; the data stays" } else { "stopped, but not every node in order" });
-        if clean { Exit::Done } else { Exit::Machine }
+        self.line.say("stopping the nodes in order; Ctrl-C again stops them at once");
+        let (exit, last) = match self.stop() {
+            Stopped::InOrder => (Exit::Done, "stopped; the data stays"),
+            Stopped::AtOnce => {
+                (Exit::Done, "stopped at once, as asked twice; the data stays: what was acknowledged was synced before")
+            }
+            Stopped::Badly => (
+                Exit::Machine,
+                "stopped, but not every node in order; the data stays: what was acknowledged was synced before",
+            ),
+        };
+        self.line.say(last);
+        exit
     }
 
     fn wait_ready(&mut self) -> Result<(), Failure> {
@@ -265,8 +284,8 @@ impl Supervisor {
         if out.is_empty() { "nothing is broken".to_owned() } else { format!("broken now:\n{}", out.trim_end()) }
     }
 
-    /// Asks all nodes to stop and waits; true if all did in order.
-    fn stop(&mut self) -> bool {
+    /// Asks all nodes to stop, and waits until they have, are out of time, or are to be stopped at once.
+    fn stop(&mut self) -> Stopped {
         for node in &mut self.nodes {
             if let Some(process) = &node.process {
                 process.signal(Signal::TERM);
@@ -274,23 +293,36 @@ impl Supervisor {
             }
         }
         let deadline = Instant::now() + STOP;
-        let mut clean = true;
+        let mut stopped = Stopped::InOrder;
         loop {
             for node in &mut self.nodes {
                 if let Some(status) = node.process.as_mut().and_then(Process::ended) {
-                    clean &= status.success();
                     node.process = None;
+                    if !status.success() {
+                        stopped = Stopped::Badly;
+                    }
+                    self.line.say(&format!("node {} {}", node.member.id, child::describe(status)));
                 }
             }
             if self.nodes.iter().all(|node| node.process.is_none()) {
-                return clean;
+                return stopped;
             }
-            let again = matches!(self.events.recv_timeout(Duration::from_millis(10)), Ok(Event::Stop));
-            if again || Instant::now() >= deadline {
-                self.nodes.iter_mut().for_each(Node::kill);
-                return false;
+            if matches!(self.events.recv_timeout(Duration::from_millis(10)), Ok(Event::Stop)) {
+                self.kill_rest("asked twice");
+                return Stopped::AtOnce;
+            }
+            if Instant::now() >= deadline {
+                self.kill_rest(&format!("not stopped after {} seconds", STOP.as_secs()));
+                return Stopped::Badly;
             }
         }
+    }
+
+    fn kill_rest(&mut self, why: &str) {
+        let rest: Vec<u16> =
+            self.nodes.iter().filter(|node| node.process.is_some()).map(|node| node.member.id).collect();
+        self.line.say(&format!("{why}: killing node {}", list(&rest)));
+        self.nodes.iter_mut().for_each(Node::kill);
     }
 }
 

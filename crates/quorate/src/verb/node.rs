@@ -56,8 +56,12 @@ impl Node {
                 handle.stop();
             });
         }
-        server.join()?;
-        Ok(Exit::Done)
+        match server.join() {
+            Ok(()) => Ok(Exit::Done),
+            // The node's log, which is this very standard error, has said it at the time.
+            Err(ServerError::Disk(_)) => Ok(Exit::Machine),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

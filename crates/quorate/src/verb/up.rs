@@ -22,8 +22,9 @@ Examples:
   quorate up
   quorate up --nodes 5 --data /tmp/five --resp-port 9000 --http-port 9100
 
-Node i (from 0) listens on each port plus i, on loopback only. A second `up` on the same data continues where it
-stopped. Each node writes its log to DIR/node-N/log.")]
+Node i (from 0) listens on each port plus i, on loopback only. The first Ctrl-C or SIGTERM stops the nodes in order,
+a second one kills them; what was acknowledged is on disk either way. A second `up` on the same data continues where
+it stopped. Each node writes its log to DIR/node-N/log.")]
 pub struct Up {
     /// How many nodes [default: 3, or as many as the data directory holds]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=quorate_core::limits::NODE_ID_MAX as i64))]

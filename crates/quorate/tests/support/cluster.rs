@@ -117,8 +117,13 @@ impl Cluster {
 
     /// Asks it to stop, and waits.
     pub fn down(&mut self) -> ExitStatus {
+        signal(self.up_process(), "TERM");
+        self.ended()
+    }
+
+    /// Waits until it has stopped, and nothing of it is left.
+    pub fn ended(&mut self) -> ExitStatus {
         let mut up = self.up.take().unwrap();
-        signal(up.id(), "TERM");
         let status = wait("the cluster stops", || up.try_wait().unwrap());
         for node in 1..=self.nodes {
             assert!(TcpListener::bind(("127.0.0.1", self.resp + node - 1)).is_ok(), "node {node} still listens");

@@ -200,10 +200,12 @@ impl Worker {
 /// What is known of an operation, given what the client said.
 fn outcome(action: &Action, reply: Result<Reply, Error>) -> Outcome {
     match (action, reply) {
-        (_, Err(error)) => match error.applied {
-            Applied::No => Outcome::Refused,
-            Applied::Unknown => Outcome::Unknown,
-            Applied::Yes => panic!("majority is the least that is asked here, and it was met or not: {error}"),
+        (action, Err(error)) => match (error.applied, action) {
+            (Applied::No, _) => Outcome::Refused,
+            // A leader that stood still applied it and has not heard who holds it: as binding as a success.
+            (Applied::Yes, Action::Write(_)) => Outcome::Done(Answer::Written),
+            (Applied::Yes, Action::Read | Action::Cas(..) | Action::Delete | Action::Swap(_) | Action::Add(_))
+            | (Applied::Unknown, _) => Outcome::Unknown,
         },
         (Action::Read, Ok(Reply::Nil)) => Outcome::Done(Answer::Value(None)),
         (Action::Read, Ok(Reply::Bulk(value))) => Outcome::Done(Answer::Value(Some(value))),

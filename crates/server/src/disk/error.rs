@@ -166,10 +166,15 @@ impl Poison {
         }
     }
 
-    /// Fails the disk for good. The first cause is kept and returned.
+    /// Fails the disk for good. The first cause is kept and returned; whoever stops because of it says so. Later ones may
+    /// follow from the first, and are told here.
     pub(super) fn set(&self, doing: &str, path: &Path, error: &dyn fmt::Display) -> DiskError {
         let what = format!("{doing} {} failed: {error}", path.display());
-        tracing::error!("{what}");
-        self.0.get_or_init(|| DiskError { what: what.into() }).clone()
+        let what: Arc<str> = what.into();
+        let first = self.0.get_or_init(|| DiskError { what: Arc::clone(&what) });
+        if !Arc::ptr_eq(&first.what, &what) {
+            tracing::warn!("after the disk failed: {what}");
+        }
+        first.clone()
     }
 }

@@ -201,19 +201,36 @@ impl Journal {
     }
 
     fn next_segment(&mut self) -> Result<Segment, DiskError> {
-        match self.preparer.take() {
-            Some(Ok(segment)) if segment.id > self.active.id => return Ok(segment),
-            // It came too late, when another was in use already.
-            Some(Ok(late)) => self.preparer.free(late.id, Some(late.capacity)),
-            Some(Err(error)) => tracing::warn!("the next segment of the journal could not be prepared: {error}"),
-            None => {}
+        if let Some(segment) = self.prepared() {
+            return Ok(segment);
         }
         self.counters.unprepared += 1;
         let id = self.next_id;
         self.next_id += 1;
         let bytes = self.segment_bytes.min(self.active.capacity * 4);
-        prepare::create(&self.path, id, bytes, Fill::Reserve)
-            .map_err(|error| self.poison.set("starting a segment of", &self.path, &error))
+        let make = || prepare::largest(bytes, |bytes| prepare::create(&self.path, id, bytes, Fill::Reserve));
+        match make() {
+            Ok(segment) => Ok(segment),
+            Err(error) if prepare::is_lack_of_space(&error) => {
+                // The segment that is being prepared may have the space, or give it back.
+                self.preparer.wait();
+                self.prepared().map_or_else(make, Ok)
+            }
+            Err(error) => Err(error),
+        }
+        .map_err(|error| self.poison.set("starting a segment of", &self.path, &error))
+    }
+
+    /// The segment that was prepared, if it is ready.
+    fn prepared(&self) -> Option<Segment> {
+        match self.preparer.take() {
+            Some(Ok(segment)) if segment.id > self.active.id => return Some(segment),
+            // It came too late, when another was in use already.
+            Some(Ok(late)) => self.preparer.free(late.id, Some(late.capacity)),
+            Some(Err(error)) => tracing::warn!("the next segment of the journal could not be prepared: {error}"),
+            None => {}
+        }
+        None
     }
 
     /// Gives back the segments below `boundary`.
@@ -222,6 +239,22 @@ impl Journal {
         for sealed in self.sealed.drain(..count) {
             self.preparer.free(sealed.id, sealed.recyclable.then_some(sealed.bytes));
         }
+    }
+
+    /// The segment that takes frames.
+    pub(super) fn segment(&self) -> u64 {
+        self.active.id
+    }
+
+    /// The first of the newest segments that have together at most so many bytes, and are at most so many, without the
+    /// active one.
+    pub(super) fn newest(&self, bytes: u64, count: usize) -> u64 {
+        let mut total = 0;
+        let fits = self.sealed.iter().rev().take(count).take_while(|sealed| {
+            total += sealed.bytes;
+            total <= bytes
+        });
+        fits.last().map_or(self.active.id, |sealed| sealed.id)
     }
 
     /// Bytes in segments that are still needed.

@@ -84,7 +84,7 @@ pub(super) fn collect(disk: &Disk) -> DiskMetrics {
         stalls: disk.stalls.count,
         stall_us_total: disk.stalls.total_us,
         stall_us_max: disk.stalls.max_us,
-        overlay_bytes: disk.active.bytes() as u64,
+        overlay_bytes: (disk.active.bytes() + disk.active.log_bytes()) as u64,
         frozen_bytes: disk.frozen.as_ref().map_or(0, |frozen| frozen.overlay.bytes() as u64),
         journal_live_bytes: disk.journal.live_bytes(),
         base_bytes: disk.base.disk_bytes(),

@@ -3,7 +3,11 @@
 //! Writes go to two places: to the *overlay*, an ordered map in memory, where reads see them at once, and to the
 //! *journal*, where all writes of a step are one frame. Syncing the journal makes the steps so far durable. When the
 //! overlay is large it is frozen, and a thread moves it into the *base*, an LSM tree; then the segments of the journal
-//! that led to it are used again. A read asks the active overlay, the frozen one, and the base, in this order.
+//! that led to it are used again. A read asks the active overlay, the frozen one, and the base, in this order. What was
+//! flushed last stays in memory for reads until the next flush.
+//!
+//! Entries of logs are not moved into the base while the segments of the journal that hold them are recent: most are
+//! deleted before long. Those segments are kept, and replay finds the entries there.
 //!
 //! Promises, and the tests that hold them:
 //!
@@ -31,6 +35,7 @@ mod metrics;
 mod overlay;
 mod prepare;
 mod recovery;
+mod run;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -50,6 +55,7 @@ use journal::Journal;
 use medium::{Files, Medium};
 use overlay::Overlay;
 use quorate_core::store::{Seq, Store, View};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,11 +71,12 @@ const SEALED_SEGMENTS: usize = 16;
 /// Sizes of a disk, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The overlay is flushed when it needs more memory than this. Under a flush that cannot keep up it may grow to twice
-    /// this size before the event loop has to wait; so both overlays together need at most four times this.
+    /// The overlay is flushed when it needs more memory than this, its entries of logs not counted. Under a flush that
+    /// cannot keep up it may grow to twice this size before the event loop has to wait; so both overlays together need at
+    /// most four times this. A flush leaves entries of logs in memory, up to half of this.
     pub overlay_bytes: usize,
     /// The overlay is also flushed when the journal needs more disk space than this; so the journal needs at most
-    /// twice this and three segments.
+    /// twice this and six segments.
     pub journal_bytes: u64,
     /// Size of a segment of the journal.
     pub segment_bytes: u64,
@@ -97,7 +104,7 @@ struct Frozen {
     overlay: Arc<Overlay>,
     /// Its last write.
     last: Seq,
-    /// The first segment of the journal that it does not need.
+    /// The first segment of the journal that is still needed when it is flushed.
     boundary: u64,
 }
 
@@ -108,6 +115,10 @@ struct Frozen {
 pub struct Disk {
     active: Overlay,
     frozen: Option<Frozen>,
+    /// What was flushed last, while nothing is frozen. The base says the same about its keys.
+    flushed: Option<Arc<Overlay>>,
+    /// The last write that was frozen.
+    frozen_upto: Seq,
     tops: Tops,
     base: Base,
     journal: Journal,
@@ -137,8 +148,8 @@ impl Disk {
         let known = recovery::Known { base: base.last().map_err(unreadable)?, closed: directory.synced() };
         let (mut active, tops) = (Overlay::default(), Tops::default());
         let mut failed = None;
-        let remains = recovery::replay(&journal_path, known, |operation| {
-            if let Err(error) = apply(&mut active, &tops, &base, operation) {
+        let remains = recovery::replay(&journal_path, known, |segment, operation| {
+            if let Err(error) = apply(&mut active, segment, (&tops, &base), operation) {
                 failed.get_or_insert(error);
             }
         })?;
@@ -158,6 +169,8 @@ impl Disk {
         Ok(Disk {
             active,
             frozen: None,
+            flushed: None,
+            frozen_upto: known.base,
             tops,
             base,
             journal,
@@ -250,6 +263,7 @@ impl Disk {
     /// Is the overlay or its journal larger than so many times its limit?
     fn is_due(&self, times: usize) -> bool {
         self.active.bytes() > times * self.options.overlay_bytes
+            || self.active.log_bytes() > times * self.options.overlay_bytes
             || self.journal.live_bytes() > times as u64 * self.options.journal_bytes
             || self.journal.sealed_segments() > times * SEALED_SEGMENTS
     }
@@ -271,12 +285,32 @@ impl Disk {
     }
 
     fn freeze(&mut self) -> Result<(), DiskError> {
+        // A flush is known by its last write. Without a new one there is nothing that needs a flush.
+        if self.journal.last() == self.frozen_upto {
+            return Ok(());
+        }
         // A rotation syncs everything before it, which the flusher relies on.
         let boundary = self.journal.rotate()?;
-        let (overlay, last) = (Arc::new(std::mem::take(&mut self.active)), self.journal.last());
+        // What logs keep must leave room in the journal, or the next flush would be due at once.
+        let keep_from = self.journal.newest(self.options.journal_bytes / 2, SEALED_SEGMENTS / 2);
+        let (tops, base) = (&self.tops, &self.base);
+        let mut failed = None;
+        let overlay = self.active.take_to_flush(keep_from, self.options.overlay_bytes / 2, |key| {
+            if let Err(error) = tops.enter(key, base) {
+                failed.get_or_insert(error);
+            }
+        });
+        self.must(failed.map_or(Ok(()), Err));
+        // As of now, since every delete so far is synced: an entry that is deleted later comes back if that is lost.
+        let boundary = self.active.oldest_segment().map_or(boundary, |segment| segment.min(boundary));
+        let (overlay, last) = (Arc::new(overlay), self.journal.last());
+        if let Some(flushed) = self.flushed.take() {
+            self.flusher.drop_later(flushed);
+        }
         self.tops.freeze();
         self.flusher.flush(overlay.clone(), last);
         self.frozen = Some(Frozen { overlay, last, boundary });
+        self.frozen_upto = last;
         self.freezes += 1;
         Ok(())
     }
@@ -293,7 +327,7 @@ impl Disk {
     fn release_flushed(&mut self) {
         if let Some(frozen) = self.frozen.take_if(|frozen| self.flusher.is_flushed(frozen.last)) {
             self.journal.free_below(frozen.boundary);
-            self.flusher.drop_later(frozen.overlay);
+            self.flushed = Some(frozen.overlay);
         }
     }
 
@@ -305,40 +339,61 @@ impl Disk {
         }
     }
 
-    fn in_older_layers(&self, key: &[u8]) -> Option<Bytes> {
-        if let Some(frozen) = &self.frozen
-            && let Some(value) = frozen.overlay.get(key)
-        {
+    /// The value of a key that the active overlay does not know.
+    fn get_older(&self, key: &[u8]) -> Option<Bytes> {
+        if key.first().is_none_or(|drawer| *drawer == OWN_DRAWER) || self.must(self.tops.is_above(key, &self.base)) {
+            return None;
+        }
+        let in_memory = self.frozen.as_ref().map(|frozen| &frozen.overlay).or(self.flushed.as_ref());
+        if let Some(value) = in_memory.and_then(|overlay| overlay.get(key)) {
             return value.clone();
         }
         self.must(self.base.get(key))
     }
 }
 
-fn apply(active: &mut Overlay, tops: &Tops, base: &Base, operation: Operation<'_>) -> Result<(), fjall::Error> {
-    let mut failed = None;
-    let mut known = |answer: Result<bool, fjall::Error>| {
+/// Applies a write whose copy in the journal is in `segment` or later.
+fn apply(
+    active: &mut Overlay,
+    segment: u64,
+    (tops, base): (&Tops, &Base),
+    operation: Operation<'_>,
+) -> Result<(), fjall::Error> {
+    let failed = Cell::new(None);
+    let known = |answer: Result<bool, fjall::Error>| {
         answer.unwrap_or_else(|error| {
-            failed = Some(error);
+            failed.set(Some(error));
             false
         })
     };
+    let is_above = |key| known(tops.is_above(key, base));
     match operation {
-        Operation::Put(key, value) => active.put(key, value, || known(tops.enter(key, base))),
-        Operation::Delete(key) => active.delete(key, || known(tops.is_above(key, base))),
+        Operation::Put(key, value) => {
+            active.put(key, value, segment, || is_above(key), || known(tops.enter(key, base)));
+        }
+        Operation::Delete(key) => active.delete(key, || is_above(key)),
     }
-    failed.map_or(Ok(()), Err)
+    failed.take().map_or(Ok(()), Err)
 }
 
 impl View for Disk {
     fn get(&self, key: &[u8]) -> Option<Bytes> {
-        if let Some(value) = self.active.get(key) {
-            return value.clone();
+        match self.active.get(key) {
+            Some(value) => value.clone(),
+            None => self.get_older(key),
         }
-        if key.first().is_none_or(|drawer| *drawer == OWN_DRAWER) || self.must(self.tops.is_above(key, &self.base)) {
-            return None;
+    }
+
+    fn look(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        match self.active.get(key) {
+            Some(Some(value)) => visit(value),
+            Some(None) => {}
+            None => {
+                if let Some(value) = self.get_older(key) {
+                    visit(&value);
+                }
+            }
         }
-        self.in_older_layers(key)
     }
 
     fn scan(&self, from: &[u8], until: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
@@ -389,14 +444,15 @@ impl Store for Disk {
     fn put(&mut self, key: &[u8], value: &[u8]) {
         assert!(key.first().is_some_and(|drawer| *drawer != OWN_DRAWER), "every key is in a drawer");
         self.journal.put(key, value);
-        let result = apply(&mut self.active, &self.tops, &self.base, Operation::Put(key, value));
+        let result =
+            apply(&mut self.active, self.journal.segment(), (&self.tops, &self.base), Operation::Put(key, value));
         self.must(result);
     }
 
     fn delete(&mut self, key: &[u8]) {
         assert!(key.first().is_some_and(|drawer| *drawer != OWN_DRAWER), "every key is in a drawer");
         self.journal.delete(key);
-        let result = apply(&mut self.active, &self.tops, &self.base, Operation::Delete(key));
+        let result = apply(&mut self.active, self.journal.segment(), (&self.tops, &self.base), Operation::Delete(key));
         self.must(result);
     }
 

@@ -46,14 +46,18 @@ pub(super) struct Known {
     pub(super) closed: Seq,
 }
 
-/// Replays the journal in order into `apply`, cuts a torn end off, and makes the rest durable. Changes no file when it
+/// Replays the journal in order into `apply`, which hears the segment of each write, cuts a torn end off, and makes the rest durable. Changes no file when it
 /// refuses.
 ///
-/// The journal may begin with writes that the base already holds, because a node can stop after a flush and before the
-/// segments are freed. That is harmless: the segments hold *every* write since their first, in order, so the last write of
+/// The journal may begin with writes that the base already holds, because segments are kept for the logs in them, and a
+/// node can stop after a flush and before others are freed. That is harmless: the segments hold *every* write since their first, in order, so the last write of
 /// each key in them is replayed last, and the final state is the same as over an older base. In between, reads would see
 /// a mixture, but nobody reads before replay has ended.
-pub(super) fn replay(journal: &Path, known: Known, mut apply: impl FnMut(Operation<'_>)) -> Result<Remains, OpenError> {
+pub(super) fn replay(
+    journal: &Path,
+    known: Known,
+    mut apply: impl FnMut(u64, Operation<'_>),
+) -> Result<Remains, OpenError> {
     let ids = list(journal)?;
     let mut read = Read { journal, known, first: None, last: None, end: None, frames: 0, sealed: VecDeque::new() };
     for &id in &ids {
@@ -94,7 +98,7 @@ struct Read<'a> {
 
 impl Read<'_> {
     /// Replays the frames of a segment up to the first place where there is none.
-    fn segment(&mut self, id: u64, apply: &mut impl FnMut(Operation<'_>)) -> Result<(), OpenError> {
+    fn segment(&mut self, id: u64, apply: &mut impl FnMut(u64, Operation<'_>)) -> Result<(), OpenError> {
         let (path, bytes) = self.load(id)?;
         let (_, seed) = frame::read_segment_header(&bytes, id).map_err(|what| OpenError::damaged(&path, 0, what))?;
         let mut offset = frame::SEGMENT_HEADER;
@@ -104,7 +108,7 @@ impl Read<'_> {
             while !operations.is_empty() {
                 let operation = frame::take_operation(&mut operations)
                     .ok_or_else(|| OpenError::damaged(&path, offset as u64, "this frame holds no sensible writes"))?;
-                apply(operation);
+                apply(id, operation);
             }
             self.last = Some(found.seq);
             self.frames += 1;

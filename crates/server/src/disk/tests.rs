@@ -202,10 +202,19 @@ fn power_loss_takes_only_what_was_not_reported_as_synced() {
         let last = disk.written().0;
         assert_eq!(disk.get(&[2, 0]).map_or(0, |value| u64::from_be_bytes(value[..8].try_into().unwrap())), last);
         assert_eq!(disk.get(&[2, 1, (last % 50) as u8]).is_some(), last > 0);
+        // And the log holds the newest entries, none more and none fewer.
+        let mut log = Vec::new();
+        disk.scan(&log_key(0), &log_key(u64::MAX), &mut |key, _| {
+            log.push(key.to_vec());
+            true
+        });
+        assert_eq!(log, (last.saturating_sub(90) + 1..=last).map(log_key).collect::<Vec<_>>());
         for seq in last + 1..last + 1 + next(300) {
             disk.put(&[2, 0], &[&seq.to_be_bytes()[..], &[0; 50]].concat());
             disk.put(&[2, 1, (seq % 50) as u8], &vec![1; next(400) as usize]);
             disk.delete(&[2, 1, ((seq + 1) % 50) as u8]);
+            disk.put(&log_key(seq), b"entry");
+            disk.delete(&log_key(seq.saturating_sub(90)));
             disk.end_turn(Seq(seq), true).unwrap();
             match next(20) {
                 0 => disk.flush_frames().unwrap(),
@@ -219,32 +228,73 @@ fn power_loss_takes_only_what_was_not_reported_as_synced() {
     assert!(reported.0 > 1_000);
 }
 
+fn log_key(index: u64) -> Vec<u8> {
+    [&[1, 0, 0, b'l'][..], &index.to_be_bytes()].concat()
+}
+
 #[test]
 fn log_entries_that_die_early_leave_nothing_behind() {
     let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
     let mut disk = open(directory.path(), &medium);
-    let key = |index: u64| [&[1, 0, 0, b'l'][..], &index.to_be_bytes()].concat();
     for index in 0..100 {
-        disk.put(&key(index), b"entry");
+        disk.put(&log_key(index), b"entry");
     }
     for index in 0..60 {
-        disk.delete(&key(index));
+        disk.delete(&log_key(index));
     }
     assert_eq!(disk.active.iter().count(), 40);
     disk.end_turn(Seq(1), true).unwrap();
     disk.flush_overlay().unwrap();
-    // Those that reached the base need tombstones, later ones do not.
+    assert_eq!(disk.base.greatest(&[1]).unwrap(), None);
     for index in 60..100 {
-        disk.delete(&key(index));
+        disk.delete(&log_key(index));
     }
-    assert_eq!(disk.active.iter().count(), 40);
+    assert_eq!(disk.active.iter().count(), 0);
     for index in 100..200 {
-        disk.put(&key(index), b"entry");
-        disk.delete(&key(index));
+        disk.put(&log_key(index), b"entry");
+        disk.delete(&log_key(index));
     }
-    assert_eq!(disk.active.iter().count(), 40);
-    disk.delete(&key(500));
-    assert_eq!(disk.active.iter().count(), 40);
+    disk.delete(&log_key(500));
+    assert_eq!((disk.active.iter().count(), disk.active.log_bytes()), (0, 0));
+}
+
+#[test]
+fn log_entries_that_live_long_reach_the_base_and_free_the_journal() {
+    let (directory, medium) = (tempfile::tempdir().unwrap(), Arc::new(Faulty::default()));
+    let data = |path| DataDir::open(path, &Identity { cluster: 1, node: 1 }).unwrap();
+    let options = Options {
+        journal_bytes: 64 * 1024,
+        first_segment_bytes: 8 * 1024,
+        segment_bytes: 8 * 1024,
+        ..Options::default()
+    };
+    let mut disk = Disk::open_with(data(directory.path()), options.clone(), Arc::new(|| ()), medium.clone()).unwrap();
+    for index in 0..10 {
+        disk.put(&log_key(index), b"entry");
+    }
+    disk.end_turn(Seq(1), true).unwrap();
+    for seq in 2..2_000 {
+        disk.put(&[2, 2, 2], &[0; 100]);
+        disk.end_turn(Seq(seq), true).unwrap();
+    }
+    disk.flush_overlay().unwrap();
+    assert_eq!(disk.base.greatest(&[1]).unwrap(), Some(log_key(9)));
+    assert!(disk.journal.live_bytes() < 64 * 1024);
+    // Those that reached the base need tombstones, later ones do not.
+    for index in 0..10 {
+        disk.delete(&log_key(index));
+    }
+    disk.put(&log_key(10), b"entry");
+    assert_eq!(disk.active.iter().count(), 11);
+    disk.end_turn(Seq(2_000), true).unwrap();
+    disk.close().unwrap();
+    let disk = Disk::open_with(data(directory.path()), options, Arc::new(|| ()), medium).unwrap();
+    let mut found = Vec::new();
+    disk.scan(&[1], &[2], &mut |key, _| {
+        found.push(key.to_vec());
+        true
+    });
+    assert_eq!(found, [log_key(10)]);
 }
 
 /// Segments serve again under another name, full of old frames behind the new ones.

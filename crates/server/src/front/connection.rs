@@ -354,7 +354,7 @@ impl Connection {
             },
             want: wish.want,
             session,
-            after_own_writes: kind == Kind::Read && self.slots.writes() > 0,
+            after_own_writes: self.slots.writes() > 0,
             deadline_ms: wish.deadline_ms,
         };
         self.ask(Question::Machine(Request::Operate(operate)), render, kind, issues);

@@ -31,6 +31,9 @@ pub fn value(value: &Value) -> Json {
             json!({ "map": pairs.collect::<Vec<_>>() })
         }
         Value::Error(text) => json!({ "error": String::from_utf8_lossy(text) }),
+        Value::Pairs(pairs) => {
+            pairs.iter().map(|(first, second)| json!([self::value(first), self::value(second)])).collect()
+        }
     }
 }
 

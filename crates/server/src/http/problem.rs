@@ -7,7 +7,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use quorate_core::operation::{Doubt, Refusal};
+use quorate_core::operation::{Applied, Doubt, Refusal};
 use serde_json::{Map, Value as Json, json};
 
 /// What went wrong. [`Kind::spec`] has what each means.
@@ -108,28 +108,6 @@ impl Kind {
     /// The status.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.spec().0).expect("the table holds valid statuses")
-    }
-}
-
-/// Did the operation take effect?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// Certainly not.
-    No,
-    /// Certainly.
-    Yes,
-    /// It may have, or may yet.
-    Unknown,
-}
-
-impl Applied {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Applied::No => "no",
-            Applied::Yes => "yes",
-            Applied::Unknown => "unknown",
-        }
     }
 }
 

@@ -120,6 +120,10 @@ fn hashes_hold_fields() {
         HSET h a 1 -> !WRONGTYPE Operation against a key holding the wrong kind of value
         HRANDFIELD nil -> nil
         HRANDFIELD nil 2 -> []
+        HSET one f v -> 1
+        HRANDFIELD one 2 WITHVALUES -> [["f" "v"]]
+        HRANDFIELD one -2 WITHVALUES -> [["f" "v"] ["f" "v"]]
+        HRANDFIELD one -2 -> ["f" "f"]
         HSCAN nil 0 -> ["0" []]
         "#,
     );

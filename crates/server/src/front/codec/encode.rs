@@ -1,6 +1,7 @@
 //! Values as bytes, in the second and the third version of the protocol.
 
 use quorate_core::operation::Value;
+use quorate_core::state::{DECIMAL_BYTES, decimal};
 
 /// Versions of the Redis protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,16 @@ pub fn encode(value: &Value, protocol: Protocol, out: &mut Vec<u8>) {
                 encode(value, protocol, out);
             }
         }
+        Value::Pairs(pairs) => {
+            head(b'*', pairs.len() as i64 * if protocol == Protocol::Three { 1 } else { 2 }, out);
+            for (first, second) in pairs {
+                if protocol == Protocol::Three {
+                    head(b'*', 2, out);
+                }
+                encode(first, protocol, out);
+                encode(second, protocol, out);
+            }
+        }
     }
 }
 
@@ -70,27 +81,8 @@ fn line(kind: u8, text: &[u8], out: &mut Vec<u8>) {
 
 fn head(kind: u8, number: i64, out: &mut Vec<u8>) {
     out.push(kind);
-    decimal(number, out);
+    out.extend_from_slice(decimal(number, &mut [0; DECIMAL_BYTES]));
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a number in decimal.
-fn decimal(number: i64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]
@@ -117,6 +109,8 @@ mod tests {
             (Value::Array(vec![Value::Int(0), Value::Nil]), "*2|:0|$-1|", "*2|:0|_|"),
             (Value::Set(vec![Value::Int(7)]), "*1|:7|", "~1|:7|"),
             (Value::Map(vec![pair]), "*2|$1|k|:-9223372036854775808|", "%1|$1|k|:-9223372036854775808|"),
+            (Value::Pairs(vec![(Value::Int(1), Value::Int(2)); 2]), "*4|:1|:2|:1|:2|", "*2|*2|:1|:2|*2|:1|:2|"),
+            (Value::Pairs(vec![]), "*0|", "*0|"),
         ] {
             assert_eq!(both(&value), [two, three], "{value:?}");
         }
