@@ -309,9 +309,9 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
     for finding in findings {
         let (mark, note) = match (&finding.verdict, finding.by) {
             (Verdict::Valid, None) => (paint::good("valid"), String::new()),
-            (Verdict::Valid, Some(by)) => (paint::good("valid"), format!("since {} is", by.word())),
-            (Verdict::Invalid(witness), None) => (paint::error("invalid"), witness.anomaly.word().to_owned()),
-            (Verdict::Invalid(_), Some(by)) => (paint::error("invalid"), format!("since {} is", by.word())),
+            (Verdict::Valid, Some(by)) => (paint::good("valid"), format!("implied by {}", by.word())),
+            (Verdict::Invalid(witness), None) => (paint::bad("invalid"), witness.anomaly.word().to_owned()),
+            (Verdict::Invalid(_), Some(by)) => (paint::bad("invalid"), format!("breaks {} already", by.word())),
             (Verdict::Unknown(spent), _) => (paint::error("unknown"), spent.to_string()),
         };
         rows.push(vec![finding.model.word().to_owned(), mark, note]);
