@@ -159,9 +159,7 @@ pub fn read(file: impl Read, options: &Options) -> Result<History, Problem> {
         Format::Awdit => awdit::read(source, options),
         Format::Quorate => quorate::read(source, options),
         Format::JepsenEdn | Format::JepsenLog | Format::Json | Format::PorcupineKv => {
-            let mut interpreter = Interpreter::new(format, options);
-            let mut events = Events::of(source, format);
-            events.try_for_each(|event| interpreter.event(event?)).and_then(|()| interpreter.finish())
+            from_events(Events::of(source, format), format, options)
         }
     };
     history.map_err(|mut problem| {
@@ -170,6 +168,21 @@ pub fn read(file: impl Read, options: &Options) -> Result<History, Problem> {
         }
         problem
     })
+}
+
+/// A history from the rows of a log, wherever they come from: a file ([`events`]), or a test that made them. The format says
+/// what the rows mean where the formats differ (is a read of nothing unknown, is a failed compare-and-set an answer).
+///
+/// # Errors
+/// The first problem of the rows, or what they contradict.
+pub fn from_events(
+    events: impl IntoIterator<Item = Result<Event, Problem>>,
+    format: Format,
+    options: &Options,
+) -> Result<History, Problem> {
+    let mut interpreter = Interpreter::new(format, options);
+    events.into_iter().try_for_each(|event| interpreter.event(event?))?;
+    interpreter.finish()
 }
 
 /// The rows of a log. An error ends it.
