@@ -35,7 +35,7 @@ pub enum Model {
     CausalMemory,
     /// Weakly causal, with one order of all writes that every read agrees with.
     CausalConvergence,
-    /// When writes have ended, all reads agree.
+    /// When writes have ended, the last reads of all sessions agree.
     EventualConvergence,
     /// Replicas that have the same updates have the same state.
     StrongEventual,

@@ -138,7 +138,7 @@ anomalies! {
     "No one session's view can put all writes in an order that explains what it read." NotCausalMemory = "not causal memory",
     "Sessions saw concurrent writes in orders that no single order can agree with." NotConvergent = "not causally convergent",
     "A value older than the bound was read." TooStale = "staler than the bound",
-    "After the last write, reads still disagree." Diverged = "replicas diverged",
+    "Long after the last write, the last reads of two sessions or replicas still disagree." Diverged = "replicas diverged",
     "Two replicas with the same updates have different states." DivergedOnEqualUpdates = "same updates, different states",
     "An element that was surely added is missing later." LostElement = "lost element",
     "An element was taken out or given out more than once." DuplicatedElement = "duplicated element",

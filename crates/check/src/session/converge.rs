@@ -5,7 +5,8 @@ use super::plain::{Act, Plain};
 use crate::{History, Meter, Object, Operation, Outcome, Spent, Step, Value};
 use rustc_hash::FxHashMap;
 
-/// Reads that begin after every write of their key that may take effect has ended agree.
+/// The last reads of all sessions agree, of those that begin after every write of their key that may take effect has ended.
+/// Earlier ones may be stale: convergence promises an end, not a moment.
 ///
 /// A key with a write whose outcome is unknown concludes nothing, since that may take effect at any time; nor does a
 /// history without real time.
@@ -21,14 +22,25 @@ pub(super) fn reads_agree(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Result<Op
             *end = operation.end.max(*end);
         }
     }
-    // For each key the first late read of a value, and late reads of other values than some.
+    let late = |id: u32, operation: &Operation| {
+        let key = plain.keys[id as usize];
+        let written = !plain.writes_of(key).is_empty();
+        ended[key as usize] != Operation::NEVER && (ended[key as usize] < operation.begin || !written)
+    };
+    let looks = |id: u32| matches!(plain.acts[id as usize], Act::Saw(_) | Act::SawOther(_));
+    let mut last: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+    for (id, operation) in (0..).zip(history.operations()) {
+        if looks(id) && late(id, operation) {
+            last.insert((operation.session.0, plain.keys[id as usize]), id);
+        }
+    }
+    // For each key the first last read of a value, and last reads of other values than some.
     let mut agreed: Vec<Option<(Value, u32)>> = vec![None; ended.len()];
     let mut others: FxHashMap<(u32, u32), u32> = FxHashMap::default();
     meter.step(history.len() as u64 / 4)?;
     for (id, operation) in (0..).zip(history.operations()) {
         let key = plain.keys[id as usize] as usize;
-        let late = ended[key] < operation.begin || plain.writes_of(key as u32).is_empty();
-        if !late || ended[key] == Operation::NEVER {
+        if last.get(&(operation.session.0, key as u32)) != Some(&id) {
             continue;
         }
         match plain.acts[id as usize] {
