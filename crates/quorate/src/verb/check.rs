@@ -174,7 +174,7 @@ impl Check {
 
     fn read(&self, path: &Path) -> Result<History, Failure> {
         let options = Options { format: self.format.0, object: self.object, initial: self.initial.clone() };
-        let wrong = |what: String| Failure { exit: Exit::Unknown, what, applied: None, hint: None };
+        let wrong = |what: String| Failure { exit: Exit::Unknown, ..Failure::usage(what) };
         if path.as_os_str() == "-" {
             return format::read(std::io::stdin().lock(), &options)
                 .map_err(|problem| wrong(format!("standard input: {problem}")));
@@ -199,11 +199,9 @@ impl Check {
         let usual = [history.object().usual_model(history.has_real_time())];
         let models = if self.models.is_empty() { &usual[..] } else { &self.models };
         let one = |&model: &Model| {
-            let verdict = verdict(model).map_err(|inapplicable| Failure {
-                exit: Exit::Unknown,
-                what: inapplicable.to_string(),
-                applied: None,
-                hint: Some("name what the history is about with --object, or ask for --all".into()),
+            let verdict = verdict(model).map_err(|inapplicable| {
+                let wrong = Failure { exit: Exit::Unknown, ..Failure::usage(inapplicable.to_string()) };
+                wrong.hint("name what the history is about with --object, or ask for --all")
             })?;
             Ok(Finding { model, verdict, by: None })
         };
@@ -235,17 +233,13 @@ impl Check {
 /// The two judges disagree, so neither verdict is given.
 fn refuted(history: &History, model: Model, witness: &Witness, problem: &str) -> Failure {
     let operations: Vec<String> = witness.operations.iter().map(|&id| history.describe(id)).collect();
-    Failure {
-        exit: Exit::Machine,
-        what: format!(
-            "{} seemed broken ({}), but the second check refutes it: {problem}\n  {}",
-            model.word(),
-            witness.anomaly.word(),
-            operations.join("\n  ")
-        ),
-        applied: None,
-        hint: Some("this is a defect of the checker: please report it with the history".into()),
-    }
+    let what = format!(
+        "{} seemed broken ({}), but the second check refutes it: {problem}\n  {}",
+        model.word(),
+        witness.anomaly.word(),
+        operations.join("\n  ")
+    );
+    Failure::machine(what).hint("this is a defect of the checker: please report it with the history")
 }
 
 /// How long reading and judging took.
