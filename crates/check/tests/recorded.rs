@@ -123,7 +123,6 @@ fn told(path: &str) -> Option<&'static str> {
 }
 
 #[test]
-#[ignore = "to be turned on when all models have their checkers"]
 fn every_file_gets_its_verdict() {
     for recorded in recorded() {
         let initial = told(&recorded.path).map(|text| format::value(text).unwrap());
