@@ -240,6 +240,25 @@ impl<'a> Meter<'a> {
         let goes_on = self.watch.as_mut().is_none_or(|watch| watch(progress));
         if goes_on { Ok(()) } else { Err(Spent::Stopped) }
     }
+    /// Does work that is worth at most so many of the steps that are left; and tells how many it took. What it held is
+    /// given back. If it spends its steps, others may be left.
+    pub(crate) fn within<T>(
+        &mut self,
+        steps: u64,
+        work: impl FnOnce(&mut Meter<'_>) -> Result<T, Spent>,
+    ) -> (Result<T, Spent>, u64) {
+        let budget = Budget { steps: self.budget.steps.min(self.steps.saturating_add(steps)), ..self.budget };
+        let watch: Option<&mut dyn FnMut(Progress) -> bool> = match &mut self.watch {
+            Some(watch) => Some(&mut **watch),
+            None => None,
+        };
+        let mut part = Meter { budget, steps: self.steps, bytes: self.bytes, next_look: self.next_look, watch };
+        let done = work(&mut part);
+        let (now, next_look) = (part.steps.min(budget.steps), part.next_look);
+        let took = now - self.steps;
+        (self.steps, self.next_look) = (now, next_look);
+        (done, took)
+    }
     /// Some bytes are about to be remembered.
     pub fn hold(&mut self, bytes: u64) -> Result<(), Spent> {
         self.bytes += bytes;

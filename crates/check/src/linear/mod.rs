@@ -35,6 +35,7 @@ mod zone;
 use crate::{History, Judged, Key, Meter, Object, Spent, Step, Value};
 use crate::{session, transaction};
 use item::{Item, Part, View};
+pub(crate) use search::{Tried, random};
 use single::Reads;
 use world::World;
 use zone::{Contradiction, NONE};

@@ -412,7 +412,7 @@ fn moments(must: &[Item]) -> Vec<Moment> {
 }
 
 /// What was tried: the operations placed and the state, and for each of these the sets of open operations used.
-struct Tried {
+pub(crate) struct Tried {
     words: usize,
     heads: FxHashMap<u128, u32>,
     links: Vec<u32>,
@@ -420,14 +420,16 @@ struct Tried {
 }
 
 impl Tried {
-    fn new(words: usize) -> Tried {
+    /// Nothing; sets have so many words.
+    pub(crate) fn new(words: usize) -> Tried {
         Tried { words, heads: FxHashMap::default(), links: Vec::new(), sets: Vec::new() }
     }
-    fn bytes(&self) -> u64 {
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> u64 {
         (self.heads.capacity() * 33 + self.links.capacity() * 4 + self.sets.capacity() * 8) as u64
     }
     /// `false` if this was tried with no more of the open operations used; and whether memory grew.
-    fn remember(&mut self, name: u128, used: &[u64]) -> (bool, u64) {
+    pub(crate) fn remember(&mut self, name: u128, used: &[u64]) -> (bool, u64) {
         let head = self.heads.entry(name).or_insert(END);
         if self.words == 0 {
             return (std::mem::replace(head, 0) == END, 1);
@@ -448,7 +450,7 @@ impl Tried {
 }
 
 /// A number that looks random (SplitMix64, Steele, Lea and Flood 2014), twice.
-fn random(seed: &mut u64) -> u128 {
+pub(crate) fn random(seed: &mut u64) -> u128 {
     let mut half = || {
         *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut made = *seed;

@@ -13,7 +13,11 @@ const MOST_TRANSACTIONS: usize = 7;
 /// Does the history keep the model? `None` if it is too large to try, or if there is no second opinion on the model.
 pub fn holds(history: &History, model: Model) -> Option<bool> {
     match model {
-        Model::Linearizable | Model::StrictSerializable => order::linearizable(history, 0),
+        Model::StrictSerializable => order::strict_serializable(history),
+        Model::Linearizable if Model::StrictSerializable.applies_to(history.object()) => {
+            order::strict_serializable(history)
+        }
+        Model::Linearizable => order::linearizable(history, 0),
         Model::Sequential | Model::StrongSessionSerializable => order::sequential(history),
         Model::Serializable | Model::RepeatableRead if history.sessions_bind() => order::sequential(history),
         Model::Serializable | Model::RepeatableRead => order::serializable(history),

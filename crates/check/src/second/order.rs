@@ -175,6 +175,13 @@ pub fn linearizable(history: &History, reads_earlier: u64) -> Option<bool> {
     if history.has_real_time() { ordered(history, &time) } else { ordered(history, &session) }
 }
 
+/// Is there an order that respects time and, also where transactions of one session overlap, sessions?
+pub fn strict_serializable(history: &History) -> Option<bool> {
+    let session = |a: Id, b: Id| a < b && history.operation(a).session == history.operation(b).session;
+    let time = |a: Id, b: Id| history.has_real_time() && history.operation(a).precedes(history.operation(b));
+    ordered(history, &|a, b| session(a, b) || time(a, b))
+}
+
 /// Is there an order that respects each session and explains every answer?
 pub fn sequential(history: &History) -> Option<bool> {
     ordered(history, &|a, b| a < b && history.operation(a).session == history.operation(b).session)

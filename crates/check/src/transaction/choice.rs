@@ -34,6 +34,11 @@ impl Choice {
         self.picks[self.at - 1].pick as usize
     }
 
+    /// Was there nothing to choose?
+    pub fn is_forced(&self) -> bool {
+        self.picks.is_empty()
+    }
+
     /// Goes on to the next possibility after a contradiction that rests on reads of these transactions; false if there is none.
     pub fn advance(&mut self, rests_on: impl Fn(u32) -> bool) -> bool {
         self.at = 0;

@@ -32,6 +32,7 @@ mod list;
 mod log;
 mod register;
 mod solve;
+mod state;
 mod strong;
 mod weak;
 mod witness;
@@ -39,7 +40,7 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-use crate::{Anomaly, Edge, History, Id, Judged, Meter, Object, Witness};
+use crate::{Anomaly, Edge, History, Id, Judged, Meter, Object, Spent, Witness};
 use choice::Choice;
 use graph::Builder;
 use log::{Breaks, Fault, Log, Table};
@@ -57,7 +58,7 @@ enum Level {
 }
 
 /// What is known beforehand of the order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Base {
     Nothing,
     Sessions,
@@ -131,15 +132,83 @@ pub(crate) fn strict_serializable(history: &History, meter: &mut Meter<'_>) -> J
     judge(history, Level::Serializable, Base::Time, Rules::TRUE, meter)
 }
 
-/// Tries every choice of writers, of which there is one if the values of a key are distinct.
 fn judge(history: &History, level: Level, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let base = if base == Base::Nothing && history.sessions_bind() { Base::Sessions } else { base };
     let table = Table::new(history);
+    if level == Level::Serializable {
+        let mut choice = Choice::default();
+        meter.step(history.len() as u64)?;
+        let log = Log::new(history, &table, &mut choice, rules);
+        if choice.is_forced() {
+            return judge_one(&log, level, base, rules, meter);
+        }
+        return judge_by_turns(history, &table, base, rules, meter);
+    }
+    judge_choices(history, &table, level, base, rules, meter)
+}
+
+/// Where values repeat and one order is asked for: choices of writers and executing the transactions take turns, each time with a
+/// greater part of the budget. Either may be much faster than the other.
+fn judge_by_turns(history: &History, table: &Table, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
+    let mut steps = FIRST_TURN + 16 * history.len() as u64;
+    let (mut chooses, mut executes) = (true, true);
+    // An order that respects more is good too, and is found sooner.
+    for stronger in [Base::Time, Base::Sessions].into_iter().filter(|&stronger| stronger > base) {
+        if meter.within(steps, |meter| state::has_order(history, stronger, rules, meter)).0 == Ok(true) {
+            return Ok(None);
+        }
+    }
+    loop {
+        let before = meter.progress().steps;
+        if executes {
+            match meter.within(steps, |meter| state::has_order(history, base, rules, meter)) {
+                (Ok(true), _) => return Ok(None),
+                (Ok(false), took) => {
+                    let steps = 16 * took + FIRST_TURN;
+                    return Ok(Some(state::witness(history, base, rules, steps, meter)));
+                }
+                (Err(Spent::Stopped), _) => return Err(Spent::Stopped),
+                (Err(Spent::Bytes), _) => executes = false,
+                (Err(Spent::Steps), _) => {}
+            }
+        }
+        if chooses {
+            match meter.within(steps, |meter| judge_choices(history, table, Level::Serializable, base, rules, meter)).0
+            {
+                Ok(found) => return Ok(found),
+                Err(Spent::Stopped) => return Err(Spent::Stopped),
+                Err(Spent::Bytes) => chooses = false,
+                Err(Spent::Steps) => {}
+            }
+        }
+        if !chooses && !executes {
+            return Err(Spent::Bytes);
+        }
+        // Nothing was done if the whole budget is spent.
+        if meter.progress().steps == before {
+            return Err(Spent::Steps);
+        }
+        steps = steps.saturating_mul(4);
+    }
+}
+
+/// The steps of the first turns.
+const FIRST_TURN: u64 = 1 << 14;
+
+/// Tries every choice of writers, of which there is one if the values of a key are distinct.
+fn judge_choices(
+    history: &History,
+    table: &Table,
+    level: Level,
+    base: Base,
+    rules: Rules,
+    meter: &mut Meter<'_>,
+) -> Judged {
     let mut choice = Choice::default();
     let mut all: Option<Witness> = None;
     loop {
         meter.step(history.len() as u64)?;
-        let log = Log::new(history, &table, &mut choice, rules);
+        let log = Log::new(history, table, &mut choice, rules);
         let Some(found) = judge_one(&log, level, base, rules, meter)? else { return Ok(None) };
         let is_more = choice.advance(|reader| found.operations.binary_search(&Id(reader)).is_ok());
         all = Some(match all {

@@ -99,6 +99,22 @@ pub fn history(sizes: &[usize], shape: &[Small]) -> History {
 /// few sessions first. Reads may also show a value that nobody writes.
 #[allow(dead_code, reason = "only the lattice needs it")]
 pub fn each_timed(operations: usize, found: &mut dyn FnMut(&History)) {
+    each_timed_shape(operations, &mut |sessions, times| {
+        for choice in 0..(operations + 3).pow(operations as u32) {
+            let kind = |at: usize| choice / (operations + 3).pow(at as u32) % (operations + 3);
+            let writes = (0..operations).filter(|&at| kind(at) == 0).count();
+            // 0 writes, 1 reads the start, others the writes, the one after those nothing that was written.
+            if (0..operations).all(|at| kind(at) <= writes + 2) {
+                let shape: Vec<Option<usize>> = (0..operations).map(|at| kind(at).checked_sub(1)).collect();
+                found(&timed(sessions, times, &shape));
+            }
+        }
+    });
+}
+
+/// Calls `found` with the sessions and the times of so many operations, in every order of begins and ends: few sessions first.
+#[allow(dead_code, reason = "only the lattice needs it")]
+pub fn each_timed_shape(operations: usize, found: &mut dyn FnMut(&[usize], &[(usize, usize)])) {
     let mut times: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
     for at in 0..operations {
         // Each operation begins after the one before it; its end goes anywhere after its begin.
@@ -136,15 +152,7 @@ pub fn each_timed(operations: usize, found: &mut dyn FnMut(&History)) {
             if overlap {
                 continue;
             }
-            for choice in 0..(operations + 3).pow(operations as u32) {
-                let kind = |at: usize| choice / (operations + 3).pow(at as u32) % (operations + 3);
-                let writes = (0..operations).filter(|&at| kind(at) == 0).count();
-                // 0 writes, 1 reads the start, others the writes, the one after those nothing that was written.
-                if (0..operations).all(|at| kind(at) <= writes + 2) {
-                    let shape: Vec<Option<usize>> = (0..operations).map(|at| kind(at).checked_sub(1)).collect();
-                    found(&timed(sessions, times, &shape));
-                }
-            }
+            found(sessions, times);
         }
     }
 }
