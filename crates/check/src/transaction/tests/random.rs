@@ -1,7 +1,7 @@
 //! Against the second opinion.
 
-use super::brute::{MODELS, verdicts};
 use super::make::{Dice, Shape, random, wild};
+use crate::second::transaction::{MODELS, verdicts};
 use crate::{Budget, History, Meter, Model, Object, Verdict, check};
 
 fn show(history: &History) -> String {
