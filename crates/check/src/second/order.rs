@@ -196,9 +196,9 @@ impl Part<'_> {
                 return Some(true);
             }
             let mut choices = Vec::new();
-            for at in 0..self.ids.len() {
+            for (at, &only_looks) in looks.iter().enumerate() {
                 if let Some(next) = self.after(&world, &placed, at) {
-                    if looks[at] {
+                    if only_looks {
                         choices = vec![(at, next)];
                         break;
                     }
