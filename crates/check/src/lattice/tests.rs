@@ -1,11 +1,8 @@
 //! Every edge has its history, the verdicts are right, and nothing smaller tells the models apart.
 
 use super::*;
-use crate::{Datum, Key, Object, Outcome, Recorder, Step, Value};
+use crate::{Budget, Datum, Meter, Object, Outcome, Recorder, Step, Value, Verdict, check, second};
 
-#[allow(clippy::duplicate_mod, reason = "the tests of sessions use it too")]
-#[path = "../../tests/oracle/session.rs"]
-mod oracle;
 #[allow(clippy::duplicate_mod, reason = "the tests of sessions use it too")]
 #[path = "../../tests/oracle/small.rs"]
 mod small;
@@ -35,9 +32,9 @@ fn search(stronger: Model, weaker: Model) -> History {
     for operations in 1..=5 {
         let mut look = |history: &History| {
             let fits = |history: &History| {
-                oracle::reads_what_was_written(history)
-                    && oracle::valid(history, weaker)
-                    && !oracle::valid(history, stronger)
+                second::session::reads_what_was_written(history)
+                    && second::holds(history, weaker) == Some(true)
+                    && second::holds(history, stronger) == Some(false)
             };
             if first.is_none() && fits(history) {
                 first = Some(history.clone());

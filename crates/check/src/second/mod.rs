@@ -1,23 +1,28 @@
 //! The second opinion: models as their definitions stand, tried on few operations without any idea that would make it fast.
 //!
 //! Nothing here is shared with the checkers, so that they cannot make the same mistake.
+#![allow(missing_docs, reason = "only tests and the check of witnesses use it")]
 
-mod order;
-mod transaction;
+pub mod integrity;
+pub mod order;
+pub mod session;
+pub mod transaction;
 
-use crate::{History, Model};
+use crate::{History, Model, Object};
 
 /// More transactions than this are not tried in all orders.
 const MOST_TRANSACTIONS: usize = 7;
 
-/// Does the history keep the model? `None` if it is too large to try, or if there is no second opinion on the model.
+/// Does the history keep the model? `None` if it is too large to try, or if the model says nothing about its object.
 pub fn holds(history: &History, model: Model) -> Option<bool> {
+    if !model.applies_to(history.object()) {
+        return None;
+    }
     match model {
-        Model::StrictSerializable => order::strict_serializable(history),
-        Model::Linearizable if Model::StrictSerializable.applies_to(history.object()) => {
-            order::strict_serializable(history)
+        Model::Linearizable if !matches!(history.object(), Object::ListAppend | Object::RwRegister) => {
+            order::linearizable(history, 0)
         }
-        Model::Linearizable => order::linearizable(history, 0),
+        Model::Linearizable | Model::StrictSerializable => order::strict(history),
         Model::Sequential | Model::StrongSessionSerializable => order::sequential(history),
         Model::Serializable | Model::RepeatableRead if history.sessions_bind() => order::sequential(history),
         Model::Serializable | Model::RepeatableRead => order::serializable(history),
@@ -36,6 +41,23 @@ pub fn holds(history: &History, model: Model) -> Option<bool> {
             let verdicts = transaction::verdicts(history);
             transaction::MODELS.iter().position(|known| *known == model).map(|at| verdicts[at])
         }
-        _ => None,
+        Model::EventualConvergence if history.object() == Object::Replica => Some(integrity::last_digests(history)),
+        Model::ReadYourWrites
+        | Model::MonotonicReads
+        | Model::MonotonicWrites
+        | Model::WritesFollowReads
+        | Model::Pram
+        | Model::WeakCausal
+        | Model::CausalMemory
+        | Model::CausalConvergence
+        | Model::EventualConvergence => session::holds(history, model),
+        Model::StrongEventual
+        | Model::SetIntegrity
+        | Model::Delivery
+        | Model::CounterBounds
+        | Model::BankTotal
+        | Model::MutualExclusion
+        | Model::Fencing
+        | Model::UniqueIds => integrity::holds(history, model),
     }
 }

@@ -1,15 +1,16 @@
 //! Models of one order, straight from their definitions: try all orders, by set of what was placed and state that it left.
 
 use crate::{Datum, History, Id, Key, Object, Outcome, Step, Value};
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More operations than this are not tried.
-const LARGEST: usize = 64;
+const LARGEST: usize = 512;
 /// More pairs of set and state than this are not tried.
 const MOST_STATES: usize = 200_000;
 
 /// What is at one key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Content {
     Value(Datum),
     Line(Vec<Value>),
@@ -33,8 +34,7 @@ fn plain(history: &History, datum: Datum) -> Datum {
     if history.object() == Object::Kv && datum == Datum::text("") { Datum::Nil } else { datum }
 }
 
-fn apply(history: &History, world: &mut World, id: Id) -> bool {
-    let open = history.operation(id).outcome == Outcome::Unknown;
+fn apply(history: &History, world: &mut World, id: Id, open: bool) -> bool {
     let session = history.operation(id).session.0;
     for step in history.steps(id) {
         let Some(key) = step.key() else { continue };
@@ -93,7 +93,11 @@ fn apply_step(history: &History, content: &mut Content, step: &Step, session: u3
             open || there.is_none_or(|there| set.contains(value) == there)
         }
         (Step::ReadList { list, .. }, Content::Set(set)) => {
-            open || list.is_none_or(|list| history.list(list).iter().copied().collect::<BTreeSet<_>>() == *set)
+            let lists = |list| {
+                let listed: BTreeSet<Value> = history.list(list).iter().copied().collect();
+                listed == *set && listed.len() == history.list(list).len()
+            };
+            open || list.is_none_or(lists)
         }
         (Step::ReadList { list, .. }, Content::Line(line)) => {
             open || list.is_none_or(|list| history.list(list) == line)
@@ -131,78 +135,174 @@ fn apply_step(history: &History, content: &mut Content, step: &Step, session: u3
     }
 }
 
-/// Is there an order that explains every answer and respects `before` (which only tells of operations that are done)? `None`
-/// if that is too much to try.
-fn ordered(history: &History, before: &dyn Fn(Id, Id) -> bool) -> Option<bool> {
+/// A set of places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Places([u64; LARGEST / 64]);
+
+impl Places {
+    fn has(&self, at: usize) -> bool {
+        self.0[at / 64] >> (at % 64) & 1 == 1
+    }
+    fn with(mut self, at: usize) -> Places {
+        self.0[at / 64] |= 1 << (at % 64);
+        self
+    }
+    fn contains(&self, other: &Places) -> bool {
+        self.0.iter().zip(&other.0).all(|(these, those)| those & !these == 0)
+    }
+}
+
+/// Who takes part in an order.
+struct Part<'a> {
+    history: &'a History,
+    ids: Vec<Id>,
+    /// Those that must be placed.
+    must: Places,
+    /// For each, who must be placed before it.
+    earlier: Vec<Places>,
+    /// For each of unknown outcome, one that does the same, may also never be, and can be placed whenever it can.
+    twin: Vec<Option<usize>>,
+}
+
+impl Part<'_> {
+    fn is_open(&self, at: usize) -> bool {
+        !self.must.has(at)
+    }
+
+    /// The world after one more operation, if that one may come next and its answers fit.
+    fn after(&self, world: &World, placed: &Places, at: usize) -> Option<World> {
+        let waits = placed.has(at)
+            || !placed.contains(&self.earlier[at])
+            || self.twin[at].is_some_and(|twin| !placed.has(twin));
+        if waits {
+            return None;
+        }
+        let mut next = world.clone();
+        let fits = apply(self.history, &mut next, self.ids[at], self.is_open(at));
+        // Who may never be is not placed for nothing.
+        (fits && !(self.is_open(at) && next == *world)).then_some(next)
+    }
+
+    /// Is there an order? Tried depth first; whoever only looks and fits is placed at once, as waiting cannot help it.
+    fn has_order(&self) -> Option<bool> {
+        let looks = |at: usize| {
+            self.history.steps(self.ids[at]).iter().all(|step| step.is_read() && !matches!(step, Step::Cas { .. }))
+        };
+        let looks: Vec<bool> = (0..self.ids.len()).map(looks).collect();
+        let mut seen = FxHashSet::from_iter([(Places::default(), World::new())]);
+        let mut open = vec![(Places::default(), World::new())];
+        while let Some((placed, world)) = open.pop() {
+            if placed.contains(&self.must) {
+                return Some(true);
+            }
+            let mut choices = Vec::new();
+            for (at, &only_looks) in looks.iter().enumerate() {
+                if let Some(next) = self.after(&world, &placed, at) {
+                    if only_looks {
+                        choices = vec![(at, next)];
+                        break;
+                    }
+                    choices.push((at, next));
+                }
+            }
+            for (at, next) in choices {
+                let next = (placed.with(at), next);
+                if seen.insert(next.clone()) {
+                    open.push(next);
+                }
+            }
+            if seen.len() > MOST_STATES {
+                return None;
+            }
+        }
+        Some(false)
+    }
+}
+
+/// Is there an order that explains every answer and respects `before` (which only tells of operations that are done)? Who
+/// is not `done` may be placed or not, and its answers say nothing. `None` if that is too much to try.
+fn ordered(history: &History, done: &dyn Fn(Id) -> bool, before: &dyn Fn(Id, Id) -> bool) -> Option<bool> {
     let ids: Vec<Id> = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused).collect();
     if ids.len() > LARGEST || matches!(history.object(), Object::UniqueId | Object::Replica) {
         return None;
     }
-    let done = |at: usize| history.operation(ids[at]).outcome == Outcome::Done;
-    let must = (0..ids.len()).filter(|at| done(*at)).fold(0u64, |must, at| must | 1 << at);
-    let earlier = |at: usize| {
-        let others = (0..ids.len()).filter(|&other| other != at && done(other) && before(ids[other], ids[at]));
-        others.fold(0u64, |earlier, other| earlier | 1 << other)
+    let all = 0..ids.len();
+    let these = |wanted: &dyn Fn(usize) -> bool| {
+        all.clone().filter(|&at| wanted(at)).fold(Places::default(), |these, at| these.with(at))
     };
-    let earlier: Vec<u64> = (0..ids.len()).map(earlier).collect();
-    let mut seen = BTreeSet::from([(0u64, World::new())]);
-    let mut open = vec![(0u64, World::new())];
-    while let Some((placed, world)) = open.pop() {
-        if placed & must == must {
-            return Some(true);
-        }
-        for at in (0..ids.len()).filter(|at| placed >> at & 1 == 0 && earlier[*at] & !placed == 0) {
-            let mut next = world.clone();
-            if apply(history, &mut next, ids[at]) && seen.insert((placed | 1 << at, next.clone())) {
-                open.push((placed | 1 << at, next));
-            }
-        }
-        if seen.len() > MOST_STATES {
-            return None;
-        }
-    }
-    Some(false)
+    let must = these(&|at| done(ids[at]));
+    let earlier: Vec<Places> =
+        all.clone().map(|at| these(&|other| other != at && must.has(other) && before(ids[other], ids[at]))).collect();
+    let same = |a: usize, b: usize| {
+        history.steps(ids[a]) == history.steps(ids[b])
+            && (history.operation(ids[a]).session == history.operation(ids[b]).session
+                || !matches!(history.object(), Object::Mutex | Object::FencedLock))
+    };
+    let twin = |at: usize| {
+        (0..at).rev().find(|&other| {
+            !must.has(other) && !must.has(at) && same(other, at) && earlier[at].contains(&earlier[other])
+        })
+    };
+    let twin = all.clone().map(twin).collect();
+    Part { history, ids, must, earlier, twin }.has_order()
+}
+
+fn is_done(history: &History, id: Id) -> bool {
+    history.operation(id).outcome == Outcome::Done
+}
+
+fn same_session(history: &History, a: Id, b: Id) -> bool {
+    a < b && history.operation(a).session == history.operation(b).session
 }
 
 /// Is there an order that respects time (with reads as begun so much earlier) and explains every answer?
 pub fn linearizable(history: &History, reads_earlier: u64) -> Option<bool> {
+    linearizable_until(history, reads_earlier, u64::MAX)
+}
+
+/// The same of what was known at a moment: who had not ended by then may take place or not. What keeps the model keeps it
+/// at every moment.
+pub fn linearizable_until(history: &History, reads_earlier: u64, moment: u64) -> Option<bool> {
+    if !history.has_real_time() {
+        return sequential(history);
+    }
     let begin = |id: Id| {
         let reads = history.steps(id).iter().all(Step::is_read);
         history.operation(id).begin.saturating_sub(if reads { reads_earlier } else { 0 })
     };
-    let session = |a: Id, b: Id| a < b && history.operation(a).session == history.operation(b).session;
     let time = |a: Id, b: Id| history.operation(a).end < begin(b);
-    if history.has_real_time() { ordered(history, &time) } else { ordered(history, &session) }
-}
-
-/// Is there an order that respects time and, also where transactions of one session overlap, sessions?
-pub fn strict_serializable(history: &History) -> Option<bool> {
-    let session = |a: Id, b: Id| a < b && history.operation(a).session == history.operation(b).session;
-    let time = |a: Id, b: Id| history.has_real_time() && history.operation(a).precedes(history.operation(b));
-    ordered(history, &|a, b| session(a, b) || time(a, b))
+    ordered(history, &|id| is_done(history, id) && history.operation(id).end <= moment, &time)
 }
 
 /// Is there an order that respects each session and explains every answer?
 pub fn sequential(history: &History) -> Option<bool> {
-    ordered(history, &|a, b| a < b && history.operation(a).session == history.operation(b).session)
+    ordered(history, &|id| is_done(history, id), &|a, b| same_session(history, a, b))
+}
+
+/// Is there an order that respects each session and time, and explains every answer?
+pub fn strict(history: &History) -> Option<bool> {
+    let time = |a: Id, b: Id| history.has_real_time() && history.operation(a).precedes(history.operation(b));
+    ordered(history, &|id| is_done(history, id), &|a, b| same_session(history, a, b) || time(a, b))
 }
 
 /// Is there an order that explains every answer?
 pub fn serializable(history: &History) -> Option<bool> {
-    ordered(history, &|_, _| false)
+    ordered(history, &|id| is_done(history, id), &|_, _| false)
 }
 
 /// Each read alone with all updates, for reads that `counts` says to judge.
 fn each_read(history: &History, counts: impl Fn(Id) -> bool) -> Option<bool> {
     let reads = |id: Id| history.steps(id).iter().all(Step::is_read);
-    let done = |id: &Id| history.operation(*id).outcome == Outcome::Done;
-    for read in history.ids().filter(done).filter(|id| reads(*id) && counts(*id)) {
+    let mut known = true;
+    for read in history.ids().filter(|id| is_done(history, *id) && reads(*id) && counts(*id)) {
         let some: Vec<Id> = history.ids().filter(|id| *id == read || !reads(*id)).collect();
-        if !linearizable(&history.restrict(&some), 0)? {
-            return Some(false);
+        match linearizable(&history.restrict(&some), 0) {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => known = false,
         }
     }
-    Some(true)
+    known.then_some(true)
 }
 
 /// Lamport's two models of single reads.
@@ -210,13 +310,16 @@ pub fn regular(history: &History) -> Option<bool> {
     each_read(history, |_| true)
 }
 
-/// The same for reads that overlap no update.
+/// The same for reads that overlap no update of their key.
 pub fn safe(history: &History) -> Option<bool> {
     each_read(history, |read| {
         history.ids().all(|id| {
+            let keys = |id: Id| history.steps(id).iter().filter_map(Step::key).collect::<BTreeSet<Key>>();
+            let elsewhere = keys(id).is_disjoint(&keys(read));
             let (read, other) = (history.operation(read), history.operation(id));
             let refused = other.outcome == Outcome::Refused;
-            refused || history.steps(id).iter().all(Step::is_read) || other.precedes(read) || read.precedes(other)
+            let reads = history.steps(id).iter().all(Step::is_read);
+            refused || elsewhere || reads || other.precedes(read) || read.precedes(other)
         })
     })
 }

@@ -1,199 +1,27 @@
-//! A second opinion on linearizability, straight from the definition: try every order. And histories to compare on.
+//! The second opinion on linearizability, which tries every order; and histories to compare on.
 #![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
+use quorate_check::second::order;
 use quorate_check::{Datum, History, Id, Key, Object, Outcome, Recorder, Step, Ticket, Value};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// What is at one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
-    Value(Datum),
-    Line(Vec<Value>),
-    Set(BTreeSet<Value>),
-    Lock { holder: Option<u32>, token: Option<i64>, granted: Option<i64>, newest: Option<i64> },
-}
-
-type World = BTreeMap<Key, Content>;
-
-fn initial(history: &History, key: Key) -> Content {
-    match history.object() {
-        Object::Set => Content::Set(BTreeSet::new()),
-        Object::Queue | Object::Stack => Content::Line(Vec::new()),
-        Object::Mutex | Object::FencedLock => Content::Lock { holder: None, token: None, granted: None, newest: None },
-        _ => Content::Value(plain(history, history.value(history.initial(key)).clone())),
-    }
-}
-
-/// To a store of texts, nothing and the empty text are the same.
-fn plain(history: &History, datum: Datum) -> Datum {
-    if history.object() == Object::Kv && datum == Datum::text("") { Datum::Nil } else { datum }
-}
-
-fn apply(history: &History, world: &mut World, id: Id) -> bool {
-    let open = history.operation(id).outcome == Outcome::Unknown;
-    let session = history.operation(id).session.0;
-    for step in history.steps(id) {
-        let Some(key) = step.key() else { continue };
-        let content = world.entry(key).or_insert_with(|| initial(history, key));
-        if !apply_step(history, content, step, session, open) {
-            return false;
-        }
-    }
-    true
-}
-
-fn number(datum: &Datum) -> Option<i64> {
-    if *datum == Datum::Nil { Some(0) } else { datum.integer() }
-}
-
-fn apply_step(history: &History, content: &mut Content, step: &Step, session: u32, open: bool) -> bool {
-    let datum = |value: Value| plain(history, history.value(value).clone());
-    match (step, content) {
-        (Step::Read { value, .. }, Content::Value(is)) => open || value.is_none_or(|value| datum(value) == *is),
-        (Step::Write { value, .. }, Content::Value(is)) => {
-            *is = datum(*value);
-            true
-        }
-        (Step::Cas { from, to, took, .. }, Content::Value(is)) => {
-            let takes = datum(*from) == *is;
-            if takes {
-                *is = datum(*to);
-            }
-            open || took.is_none_or(|took| took == takes)
-        }
-        (Step::Append { value, .. }, Content::Value(is)) => {
-            let (Datum::Text(_) | Datum::Nil) = is else { return false };
-            let text = format!("{}{}", is.name().unwrap_or(""), datum(*value).name().unwrap_or(""));
-            *is = plain(history, Datum::text(&text));
-            true
-        }
-        (Step::Add { by, .. }, Content::Value(is)) => match number(is).and_then(|number| number.checked_add(*by)) {
-            Some(sum) => {
-                *is = Datum::Integer(sum);
-                true
-            }
-            None => false,
-        },
-        (Step::Count { number: what, .. }, Content::Value(is)) => {
-            open || what.is_none_or(|what| number(is) == Some(what))
-        }
-        (Step::Insert { value, .. }, Content::Set(set)) => {
-            set.insert(*value);
-            true
-        }
-        (Step::Remove { value, .. }, Content::Set(set)) => {
-            set.remove(value);
-            true
-        }
-        (Step::Contains { value, there, .. }, Content::Set(set)) => {
-            open || there.is_none_or(|there| set.contains(value) == there)
-        }
-        (Step::ReadList { list, .. }, Content::Set(set)) => {
-            let lists = |list| {
-                let listed: BTreeSet<Value> = history.list(list).iter().copied().collect();
-                listed == *set && listed.len() == history.list(list).len()
-            };
-            open || list.is_none_or(lists)
-        }
-        (Step::Insert { value, .. }, Content::Line(line)) => {
-            line.push(*value);
-            true
-        }
-        (Step::Take { value, .. }, Content::Line(line)) => {
-            let at = if history.object() == Object::Stack { line.len().saturating_sub(1) } else { 0 };
-            let taken = if line.is_empty() { Value::NIL } else { line.remove(at) };
-            open || value.is_none_or(|value| value == taken)
-        }
-        (Step::Acquire { token, .. }, Content::Lock { holder, token: held, granted, newest }) => {
-            let token = if open { None } else { *token };
-            if holder.is_some() || (token.is_some() && token <= *granted) {
-                return false;
-            }
-            (*holder, *held) = (Some(session), token);
-            *granted = token.or(*granted);
-            *newest = (*newest).max(token);
-            true
-        }
-        (Step::Release { token, .. }, Content::Lock { holder, token: held, .. }) => {
-            let fits = *holder == Some(session) && (token.is_none() || held.is_none() || token == held);
-            (*holder, *held) = (None, None);
-            fits
-        }
-        (Step::Guarded { token, .. }, Content::Lock { newest, .. }) => {
-            let fits = newest.is_none_or(|newest| *token >= newest);
-            *newest = Some(*token);
-            fits
-        }
-        (step, content) => panic!("{step:?} on {content:?}"),
-    }
-}
+use std::collections::BTreeMap;
 
 /// Is there an order that respects time (with reads as begun so much earlier) and explains every answer?
 pub fn linearizable(history: &History, reads_earlier: u64) -> bool {
-    let ids: Vec<Id> = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused).collect();
-    let begin = |id: Id| {
-        let reads = history.steps(id).iter().all(Step::is_read);
-        history.operation(id).begin.saturating_sub(if reads { reads_earlier } else { 0 })
-    };
-    let done = |id: Id| history.operation(id).outcome == Outcome::Done;
-    fn extend(
-        history: &History,
-        left: &[Id],
-        world: &World,
-        begin: &dyn Fn(Id) -> u64,
-        done: &dyn Fn(Id) -> bool,
-    ) -> bool {
-        if !left.iter().any(|id| done(*id)) {
-            return true;
-        }
-        for (at, &id) in left.iter().enumerate() {
-            if left.iter().any(|&other| done(other) && other != id && history.operation(other).end < begin(id)) {
-                continue;
-            }
-            let mut world = world.clone();
-            if !apply(history, &mut world, id) {
-                continue;
-            }
-            let mut rest = left.to_vec();
-            rest.remove(at);
-            if extend(history, &rest, &world, begin, done) {
-                return true;
-            }
-        }
-        false
-    }
-    extend(history, &ids, &World::new(), &begin, &done)
-}
-
-/// Each read alone with all updates, for reads that `counts` says to judge.
-pub fn each_read(history: &History, counts: impl Fn(Id) -> bool) -> bool {
-    let reads = |id: Id| history.steps(id).iter().all(Step::is_read);
-    let done = |id: &Id| history.operation(*id).outcome == Outcome::Done;
-    history.ids().filter(done).filter(|id| reads(*id) && counts(*id)).all(|read| {
-        let some: Vec<Id> = history.ids().filter(|id| *id == read || !reads(*id)).collect();
-        linearizable(&history.restrict(&some), 0)
-    })
+    order::linearizable(history, reads_earlier).expect("it is small")
 }
 
 /// Lamport's two models of single reads.
 pub fn regular(history: &History) -> bool {
-    each_read(history, |_| true)
+    order::regular(history).expect("it is small")
 }
 
-/// The same for reads that overlap no update.
+/// The same for reads that overlap no update of their key.
 pub fn safe(history: &History) -> bool {
-    each_read(history, |read| {
-        history.ids().all(|id| {
-            let elsewhere = history.steps(id)[0].key() != history.steps(read)[0].key();
-            let (read, other) = (history.operation(read), history.operation(id));
-            let refused = other.outcome == Outcome::Refused;
-            refused
-                || elsewhere
-                || history.steps(id).iter().all(Step::is_read)
-                || other.precedes(read)
-                || read.precedes(other)
-        })
-    })
+    order::safe(history).expect("it is small")
+}
+
+fn number(datum: &Datum) -> Option<i64> {
+    if *datum == Datum::Nil { Some(0) } else { datum.integer() }
 }
 
 /// A stream of numbers that looks random.

@@ -154,7 +154,7 @@ fn labelled_lists_get_their_verdicts() {
     let without = read("si-without-g-single.edn");
     assert_eq!(anomaly(&without, Model::RepeatableRead), Some(Anomaly::G2Item));
     let huge = read("huge-scc.edn");
-    for model in super::brute::MODELS {
+    for model in crate::second::transaction::MODELS {
         let start = std::time::Instant::now();
         let verdict = check(&huge, model, &mut Meter::new(Budget::DEFAULT)).unwrap();
         println!("10,000 transactions in one circle, {}: {:?}", model.word(), start.elapsed());

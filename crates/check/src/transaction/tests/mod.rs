@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-mod brute;
 mod labelled;
 mod make;
 mod random;

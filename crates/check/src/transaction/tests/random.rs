@@ -1,7 +1,7 @@
 //! Against the second opinion.
 
-use super::brute::{MODELS, verdicts};
 use super::make::{Dice, Shape, random, wild};
+use crate::second::transaction::{MODELS, verdicts};
 use crate::transaction::{Base, Rules, state};
 use crate::witness::{Checked, verify};
 use crate::{Budget, Datum, History, Key, Meter, Model, Object, Recorder, Step, Value, Verdict, check, second};

@@ -1,8 +1,8 @@
 //! All histories of small scope against the second opinion, and checkers with one rule broken.
 
-use super::brute::{MODELS, verdicts};
 use super::make::{Dice, Shape, random, wild};
 use super::random::compare;
+use crate::second::transaction::{MODELS, verdicts};
 use crate::transaction::{Base, Level, Rules, judge};
 use crate::{Budget, Datum, History, Meter, Model, Object, Recorder, Step, Value};
 

@@ -1,14 +1,19 @@
-// A second opinion on the models of sessions: straight from the definitions, by trying every order. Written without a
-// look at the checkers, and only fit for a handful of operations.
+//! The models of sessions, straight from their definitions, by trying every order and every choice of writers. Written
+//! without a look at the checkers, and only fit for a handful of operations.
 
-use super::{Datum, History, Key, Model, Object, Outcome, Step, Value};
-use std::collections::HashSet;
+use crate::{Datum, History, Key, Model, Object, Outcome, Step, Value};
+use rustc_hash::FxHashSet;
+use std::cell::Cell;
 
-/// Does the history keep the model?
-pub fn valid(history: &History, model: Model) -> bool {
-    let world = World::new(history);
-    match model {
-        Model::Sequential => world.sequential(),
+/// More steps of trying than this are not done.
+const MOST_STEPS: u64 = 20_000_000;
+/// More operations than this are not tried.
+const LARGEST: usize = 24;
+
+/// Does the history of registers or texts keep the model? `None` if that is too much to try, or no model of sessions.
+pub fn holds(history: &History, model: Model) -> Option<bool> {
+    let world = World::new(history)?;
+    let kept = match model {
         Model::ReadYourWrites => world.each_read(|read, w, r| r == read && world.ops[w].sure && world.session(w, r)),
         Model::MonotonicWrites => world.each_read(|_, a, b| world.writes(a) && world.writes(b) && world.session(a, b)),
         Model::MonotonicReads => world.monotonic_reads(),
@@ -21,26 +26,14 @@ pub fn valid(history: &History, model: Model) -> bool {
         Model::CausalMemory => world.some_choice(false, |choice| world.causal_memory(choice)),
         Model::CausalConvergence => world.some_choice(false, |choice| world.convergent(choice)),
         Model::EventualConvergence => world.reads_agree(history),
-        Model::Linearizable | Model::BoundedStaleness(0) => {
-            let nodes: Vec<usize> = (0..world.ops.len()).collect();
-            world.in_time(history, &nodes, |_| true)
-        }
-        Model::Regular => world.each_read_in_time(history, |_| true),
-        Model::Safe => world.each_read_in_time(history, |read| {
-            world.all_writes().into_iter().all(|write| {
-                let of = |op: usize| &history.operations()[world.ops[op].place];
-                let other_key = world.ops[write].key != world.ops[read].key;
-                other_key || of(write).precedes(of(read)) || of(read).precedes(of(write))
-            })
-        }),
-        _ => panic!("no oracle for {model:?}"),
-    }
+        _ => return None,
+    };
+    (world.steps.get() <= MOST_STEPS).then_some(kept)
 }
 
 /// Is nothing read that nobody wrote, or that was written only after (in time, or by what it caused)?
-#[allow(dead_code, reason = "only the lattice needs it")]
 pub fn reads_what_was_written(history: &History) -> bool {
-    let world = World::new(history);
+    let Some(world) = World::new(history) else { return false };
     let in_time = |choice: &[Option<Shown>]| {
         choice.iter().enumerate().all(|(read, shown)| {
             shown.iter().flatten().filter(|&&write| write != START).all(|&write| {
@@ -59,13 +52,9 @@ struct Op {
     session: u32,
     key: usize,
     sure: bool,
-    /// It has ended, though what it did may not be known.
-    ended: bool,
     /// What was seen, and whether it was that or anything else.
     saw: Option<(Text, bool)>,
     wrote: Option<(Text, bool)>,
-    /// A compare-and-set of unknown answer takes only from this.
-    only_from: Option<Text>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +64,8 @@ enum Text {
 }
 
 struct World {
+    /// Steps of trying that were done.
+    steps: Cell<u64>,
     ops: Vec<Op>,
     initial: Vec<Text>,
 }
@@ -83,7 +74,8 @@ struct World {
 type Shown = Vec<usize>;
 
 impl World {
-    fn new(history: &History) -> World {
+    /// `None` if it is too large or not of registers.
+    fn new(history: &History) -> Option<World> {
         let text = |value: Value| match history.value(value) {
             Datum::Nil if history.object() == Object::Kv => Text::Said(String::new()),
             Datum::Text(text) if history.object() == Object::Kv => Text::Said(text.to_string()),
@@ -92,17 +84,15 @@ impl World {
         let mut ops = Vec::new();
         for id in history.ids() {
             let operation = history.operation(id);
-            let [step] = history.steps(id) else { panic!("one step each") };
+            let [step] = history.steps(id) else { return None };
             let known = operation.outcome == Outcome::Done;
             let mut op = Op {
                 place: id.index(),
                 session: operation.session.0,
-                key: step.key().expect("a key").0 as usize,
+                key: step.key()?.0 as usize,
                 sure: known,
-                ended: known,
                 saw: None,
                 wrote: None,
-                only_from: None,
             };
             match *step {
                 _ if operation.outcome == Outcome::Refused => continue,
@@ -115,17 +105,22 @@ impl World {
                     op.wrote = Some((text(to), false));
                 }
                 Step::Cas { from, took: Some(false), .. } if known => op.saw = Some((text(from), false)),
-                Step::Cas { from, to, .. } => {
+                Step::Cas { to, .. } => {
                     op.sure = false;
                     op.wrote = Some((text(to), false));
-                    op.only_from = Some(text(from));
                 }
-                _ => panic!("not an operation of registers"),
+                _ => return None,
             }
             ops.push(op);
         }
         let initial = (0..history.counts().1 as u32).map(|key| text(history.initial(Key(key)))).collect();
-        World { ops, initial }
+        (ops.len() <= LARGEST).then_some(World { steps: Cell::new(0), ops, initial })
+    }
+
+    /// Some steps more; too many?
+    fn spend(&self, steps: usize) -> bool {
+        self.steps.set(self.steps.get() + steps as u64);
+        self.steps.get() > MOST_STEPS
     }
 
     fn writes(&self, op: usize) -> bool {
@@ -187,7 +182,7 @@ impl World {
         checked: impl Fn(usize) -> bool,
         choice: Option<&[Option<Shown>]>,
     ) -> bool {
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         let start = vec![vec![START]; self.initial.len()];
         let mut stack = vec![(0u32, start)];
         while let Some((mask, state)) = stack.pop() {
@@ -196,6 +191,9 @@ impl World {
             }
             if !seen.insert((mask, state.clone())) {
                 continue;
+            }
+            if self.spend(nodes.len() * 8) {
+                return false;
             }
             for (at, &node) in nodes.iter().enumerate() {
                 let waits =
@@ -233,37 +231,6 @@ impl World {
         })
     }
 
-    /// Only of operations whose outcome is known.
-    fn in_time(&self, history: &History, nodes: &[usize], checked: impl Fn(usize) -> bool) -> bool {
-        assert!(self.ops.iter().all(|op| op.sure), "this opinion is on complete histories only");
-        let of = |op: usize| &history.operations()[self.ops[op].place];
-        self.ordered(nodes, |a, b| of(a).precedes(of(b)), |node| checked(node) && self.ops[node].saw.is_some(), None)
-    }
-    fn each_read_in_time(&self, history: &History, judged: impl Fn(usize) -> bool) -> bool {
-        self.all_reads().into_iter().filter(|&read| judged(read)).all(|read| {
-            let nodes: Vec<usize> = (0..self.ops.len()).filter(|&op| op == read || self.writes(op)).collect();
-            self.in_time(history, &nodes, |node| node == read)
-        })
-    }
-
-    fn sequential(&self) -> bool {
-        // Operations whose effect is unknown had it or not: every subset of them.
-        let unsure: Vec<usize> = (0..self.ops.len()).filter(|&op| !self.ops[op].sure).collect();
-        (0..1u32 << unsure.len()).any(|set| {
-            let had = |op: usize| unsure.iter().position(|&other| other == op).is_none_or(|at| set >> at & 1 == 1);
-            let mut changed: Vec<Op> = Vec::new();
-            for (at, op) in self.ops.iter().enumerate() {
-                let condition = op.only_from.clone().map(|from| (from, had(at)));
-                let wrote = if had(at) { op.wrote.clone() } else { None };
-                changed.push(Op { saw: condition.or(op.saw.clone()), wrote, only_from: None, ..*op });
-            }
-            let world = World { ops: changed, initial: self.initial.clone() };
-            let nodes: Vec<usize> = (0..self.ops.len()).filter(|&op| had(op) || self.ops[op].ended).collect();
-            let before = |a: usize, b: usize| self.ops[a].session == self.ops[b].session && a < b && self.ops[a].ended;
-            world.ordered(&nodes, before, |node| world.ops[node].saw.is_some(), None)
-        })
-    }
-
     fn monotonic_reads(&self) -> bool {
         self.sessions().all(|session| {
             (0..self.initial.len()).all(|key| {
@@ -271,12 +238,12 @@ impl World {
                 let writes: Vec<usize> = self.all_writes().into_iter().filter(of).collect();
                 let reads: Vec<usize> =
                     self.all_reads().into_iter().filter(of).filter(|&op| self.reads_in(op, session)).collect();
-                permutations(&writes).iter().any(|order| self.views_grow(order, &reads))
+                self.some_order(&writes, |_, _| true, &mut |order| self.views_grow(order, &reads))
             })
         })
     }
     fn views_grow(&self, order: &[usize], reads: &[usize]) -> bool {
-        let mut views: HashSet<u32> = HashSet::from([0]);
+        let mut views: FxHashSet<u32> = FxHashSet::from_iter([0]);
         for &read in reads {
             let fits = |view: u32| {
                 let mut shown = vec![START];
@@ -287,6 +254,9 @@ impl World {
                 }
                 self.fits(read, &shown)
             };
+            if self.spend(views.len() << order.len()) {
+                return false;
+            }
             let all = 0..1u32 << order.len();
             views = all.filter(|&view| views.iter().any(|&old| old & view == old) && fits(view)).collect();
         }
@@ -295,27 +265,34 @@ impl World {
 
     /// Is there a choice of what each read shows?
     fn some_choice(&self, named_only: bool, holds: impl Fn(&[Option<Shown>]) -> bool) -> bool {
-        let mut choices: Vec<Vec<Option<Shown>>> = vec![vec![None; self.ops.len()]];
+        let mut reads = Vec::new();
         for read in self.all_reads() {
             let named = self.ops[read].saw.as_ref().expect("a read").1;
             let options = self.options(read);
-            if named_only && !named {
-                if options.is_empty() {
-                    return false;
-                }
-                continue;
+            if options.is_empty() {
+                return false;
             }
-            let mut next = Vec::new();
-            for choice in choices {
-                for option in &options {
-                    let mut choice = choice.clone();
-                    choice[read] = Some(option.clone());
-                    next.push(choice);
-                }
+            if named || !named_only {
+                reads.push((read, options));
             }
-            choices = next;
         }
-        choices.iter().any(|choice| holds(choice))
+        let mut numbers = vec![0; reads.len()];
+        let mut choice: Vec<Option<Shown>> = vec![None; self.ops.len()];
+        loop {
+            for (number, (read, options)) in numbers.iter().zip(&reads) {
+                choice[*read] = Some(options[*number].clone());
+            }
+            if self.spend(self.ops.len() * 8) {
+                return false;
+            }
+            if holds(&choice) {
+                return true;
+            }
+            // The next choice, as an odometer turns.
+            let Some(at) = (0..reads.len()).find(|&at| numbers[at] + 1 < reads[at].1.len()) else { return false };
+            numbers[at] += 1;
+            numbers[..at].fill(0);
+        }
     }
     fn options(&self, read: usize) -> Vec<Shown> {
         let key = self.ops[read].key;
@@ -324,6 +301,9 @@ impl World {
         all.extend(writes.iter().filter(|&&op| !self.ops[op].wrote.as_ref().expect("a write").1).map(|&op| vec![op]));
         let mut at = 0;
         while at < all.len() {
+            if self.spend(writes.len() * 8) {
+                return Vec::new();
+            }
             for &write in &writes {
                 if self.ops[write].wrote.as_ref().expect("a write").1 && !all[at].contains(&write) {
                     let longer = [&all[at][..], &[write]].concat();
@@ -338,6 +318,7 @@ impl World {
 
     fn closure(&self, mut order: Vec<Vec<bool>>) -> Option<Vec<Vec<bool>>> {
         let count = self.ops.len();
+        self.spend(count * count * count / 8);
         for middle in 0..count {
             for from in 0..count {
                 for to in 0..count {
@@ -393,18 +374,19 @@ impl World {
     }
     fn convergent(&self, choice: &[Option<Shown>]) -> bool {
         let Some(order) = self.causality(choice) else { return false };
-        permutations(&self.all_writes()).into_iter().any(|all| {
-            let respects = (0..all.len()).all(|at| all[at + 1..].iter().all(|&later| !order[later][all[at]]));
-            respects
-                && self.all_reads().into_iter().all(|read| {
-                    let mut shown = vec![START];
-                    for &write in all.iter().filter(|&&write| order[write][read]) {
-                        if self.ops[write].key == self.ops[read].key {
-                            self.then(&mut shown, write);
-                        }
+        let first = |placed: &[usize], next: usize| {
+            self.all_writes().into_iter().all(|write| !order[write][next] || placed.contains(&write))
+        };
+        self.some_order(&self.all_writes(), first, &mut |all| {
+            self.all_reads().into_iter().all(|read| {
+                let mut shown = vec![START];
+                for &write in all.iter().filter(|&&write| order[write][read]) {
+                    if self.ops[write].key == self.ops[read].key {
+                        self.then(&mut shown, write);
                     }
-                    choice[read].as_ref() == Some(&shown)
-                })
+                }
+                choice[read].as_ref() == Some(&shown)
+            })
         })
     }
 
@@ -438,16 +420,31 @@ impl World {
             })
         })
     }
-}
 
-fn permutations(of: &[usize]) -> Vec<Vec<usize>> {
-    let mut all = vec![Vec::new()];
-    for _ in of {
-        let mut next = Vec::new();
-        for begun in &all {
-            next.extend(of.iter().filter(|at| !begun.contains(*at)).map(|&at| [&begun[..], &[at]].concat()));
+    /// Does an order of these fit, each of which may come next after those placed?
+    fn some_order(
+        &self,
+        of: &[usize],
+        may_be_next: impl Fn(&[usize], usize) -> bool,
+        fits: &mut dyn FnMut(&[usize]) -> bool,
+    ) -> bool {
+        let mut open = vec![Vec::new()];
+        while let Some(placed) = open.pop() {
+            if self.spend(8 * of.len()) {
+                return false;
+            }
+            if placed.len() == of.len() {
+                if fits(&placed) {
+                    return true;
+                }
+                continue;
+            }
+            for &next in of.iter().rev().filter(|next| !placed.contains(next)) {
+                if may_be_next(&placed, next) {
+                    open.push([&placed[..], &[next]].concat());
+                }
+            }
         }
-        all = next;
+        false
     }
-    all
 }
