@@ -1,7 +1,7 @@
 //! A second look at a cycle of transactions: does each edge follow from what the history says, and is such a cycle
 //! forbidden? Written from the definitions, on purpose without the index structures of the checkers.
 
-use crate::{Edge, History, Id, Key, Model, Outcome, Step, Value, Why};
+use crate::{Datum, Edge, History, Id, Key, Model, Object, Outcome, Step, Value, Why};
 
 /// What speaks against the cycle; `Ok` if every edge follows and the model forbids it.
 pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<(), String> {
@@ -17,8 +17,16 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
     }
     let is = |wanted: fn(Why) -> bool| edges.iter().filter(|edge| wanted(edge.why)).count();
     let overtaken = is(|why| matches!(why, Why::Overtaken(_)));
-    let overwrites = is(|why| matches!(why, Why::Overwrites(_)));
-    let reads = is(|why| matches!(why, Why::ReadsFrom(_)));
+    // A list shows the order of all that it holds, but was read from the last one only.
+    let far = |edge: &&Edge| matches!(edge.why, Why::ReadsFrom(of) if !is_direct(history, edge, of));
+    let far = edges.iter().filter(far).count();
+    let overwrites = is(|why| matches!(why, Why::Overwrites(_))) + far;
+    let reads = is(|why| matches!(why, Why::ReadsFrom(_))) - far;
+    let lists = history.object() == Object::ListAppend;
+    let in_time = edges
+        .iter()
+        .all(|edge| edge.why != Why::Session || history.operation(edge.from).precedes(history.operation(edge.to)));
+    let transactional = matches!(history.object(), Object::ListAppend | Object::RwRegister);
     let sessions = is(|why| why == Why::Session);
     let times = is(|why| why == Why::RealTime);
     let bound = sessions == 0 || history.sessions_bind();
@@ -27,7 +35,7 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
         .zip(edges.iter().cycle().skip(1))
         .any(|(edge, next)| matches!((edge.why, next.why), (Why::Overtaken(_), Why::Overtaken(_))));
     let forbidden = match model {
-        Model::Linearizable | Model::StrictSerializable => true,
+        Model::Linearizable | Model::StrictSerializable => transactional || in_time || !history.has_real_time(),
         Model::StrongSessionSerializable | Model::Sequential => times == 0,
         Model::Serializable | Model::RepeatableRead => times == 0 && bound,
         Model::SnapshotIsolation => times == 0 && bound && !adjacent,
@@ -39,7 +47,8 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
             times == 0 && bound && (overtaken == 0 || overtaken == 1 && reads + sessions == 1 && overwrites == 0)
         }
         Model::ReadCommitted | Model::MonotonicAtomicView => times == 0 && bound && overtaken == 0,
-        Model::ReadUncommitted => times == 0 && bound && overtaken == 0 && reads == 0,
+        // Only a list shows who overwrote whom without that one having read from the other.
+        Model::ReadUncommitted => times == 0 && bound && overtaken == 0 && reads == 0 && lists,
         _ => false,
     };
     if forbidden { Ok(()) } else { Err(format!("{} does not forbid such a cycle", model.word())) }
@@ -50,13 +59,13 @@ fn took_place(history: &History, id: Id) -> bool {
 }
 
 /// It ended well, or somebody saw what it wrote.
-fn surely(history: &History, id: Id) -> bool {
+pub(super) fn surely(history: &History, id: Id) -> bool {
     let saw = |other: Id, of: Key, value: Value| {
         reads(history, other, of).contains(&value) || lists(history, other, of).any(|list| list.contains(&value))
     };
     let seen = |step: &Step| match *step {
         Step::Write { key, value } | Step::Append { key, value } => {
-            history.ids().any(|other| other != id && took_place(history, other) && saw(other, key, value))
+            history.ids().any(|other| other != id && saw(other, key, value)) && only_writer(history, id, key, value)
         }
         _ => false,
     };
@@ -68,7 +77,7 @@ fn surely(history: &History, id: Id) -> bool {
 }
 
 /// What an operation writes to a key, in program order: values of registers, elements of lists.
-fn writes(history: &History, id: Id, of: Key) -> impl Iterator<Item = Value> {
+pub(super) fn writes(history: &History, id: Id, of: Key) -> impl Iterator<Item = Value> {
     history.steps(id).iter().filter_map(move |step| match *step {
         Step::Write { key, value }
         | Step::Append { key, value }
@@ -81,9 +90,12 @@ fn writes(history: &History, id: Id, of: Key) -> impl Iterator<Item = Value> {
     })
 }
 
-/// The values of a register that an operation saw before it wrote the key itself.
-fn reads(history: &History, id: Id, of: Key) -> Vec<Value> {
+/// The values of a register that an operation saw before it wrote the key itself. Answers of those that did not end say nothing.
+pub(super) fn reads(history: &History, id: Id, of: Key) -> Vec<Value> {
     let mut seen = Vec::new();
+    if history.operation(id).outcome != Outcome::Done {
+        return seen;
+    }
     for step in history.steps(id) {
         match *step {
             Step::Read { key, value: Some(value) } if key == of => seen.push(value),
@@ -99,21 +111,26 @@ fn reads(history: &History, id: Id, of: Key) -> Vec<Value> {
 }
 
 fn lists(history: &History, id: Id, of: Key) -> impl Iterator<Item = &[Value]> {
-    history.steps(id).iter().filter_map(move |step| match *step {
+    let done = history.operation(id).outcome == Outcome::Done;
+    history.steps(id).iter().filter(move |_| done).filter_map(move |step| match *step {
         Step::ReadList { key, list: Some(list) } if key == of => Some(history.list(list)),
         _ => None,
     })
 }
 
 /// Does the edge follow from what these two operations, and reads of others, say?
-fn follows(history: &History, edge: &Edge) -> bool {
+pub(super) fn follows(history: &History, edge: &Edge) -> bool {
     let Edge { from, to, why } = *edge;
     if from == to || !surely(history, from) || !surely(history, to) {
         return false;
     }
     let (before, after) = (history.operation(from), history.operation(to));
     match why {
-        Why::Session => before.session == after.session && from < to,
+        Why::Session => {
+            let sure = |step: &Step| !matches!(step, Step::Cas { took: None, .. });
+            let ended = before.outcome == Outcome::Done && history.steps(from).iter().all(sure);
+            before.session == after.session && from < to && ended
+        }
         Why::RealTime => history.has_real_time() && before.precedes(after),
         Why::ReadsFrom(of) => {
             let saw = |value: Value| {
@@ -134,8 +151,11 @@ fn follows(history: &History, edge: &Edge) -> bool {
             };
             let writes_later = writes(history, to, of).next().is_some();
             (writes_later && writes(history, from, of).any(replaced))
-                || writes(history, from, of)
-                    .any(|first| writes(history, to, of).any(|second| listed_after(first, second)))
+                || writes(history, from, of).filter(|&first| only_writer(history, from, of, first)).any(|first| {
+                    writes(history, to, of)
+                        .filter(|&second| only_writer(history, to, of, second))
+                        .any(|second| listed_after(first, second))
+                })
         }
         Why::Overtaken(of) => {
             let written: Vec<Value> = writes(history, to, of).collect();
@@ -160,12 +180,47 @@ fn follows(history: &History, edge: &Edge) -> bool {
     }
 }
 
-fn only_writer(history: &History, writer: Id, of: Key, value: Value) -> bool {
-    history
-        .ids()
-        .all(|id| id == writer || !took_place(history, id) || writes(history, id, of).all(|known| known != value))
+/// Was a list of the later one read from what the earlier one put there last, or a register?
+fn is_direct(history: &History, edge: &Edge, of: Key) -> bool {
+    let own: Vec<Value> = writes(history, edge.to, of).collect();
+    let is_last = |list: &[Value]| {
+        let last = list.iter().rev().find(|value| !own.contains(value));
+        last.is_some_and(|&last| writes(history, edge.from, of).any(|value| value == last))
+    };
+    history.object() != Object::ListAppend || lists(history, edge.to, of).any(is_last)
 }
 
-fn nobody_writes(history: &History, of: Key, value: Value) -> bool {
-    history.ids().all(|id| !took_place(history, id) || writes(history, id, of).all(|known| known != value))
+/// Could an operation have left this value, for all that is known?
+fn may_write(history: &History, id: Id, of: Key, value: Value) -> usize {
+    let may = |step: &&Step| match **step {
+        Step::Write { key, value: written } => key == of && written == value,
+        Step::Cas { key, to, took, .. } => {
+            let took = history.operation(id).outcome != Outcome::Done || took != Some(false);
+            key == of && to == value && took
+        }
+        // What a text is after an append depends on what was there.
+        Step::Append { key, value: written } => {
+            key == of && (written == value || history.object() != Object::ListAppend)
+        }
+        _ => false,
+    };
+    if took_place(history, id) { history.steps(id).iter().filter(may).count() } else { 0 }
+}
+
+/// Can this value of the key only be what this operation wrote, once?
+pub(super) fn only_writer(history: &History, writer: Id, of: Key, value: Value) -> bool {
+    let is_start = match (history.object(), history.value(value)) {
+        (Object::ListAppend, _) => false,
+        // To a store of texts, nothing and the empty text are the same.
+        (Object::Kv, Datum::Nil) => true,
+        (Object::Kv, Datum::Text(text)) if text.is_empty() => true,
+        _ => history.initial(of) == value,
+    };
+    !is_start && history.ids().all(|id| may_write(history, id, of, value) == usize::from(id == writer))
+}
+
+/// Can this value of the key only be the first one?
+pub(super) fn nobody_writes(history: &History, of: Key, value: Value) -> bool {
+    let texts = history.object() == Object::Kv;
+    !texts && history.ids().all(|id| may_write(history, id, of, value) == 0)
 }

@@ -1,6 +1,7 @@
 //! Witnesses: re-checked by a second opinion, told in words, and drawn.
 
 mod cycle;
+mod forced;
 mod html;
 mod layout;
 mod svg;

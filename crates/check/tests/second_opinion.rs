@@ -1,0 +1,191 @@
+//! Each witness is confirmed by the second opinion, none is refuted, and what shows nothing is never confirmed.
+
+mod brute_linear;
+
+use brute_linear::{Kind, Random, print, simulate};
+use quorate_check::witness::{Checked, verify};
+use quorate_check::{
+    Anomaly, Budget, Edge, History, Id, Meter, Model, Object, Outcome, Recorder, Step, Value, Verdict, Why, Witness,
+    check,
+};
+use std::collections::BTreeMap;
+
+/// Of a thousand witnesses of a model, no more may stay undecided.
+const MOST_UNDECIDED: u64 = 10;
+
+#[derive(Default)]
+struct Count {
+    valid: u64,
+    confirmed: u64,
+    undecided: u64,
+    made_up: u64,
+}
+
+type Counts = BTreeMap<Model, Count>;
+
+/// A witness of nothing: some operations in some circle.
+fn made_up(history: &History, random: &mut Random, round: u64) -> Witness {
+    let mut operations: Vec<Id> =
+        history.ids().filter(|_| round == 0 || random.percent([70, 40][round as usize % 2])).collect();
+    if operations.is_empty() {
+        operations.push(Id(random.below(history.len() as u64) as u32));
+    }
+    let length = 2 + random.below(2) as usize;
+    let circle: Vec<Id> = (0..length).map(|_| operations[random.below(operations.len() as u64) as usize]).collect();
+    let mut edge = |at: usize| {
+        let key = |random: &mut Random| {
+            let keys: Vec<_> = history.steps(circle[at]).iter().filter_map(Step::key).collect();
+            if keys.is_empty() { None } else { Some(keys[random.below(keys.len() as u64) as usize]) }
+        };
+        let why = match (random.below(6), key(random)) {
+            (0, _) | (_, None) => Why::Session,
+            (1, _) => Why::RealTime,
+            (2, Some(key)) => Why::ReadsFrom(key),
+            (3, Some(key)) => Why::Overwrites(key),
+            (4, Some(key)) => Why::Overtaken(key),
+            (_, Some(key)) => Why::Forced(key),
+        };
+        Edge { from: circle[at], to: circle[(at + 1) % length], why }
+    };
+    let edges = (0..length).map(&mut edge).collect();
+    Witness { anomaly: Anomaly::NotLinearizable, operations, edges }
+}
+
+fn judge(history: &History, random: &mut Random, counts: &mut Counts) {
+    let models = Model::ALL.into_iter().chain([Model::BoundedStaleness(4)]);
+    for model in models.filter(|model| model.applies_to(history.object())) {
+        let count = counts.entry(model).or_default();
+        match check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("it applies") {
+            Verdict::Unknown(spent) => panic!("{model:?} {spent}"),
+            Verdict::Valid => {
+                count.valid += 1;
+                for round in 0..2 {
+                    let witness = made_up(history, random, round);
+                    count.made_up += 1;
+                    let said = verify(history, model, &witness);
+                    assert!(said != Checked::Confirmed, "{model:?} {witness:?} of\n{}", print(history));
+                }
+            }
+            Verdict::Invalid(witness) => match verify(history, model, &witness) {
+                Checked::Confirmed => count.confirmed += 1,
+                Checked::Undecided(_) => count.undecided += 1,
+                Checked::Refuted(why) => panic!("{model:?} {why}: {witness:?} of\n{}", print(history)),
+            },
+        }
+    }
+}
+
+fn report(name: &str, counts: &Counts) {
+    for (model, Count { valid, confirmed, undecided, made_up }) in counts {
+        println!("{name} {model:?}: {valid} valid, {confirmed} confirmed, {undecided} undecided, {made_up} made up");
+        assert!(
+            undecided * 1_000 <= MOST_UNDECIDED * (confirmed + undecided),
+            "{name} {model:?}: {undecided} undecided"
+        );
+    }
+}
+
+#[test]
+fn witnesses_of_objects_are_confirmed() {
+    for (object, number) in [
+        (Object::Register, 3_000),
+        (Object::CasRegister, 2_000),
+        (Object::Kv, 2_000),
+        (Object::Counter, 5_000),
+        (Object::Bank, 3_000),
+        (Object::Set, 5_000),
+        (Object::Queue, 5_000),
+        (Object::Stack, 5_000),
+        (Object::Mutex, 5_000),
+        (Object::FencedLock, 5_000),
+    ] {
+        let mut counts = Counts::new();
+        let mut random = Random(0x5EC0_0D0F ^ (object as u64) << 9);
+        for round in 0..number {
+            let keys = if object == Object::Bank { 2 } else { 1 + round % 2 };
+            let values = if matches!(object, Object::Mutex | Object::FencedLock) { 1 } else { round % 3 };
+            let kind = Kind { values, keys, ..Kind::new(object) };
+            judge(&simulate(kind, &mut random), &mut random, &mut counts);
+        }
+        report(object.word(), &counts);
+    }
+}
+
+/// A history of transactions whose reads show what was there, or anything.
+fn transactions(object: Object, random: &mut Random) -> History {
+    let mut recorder = Recorder::new(object);
+    if random.percent(30) {
+        recorder.without_real_time();
+    }
+    let wrong = [5, 40][random.below(2) as usize];
+    let mut states: Vec<Vec<Value>> = vec![Vec::new(); 2];
+    for at in 0..2 + random.below(4) {
+        let session = recorder.session(&(random.below(3) as i64).into());
+        let mut steps = Vec::new();
+        let fate = random.below(100);
+        for part in 0..1 + random.below(3) {
+            let place = random.below(2) as usize;
+            let key = recorder.key(&(place as i64).into());
+            let fresh = recorder.value(&((at * 8 + part + 1) as i64).into());
+            let cut = if random.percent(wrong) { random.below(states[place].len() as u64 + 1) } else { 0 };
+            let seen = states[place][..states[place].len() - cut as usize].to_vec();
+            let lists = object == Object::ListAppend;
+            steps.push(match (random.percent(50), lists) {
+                (true, true) => Step::ReadList { key, list: Some(recorder.list(&seen)) },
+                (true, false) => Step::Read { key, value: Some(seen.last().copied().unwrap_or(Value::NIL)) },
+                (false, true) => Step::Append { key, value: fresh },
+                (false, false) => Step::Write { key, value: fresh },
+            });
+            if matches!(steps.last(), Some(Step::Append { .. } | Step::Write { .. })) && (fate < 90 || fate >= 96) {
+                states[place].push(fresh);
+            }
+        }
+        let ticket = recorder.begin(session, at * 3, 0, &steps);
+        match fate {
+            0..90 => recorder.end(ticket, at * 3 + random.below(7), &steps),
+            90..95 => recorder.refuse(ticket, at * 3 + 1),
+            _ => {}
+        }
+    }
+    recorder.finish()
+}
+
+#[test]
+fn witnesses_of_transactions_are_confirmed() {
+    for object in [Object::ListAppend, Object::RwRegister] {
+        let mut counts = Counts::new();
+        let mut random = Random(0x7A45_0000 ^ object as u64);
+        for _ in 0..6_000 {
+            judge(&transactions(object, &mut random), &mut random, &mut counts);
+        }
+        report(object.word(), &counts);
+    }
+}
+
+#[test]
+fn witnesses_of_names_and_replicas_are_confirmed() {
+    let mut random = Random(0x1D5);
+    for object in [Object::UniqueId, Object::Replica] {
+        let mut counts = Counts::new();
+        for _ in 0..3_000 {
+            let mut recorder = Recorder::new(object);
+            for at in 0..2 + random.below(5) {
+                let session = recorder.session(&(random.below(3) as i64).into());
+                let [first, second] = [8, 3].map(|bound| recorder.value(&(random.below(bound) as i64).into()));
+                let key = recorder.key(&(random.below(2) as i64).into());
+                let step = match object {
+                    Object::UniqueId => Step::Generate { value: Some(first) },
+                    _ => Step::Digest { key, updates: first, state: second },
+                };
+                let ticket = recorder.begin(session, at * 2, 0, &[step]);
+                if random.percent(90) {
+                    recorder.end(ticket, at * 2 + 1, &[step]);
+                }
+            }
+            let history = recorder.finish();
+            assert!(history.operations().iter().all(|operation| operation.outcome != Outcome::Refused));
+            judge(&history, &mut random, &mut counts);
+        }
+        report(object.word(), &counts);
+    }
+}
