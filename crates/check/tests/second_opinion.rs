@@ -136,7 +136,7 @@ fn transactions(object: Object, random: &mut Random) -> History {
                 (false, true) => Step::Append { key, value: fresh },
                 (false, false) => Step::Write { key, value: fresh },
             });
-            if matches!(steps.last(), Some(Step::Append { .. } | Step::Write { .. })) && (fate < 90 || fate >= 96) {
+            if matches!(steps.last(), Some(Step::Append { .. } | Step::Write { .. })) && !(90..96).contains(&fate) {
                 states[place].push(fresh);
             }
         }

@@ -405,13 +405,20 @@ impl World {
                     },
                 )
         };
+        let session = |read: usize| history.operations()[self.ops[read].place].session;
+        let after = |other: usize, read: usize| {
+            self.ops[other].place > self.ops[read].place
+                && self.ops[other].key == self.ops[read].key
+                && session(other) == session(read)
+        };
+        let last = |read: usize| late(read) && !reads.iter().any(|&other| late(other) && after(other, read));
         reads.iter().all(|&a| {
             reads.iter().all(|&b| {
                 let ((first, one), (second, two)) =
                     (self.ops[a].saw.as_ref().expect("a read"), self.ops[b].saw.as_ref().expect("a read"));
                 self.ops[a].key != self.ops[b].key
-                    || !late(a)
-                    || !late(b)
+                    || !last(a)
+                    || !last(b)
                     || match (one, two) {
                         (true, true) => first == second,
                         (true, false) | (false, true) => first != second,
