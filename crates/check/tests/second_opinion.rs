@@ -13,12 +13,16 @@ use std::collections::BTreeMap;
 /// Of a thousand witnesses of a model, no more may stay undecided.
 const MOST_UNDECIDED: u64 = 10;
 
+/// Of a thousand histories, no more may get no verdict.
+const MOST_UNKNOWN: u64 = 30;
+
 #[derive(Default)]
 struct Count {
     valid: u64,
     confirmed: u64,
     undecided: u64,
     made_up: u64,
+    unknown: u64,
 }
 
 type Counts = BTreeMap<Model, Count>;
@@ -56,7 +60,7 @@ fn judge(history: &History, random: &mut Random, counts: &mut Counts) {
     for model in models.filter(|model| model.applies_to(history.object())) {
         let count = counts.entry(model).or_default();
         match check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("it applies") {
-            Verdict::Unknown(spent) => panic!("{model:?} {spent}"),
+            Verdict::Unknown(_) => count.unknown += 1,
             Verdict::Valid => {
                 count.valid += 1;
                 for round in 0..2 {
@@ -76,8 +80,13 @@ fn judge(history: &History, random: &mut Random, counts: &mut Counts) {
 }
 
 fn report(name: &str, counts: &Counts) {
-    for (model, Count { valid, confirmed, undecided, made_up }) in counts {
-        println!("{name} {model:?}: {valid} valid, {confirmed} confirmed, {undecided} undecided, {made_up} made up");
+    for (model, Count { valid, confirmed, undecided, made_up, unknown }) in counts {
+        println!(
+            "{name} {model:?}: {valid} valid, {confirmed} confirmed, {undecided} undecided, {made_up} made up, {unknown} unknown"
+        );
+        // Operations of several steps and texts that can be read in many ways are not always decided.
+        let all = valid + confirmed + undecided + unknown;
+        assert!(unknown * 1_000 <= MOST_UNKNOWN * all, "{name} {model:?}: {unknown} of {all} unknown");
         assert!(
             undecided * 1_000 <= MOST_UNDECIDED * (confirmed + undecided),
             "{name} {model:?}: {undecided} undecided"

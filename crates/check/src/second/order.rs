@@ -290,12 +290,31 @@ pub fn serializable(history: &History) -> Option<bool> {
     ordered(history, &|id| is_done(history, id), &|_, _| false)
 }
 
-/// Each read alone with all updates, for reads that `counts` says to judge.
+/// The keys of an operation, and all that updates tie to them: each key alone is an object of its own.
+fn linked_keys(history: &History, read: Id) -> BTreeSet<Key> {
+    let keys = |id: Id| history.steps(id).iter().filter_map(Step::key).collect::<BTreeSet<Key>>();
+    let mut linked = keys(read);
+    loop {
+        let count = linked.len();
+        for id in history.ids().filter(|&id| history.operation(id).outcome != Outcome::Refused) {
+            if !linked.is_disjoint(&keys(id)) {
+                linked.extend(keys(id));
+            }
+        }
+        if linked.len() == count {
+            return linked;
+        }
+    }
+}
+
+/// Each read alone with all updates of its object, for reads that `counts` says to judge.
 fn each_read(history: &History, counts: impl Fn(Id) -> bool) -> Option<bool> {
     let reads = |id: Id| history.steps(id).iter().all(Step::is_read);
     let mut known = true;
     for read in history.ids().filter(|id| is_done(history, *id) && reads(*id) && counts(*id)) {
-        let some: Vec<Id> = history.ids().filter(|id| *id == read || !reads(*id)).collect();
+        let linked = linked_keys(history, read);
+        let near = |id: Id| history.steps(id).iter().filter_map(Step::key).any(|key| linked.contains(&key));
+        let some: Vec<Id> = history.ids().filter(|id| *id == read || !reads(*id) && near(*id)).collect();
         match linearizable(&history.restrict(&some), 0) {
             Some(false) => return Some(false),
             Some(true) => {}

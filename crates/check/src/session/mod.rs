@@ -105,6 +105,8 @@ fn find(history: &History, model: Model, rules: Rules, meter: &mut Meter<'_>) ->
         (Model::EventualConvergence, Object::Replica) => return converge::last_digests_agree(history, meter),
         (Model::StrongEventual, _) => return converge::equal_updates_agree(history, meter),
         (_, Object::Register | Object::CasRegister | Object::Kv) => {}
+        // Of operations on several keys nothing can be said.
+        _ if history.ids().any(|id| history.steps(id).len() > 1) => return Err(Spent::Stopped),
         _ => {
             let exists = order::exists(history, None, &[], meter)?;
             let all = || Core::of(&(0..history.len() as u32).collect::<Vec<u32>>());

@@ -110,7 +110,7 @@ impl<'h> States<'h> {
             (Step::Count { number, .. }, Content::Number(now)) => fits(number.is_none_or(|number| number == now)),
             (Step::ReadList { list, .. }, Content::Set(set)) => {
                 let all = |list| self.history.list(list).iter().copied().collect::<BTreeSet<Value>>();
-                fits(list.is_none_or(|list| all(list) == set))
+                fits(list.is_none_or(|list| all(list) == set && self.history.list(list).len() == set.len()))
             }
             (Step::Contains { value, there, .. }, Content::Set(set)) => {
                 fits(there.is_none_or(|there| there == set.contains(&value)))

@@ -165,7 +165,8 @@ fn judge_by_turns(history: &History, table: &Table, base: Base, rules: Rules, me
                 (Ok(true), _) => return Ok(None),
                 (Ok(false), took) => {
                     let steps = 16 * took + FIRST_TURN;
-                    return Ok(Some(state::witness(history, base, rules, steps, meter)));
+                    let witness = state::witness(history, base, rules, steps, meter);
+                    return Ok(Some(with_a_name(history, witness, base, rules, meter)));
                 }
                 (Err(Spent::Stopped), _) => return Err(Spent::Stopped),
                 (Err(Spent::Bytes), _) => executes = false,
@@ -189,6 +190,26 @@ fn judge_by_turns(history: &History, table: &Table, base: Base, rules: Rules, me
             return Err(Spent::Steps);
         }
         steps = steps.saturating_mul(4);
+    }
+}
+
+/// What was found by executing says only that there is no order. If the choices of writers, on the few transactions that are
+/// left, find a circle, that says why.
+fn with_a_name(history: &History, witness: Witness, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Witness {
+    let few = history.restrict(&witness.operations);
+    let table = Table::new(&few);
+    let named =
+        meter.within(FIRST_TURN, |meter| judge_choices(&few, &table, Level::Serializable, base, rules, meter)).0;
+    let Ok(Some(named)) = named else { return witness };
+    let whole = |id: Id| witness.operations[id.index()];
+    Witness {
+        anomaly: named.anomaly,
+        operations: named.operations.into_iter().map(whole).collect(),
+        edges: named
+            .edges
+            .into_iter()
+            .map(|edge| Edge { from: whole(edge.from), to: whole(edge.to), ..edge })
+            .collect(),
     }
 }
 

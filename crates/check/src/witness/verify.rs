@@ -71,7 +71,8 @@ fn whole(history: &History, model: Model, kept: &[Id]) -> Option<bool> {
 /// Leaving out is sound for: what only looks (a replica's last digest is what remains); in models of time, what began after
 /// everybody who could tell had ended; a change whose value nobody who is kept saw; a taken element that nobody who is
 /// kept put in; where one order explains all, a compare-and-set of equal values; and all else where only pairs of
-/// operations are compared. Convergence needs every write that lasts to the reads, and safe reads all that overlap them.
+/// operations are compared. Convergence needs every write that lasts to the reads and the last reads of a session, and safe
+/// reads all that overlap them.
 fn missing(history: &History, model: Model, kept: &[Id]) -> Option<Id> {
     if matches!(model, Model::StrongEventual | Model::UniqueIds | Model::Fencing) {
         return None;
@@ -99,7 +100,10 @@ fn missing(history: &History, model: Model, kept: &[Id]) -> Option<Id> {
             let ends =
                 |other: &Id| history.object() != Object::Replica && operation.precedes(history.operation(*other));
             let looks = history.object() != Object::Replica && only_looks(history, id);
-            return !looks && kept.iter().filter(|other| same_key(other)).any(|other| !ends(other));
+            // Without a session's last read an earlier one would count in its place.
+            let hides = |other: &Id| *other < id && history.operation(*other).session == operation.session;
+            let matters = |other: &Id| if looks { hides(other) } else { !ends(other) };
+            return kept.iter().filter(|other| same_key(other)).any(matters);
         }
         let overlaps = |other: &Id| {
             let other = history.operation(*other);
