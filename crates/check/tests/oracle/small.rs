@@ -114,6 +114,7 @@ pub fn each_timed(operations: usize, found: &mut dyn FnMut(&History)) {
 
 /// Calls `found` with the sessions and the times of so many operations, in every order of begins and ends: few sessions first.
 #[allow(dead_code, reason = "only the lattice needs it")]
+#[allow(clippy::type_complexity, reason = "the sessions and the spans of the operations")]
 pub fn each_timed_shape(operations: usize, found: &mut dyn FnMut(&[usize], &[(usize, usize)])) {
     let mut times: Vec<Vec<(usize, usize)>> = vec![Vec::new()];
     for at in 0..operations {
