@@ -35,8 +35,8 @@ pub struct Check {
     /// fenced-lock, bank, list-append, rw-register, unique-id or replica
     #[arg(long, value_parser = object_of)]
     object: Option<Object>,
-    /// A model to judge by; may be given several times. `bounded-staleness=N` has a bound in nanoseconds, or in lines
-    /// if the history has no times
+    /// A model to judge by; may be given several times. `bounded-staleness=N` has a bound in moments: rows of a log, or
+    /// the unit in which the history counts
     #[arg(long = "model", value_name = "MODEL", value_parser = model_of, conflicts_with = "all")]
     models: Vec<Model>,
     /// Judge by every model that says something about the object
