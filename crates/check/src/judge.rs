@@ -46,7 +46,7 @@ pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Ve
     let asked = Model::ALL
         .into_iter()
         .filter(|model| model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_)))
-        .filter(|model| *model != Model::Linearizable || !Model::StrictSerializable.applies_to(history.object()));
+        .filter(|model| *model != Model::Linearizable || !history.object().is_transactional());
     let mut findings: Vec<Finding> = Vec::new();
     for model in asked.rev() {
         let broken = findings.iter().find_map(|known| match &known.verdict {

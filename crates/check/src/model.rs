@@ -195,7 +195,7 @@ impl Model {
         let transactional = object.is_transactional();
         match self {
             Model::Linearizable => !matches!(object, Object::Replica | Object::UniqueId),
-            Model::Sequential => !transactional && !matches!(object, Object::Replica | Object::UniqueId),
+            Model::Sequential => !transactional && !matches!(object, Object::Bank | Object::Replica | Object::UniqueId),
             Model::Regular
             | Model::Safe
             | Model::BoundedStaleness(_)
@@ -218,7 +218,7 @@ impl Model {
             | Model::RepeatableRead
             | Model::Serializable
             | Model::StrongSessionSerializable
-            | Model::StrictSerializable => matches!(object, Object::ListAppend | Object::RwRegister),
+            | Model::StrictSerializable => transactional,
             Model::SetIntegrity => matches!(object, Object::Set),
             Model::Delivery => matches!(object, Object::Queue | Object::Stack),
             Model::CounterBounds => matches!(object, Object::Counter),

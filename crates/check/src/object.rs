@@ -100,8 +100,8 @@ impl Object {
         }
     }
 
-    /// Do its operations take place as transactions over several keys?
+    /// Are its operations transactions in the sense of the transactional models?
     pub const fn is_transactional(self) -> bool {
-        matches!(self, Object::ListAppend | Object::RwRegister | Object::Bank)
+        matches!(self, Object::ListAppend | Object::RwRegister)
     }
 }

@@ -138,7 +138,8 @@ impl View {
     }
 }
 
-fn find(leader: &mut [u32], mut key: u32) -> u32 {
+/// The leader of a union of places, with its path halved.
+pub(super) fn find(leader: &mut [u32], mut key: u32) -> u32 {
     while leader[key as usize] != key {
         leader[key as usize] = leader[leader[key as usize] as usize];
         key = leader[key as usize];

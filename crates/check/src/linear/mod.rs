@@ -41,7 +41,7 @@ use world::World;
 use zone::{Contradiction, NONE};
 
 pub(crate) fn linearizable(history: &History, meter: &mut Meter<'_>) -> Judged {
-    if matches!(history.object(), Object::ListAppend | Object::RwRegister) {
+    if history.object().is_transactional() {
         return transaction::strict_serializable(history, meter);
     }
     if !history.has_real_time() {

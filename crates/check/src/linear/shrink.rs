@@ -4,7 +4,7 @@
 //! a contradiction of the whole history. Sound are: what begins after the first contradiction, operations that only look,
 //! and all operations of a value that no other operation ties to others.
 
-use super::item::{Item, Part};
+use super::item::{Item, Part, find};
 use super::zone::Contradiction;
 use super::{Judge, name};
 use crate::{History, Id, Meter, Object, Outcome, Step, Value, Witness};
@@ -182,14 +182,6 @@ fn groups(history: &History, items: &[Item]) -> Option<(Vec<Item>, Vec<Vec<Item>
     }
     groups.retain(|group| !group.is_empty());
     Some((fixed, groups))
-}
-
-fn find(leader: &mut [u32], mut at: u32) -> u32 {
-    while leader[at as usize] != at {
-        leader[at as usize] = leader[leader[at as usize] as usize];
-        at = leader[at as usize];
-    }
-    at
 }
 
 fn takes_nothing(step: &Step) -> bool {

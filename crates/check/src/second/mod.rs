@@ -19,9 +19,7 @@ pub fn holds(history: &History, model: Model) -> Option<bool> {
         return None;
     }
     match model {
-        Model::Linearizable if !matches!(history.object(), Object::ListAppend | Object::RwRegister) => {
-            order::linearizable(history, 0)
-        }
+        Model::Linearizable if !history.object().is_transactional() => order::linearizable(history, 0),
         Model::Linearizable | Model::StrictSerializable => order::strict(history),
         Model::Sequential | Model::StrongSessionSerializable => order::sequential(history),
         Model::Serializable | Model::RepeatableRead if history.sessions_bind() => order::sequential(history),

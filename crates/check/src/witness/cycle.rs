@@ -26,7 +26,7 @@ pub(super) fn verify(history: &History, model: Model, edges: &[Edge]) -> Result<
     let in_time = edges
         .iter()
         .all(|edge| edge.why != Why::Session || history.operation(edge.from).precedes(history.operation(edge.to)));
-    let transactional = matches!(history.object(), Object::ListAppend | Object::RwRegister);
+    let transactional = history.object().is_transactional();
     let sessions = is(|why| why == Why::Session);
     let times = is(|why| why == Why::RealTime);
     let bound = sessions == 0 || history.sessions_bind();

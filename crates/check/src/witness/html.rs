@@ -1,8 +1,8 @@
 //! Verdicts and witnesses as one page that needs nothing else.
 
-use super::reasons;
 use super::svg::{escape, svg};
-use crate::{History, Model, Verdict};
+use super::{distinct, reasons};
+use crate::{Finding, History, Verdict};
 use std::fmt::Write;
 
 const STYLE: &str = "\
@@ -18,7 +18,7 @@ const all=()=>s.querySelectorAll('[data-n=\"'+e.dataset.n+'\"]');\
 e.onmouseenter=()=>all().forEach(x=>x.classList.add('on'));e.onmouseleave=()=>all().forEach(x=>x.classList.remove('on'))}))";
 
 /// One page with the verdict of every model, and the picture of every witness once.
-pub fn html(history: &History, title: &str, verdicts: &[(Model, Verdict)]) -> String {
+pub fn html(history: &History, title: &str, findings: &[Finding]) -> String {
     let mut out = String::new();
     let mut put = |text: &str| out.push_str(text);
     let title = escape(title);
@@ -29,7 +29,7 @@ pub fn html(history: &History, title: &str, verdicts: &[(Model, Verdict)]) -> St
         history.counts().2,
         history.object().word()
     ));
-    for (model, verdict) in verdicts {
+    for Finding { model, verdict, .. } in findings {
         let (word, note) = match verdict {
             Verdict::Valid => ("valid", String::new()),
             Verdict::Invalid(witness) => ("invalid", witness.anomaly.word().to_string()),
@@ -38,7 +38,7 @@ pub fn html(history: &History, title: &str, verdicts: &[(Model, Verdict)]) -> St
         put(&format!("<tr><td>{}</td><td class=\"{word}\">{word}</td><td>{}</td></tr>\n", model.word(), escape(&note)));
     }
     put("</table>\n");
-    for (model, witness) in picture_once(verdicts) {
+    for (model, witness) in distinct(findings) {
         put(&format!("<section>\n<h2>{} breaks {}</h2>\n", escape(witness.anomaly.word()), model.word()));
         put(&format!(
             "<p>{}</p>\n<figure>{}</figure>\n<table>\n",
@@ -64,18 +64,4 @@ pub fn html(history: &History, title: &str, verdicts: &[(Model, Verdict)]) -> St
     }
     write!(out, "<script>{SCRIPT}</script>\n</body></html>\n").expect("a string takes it");
     out
-}
-
-/// Each witness once, with the weakest model that it breaks.
-fn picture_once(verdicts: &[(Model, Verdict)]) -> Vec<(Model, &crate::Witness)> {
-    let mut seen: Vec<(Model, &crate::Witness)> = Vec::new();
-    for (model, verdict) in verdicts {
-        let Verdict::Invalid(witness) = verdict else { continue };
-        match seen.iter_mut().find(|(_, known)| *known == witness) {
-            Some(entry) if entry.0.implies(*model) => entry.0 = *model,
-            Some(_) => {}
-            None => seen.push((*model, witness)),
-        }
-    }
-    seen
 }

@@ -13,7 +13,17 @@ pub use svg::svg;
 pub use text::text;
 pub use verify::{Checked, verify};
 
-use crate::{Edge, History, Why, Witness};
+use crate::{Edge, Finding, History, Model, Verdict, Why, Witness};
+
+/// Each witness once, with the weakest model that it breaks, weaker models first.
+pub fn distinct(findings: &[Finding]) -> Vec<(Model, &Witness)> {
+    let own = findings.iter().rev().filter(|finding| finding.by.is_none());
+    own.filter_map(|finding| match &finding.verdict {
+        Verdict::Invalid(witness) => Some((finding.model, witness)),
+        Verdict::Valid | Verdict::Unknown(_) => None,
+    })
+    .collect()
+}
 
 /// Why the operations must stand in the offending order, one sentence for each edge, with the numbers of the picture.
 pub fn reasons(history: &History, witness: &Witness) -> Vec<String> {

@@ -48,7 +48,7 @@ pub fn verify(history: &History, model: Model, witness: &Witness) -> Checked {
 /// known of their keys when the last of them had ended.
 fn whole(history: &History, model: Model, kept: &[Id]) -> Option<bool> {
     let full = second::holds(history, model);
-    let plain = !matches!(history.object(), Object::ListAppend | Object::RwRegister);
+    let plain = !history.object().is_transactional();
     if full.is_some() || model != Model::Linearizable || !plain || !history.has_real_time() {
         return full;
     }
@@ -84,7 +84,7 @@ fn missing(history: &History, model: Model, kept: &[Id]) -> Option<Id> {
     history.ids().find(|&id| {
         let operation = history.operation(id);
         // What was seen of a refused transaction is another thing than what nobody wrote.
-        let transactional = matches!(history.object(), Object::ListAppend | Object::RwRegister);
+        let transactional = history.object().is_transactional();
         if operation.outcome == Outcome::Refused && !transactional || kept.binary_search(&id).is_ok() {
             return false;
         }

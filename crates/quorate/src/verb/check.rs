@@ -142,7 +142,7 @@ impl Check {
         let mut times = Times { read: start.elapsed(), checks: Vec::new() };
         let live = !self.json && std::io::stderr().is_terminal();
         let findings = self.judge(&history, live, &mut times)?;
-        for (model, witness) in distinct(&findings) {
+        for (model, witness) in witness::distinct(&findings) {
             match witness::verify(&history, model, witness) {
                 Checked::Confirmed => {}
                 Checked::Undecided(why) => {
@@ -181,8 +181,7 @@ impl Check {
         }
         let name = path.display();
         let file = File::open(path).map_err(|error| wrong(format!("cannot read {name}: {error}")))?;
-        format::read(std::io::BufReader::with_capacity(1 << 20, file), &options)
-            .map_err(|problem| wrong(format!("{name}: {problem}")))
+        format::read(file, &options).map_err(|problem| wrong(format!("{name}: {problem}")))
     }
 
     fn judge(&self, history: &History, live: bool, times: &mut Times) -> Result<Vec<Finding>, Failure> {
@@ -256,12 +255,9 @@ fn peak_mib() -> Option<f64> {
 }
 
 fn draw(history: &History, path: &Path, picture: &Picture, findings: &[Finding]) -> Result<(), Failure> {
-    let broken = distinct(findings);
+    let broken = witness::distinct(findings);
     let (to, text) = match picture {
-        Picture::Html(to) => {
-            let verdicts: Vec<_> = findings.iter().map(|finding| (finding.model, finding.verdict.clone())).collect();
-            (to, witness::html(history, &path.display().to_string(), &verdicts))
-        }
+        Picture::Html(to) => (to, witness::html(history, &path.display().to_string(), findings)),
         Picture::Svg(to) => match broken.first() {
             Some((model, witness)) => (to, witness::svg(history, *model, witness)),
             None => {
@@ -276,16 +272,6 @@ fn draw(history: &History, path: &Path, picture: &Picture, findings: &[Finding])
         }
     };
     std::fs::write(to, text).map_err(|error| Failure::machine(format!("cannot write {}: {error}", to.display())))
-}
-
-/// Each witness once, with the weakest model that it breaks, weaker models first.
-fn distinct(findings: &[Finding]) -> Vec<(Model, &Witness)> {
-    let own = findings.iter().rev().filter(|finding| finding.by.is_none());
-    own.filter_map(|finding| match &finding.verdict {
-        Verdict::Invalid(witness) => Some((finding.model, witness)),
-        Verdict::Valid | Verdict::Unknown(_) => None,
-    })
-    .collect()
 }
 
 fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
@@ -311,7 +297,7 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
         rows.push(vec![finding.model.word().to_owned(), mark, note]);
     }
     print!("{}", paint::table(&rows));
-    for (model, witness) in distinct(findings) {
+    for (model, witness) in witness::distinct(findings) {
         println!("\n{}", witness::text(history, model, witness).trim_end());
     }
     if !all && findings.iter().all(|finding| finding.verdict == Verdict::Valid) {
