@@ -61,6 +61,15 @@ fn registers_agree_with_every_order_tried() {
     }
 }
 
+/// What was there at first is written once more: a read of it may stand before everything or behind that write.
+#[test]
+fn registers_that_return_to_the_first_value_agree_with_every_order_tried() {
+    for object in [Object::Register, Object::CasRegister] {
+        let kind = Kind { first: 100, length: 12, open: 20, ..Kind::new(object) };
+        compare(kind, 60_000, Model::Linearizable, |history| linearizable(history, 0));
+    }
+}
+
 #[test]
 fn other_objects_agree_with_every_order_tried() {
     for (object, values, keys, steps) in [

@@ -39,6 +39,8 @@ pub(crate) struct Rules {
     pub late_twins: bool,
     /// Zones that lie within one moment are compared with the others.
     pub backward_zones: bool,
+    /// What was there at first may be left once more, and be read behind that.
+    pub returns: bool,
     /// Takes that found nothing are judged.
     pub empty_takes: bool,
 }
@@ -52,6 +54,7 @@ impl Rules {
         greedy_writes: false,
         late_twins: false,
         backward_zones: true,
+        returns: true,
         empty_takes: true,
     };
 }

@@ -33,6 +33,7 @@ fn kind(object: Object, values: u64) -> Kind {
 fn every_broken_rule_is_noticed() {
     let register = [kind(Object::Register, 0)];
     let search = [kind(Object::CasRegister, 2), kind(Object::Queue, 2), kind(Object::Mutex, 1)];
+    let returns = [Kind { first: 100, ..kind(Object::CasRegister, 0) }];
     let line = [kind(Object::Queue, 0), kind(Object::Stack, 0)];
     let broken = [
         ("ignores real time", &register[..], Rules { real_time: false, ..Rules::TRUE }),
@@ -43,9 +44,10 @@ fn every_broken_rule_is_noticed() {
         ("places writes on sight", &search[..], Rules { greedy_writes: true, ..Rules::TRUE }),
         ("prefers the twin that ends late", &search[..], Rules { late_twins: true, ..Rules::TRUE }),
         ("forgets zones within a moment", &register[..], Rules { backward_zones: false, ..Rules::TRUE }),
+        ("reads the first value only at first", &returns[..], Rules { returns: false, ..Rules::TRUE }),
         ("believes that it was empty", &line[..], Rules { empty_takes: false, ..Rules::TRUE }),
     ];
-    for kinds in [&register[..], &search[..], &line[..]] {
+    for kinds in [&register[..], &search[..], &returns[..], &line[..]] {
         assert_eq!(wrong(kinds, Rules::TRUE), 0);
     }
     for (name, kinds, rules) in broken {

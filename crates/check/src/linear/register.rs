@@ -37,6 +37,8 @@ pub(super) fn judge(
 
 /// Judges operations whose needs are known. `optional` ones may not have taken place; they did if somebody needs what
 /// they left, and else nothing is lost without them.
+///
+/// The state at first may be left once more. Whoever needs it may then stand at the beginning or behind that operation.
 pub(super) fn by_zones(
     key: Key,
     items: &[Item],
@@ -45,30 +47,99 @@ pub(super) fn by_zones(
     optional: &[u32],
     rules: Rules,
 ) -> Fast {
-    let mut writer = vec![NONE; states];
-    for (place, form) in forms.iter().enumerate().filter(|(_, form)| form.leaves != NONE) {
-        if form.leaves == 0 || std::mem::replace(&mut writer[form.leaves as usize], place as u32) != NONE {
+    let again = states as u32;
+    let mut writer = vec![NONE; states + 1];
+    for (place, form) in forms.iter_mut().enumerate().filter(|(_, form)| form.leaves != NONE) {
+        if form.leaves == 0 {
+            form.leaves = again;
+        }
+        if std::mem::replace(&mut writer[form.leaves as usize], place as u32) != NONE {
             return Fast::Unfit;
         }
     }
-    if !optional.is_empty() {
-        drop_unseen(&mut forms, &writer, optional);
+    let chain = Chain { key, items, writer: &writer, optional, rules };
+    if writer[again as usize] == NONE {
+        return chain.judge(forms);
     }
-    let kept: Vec<u32> =
-        (0..items.len() as u32).filter(|&at| forms[at as usize] != Form { needs: NONE, leaves: NONE }).collect();
-    for &at in &kept {
-        let needs = forms[at as usize].needs;
-        if needs != NONE && needs != 0 && writer[needs as usize] == NONE {
-            return Fast::Invalid(Contradiction { places: vec![at], edges: Vec::new() });
+    let updates: Vec<usize> =
+        (0..forms.len()).filter(|&at| forms[at].needs == 0 && forms[at].leaves != NONE).collect();
+    if updates.len() > MOST_UPDATES {
+        return Fast::Unfit;
+    }
+    // A state is updated once: one update at most goes behind the later operation.
+    let mut all = Contradiction { places: Vec::new(), edges: Vec::new() };
+    for behind in std::iter::once(None).chain(updates.into_iter().map(Some)) {
+        let mut forms = forms.clone();
+        if let Some(at) = behind {
+            forms[at].needs = again;
+        }
+        let ended = chain.deal(&mut forms);
+        match chain.judge(forms) {
+            Fast::Invalid(found) => {
+                all.places.extend(found.places.into_iter().chain(ended).chain([writer[again as usize]]));
+                all.edges = found.edges;
+            }
+            other => return other,
         }
     }
-    let items: Vec<Item> = kept.iter().map(|&at| items[at as usize]).collect();
-    let forms: Vec<Form> = kept.iter().map(|&at| forms[at as usize]).collect();
-    match Zones::new(key, &items, &forms, states).contradiction(rules) {
-        None => Fast::Valid,
-        Some(mut found) => {
-            found.places.iter_mut().for_each(|place| *place = kept[*place as usize]);
-            Fast::Invalid(found)
+    Fast::Invalid(all)
+}
+
+/// More updates of the state at first than this, if it is left once more, are not dealt to the two in every way.
+const MOST_UPDATES: usize = 3;
+
+/// Operations of one key, in which every state is left once.
+struct Chain<'a> {
+    key: Key,
+    items: &'a [Item],
+    /// By state: who left it.
+    writer: &'a [u32],
+    optional: &'a [u32],
+    rules: Rules,
+}
+
+impl Chain<'_> {
+    /// Makes those reads of the state at first need its later writer instead that cannot stand at the beginning: something
+    /// else had ended before they began, whose place is the answer. All others may stand at the beginning, whatever else
+    /// is true: what ended before one of them is one of them.
+    fn deal(&self, forms: &mut [Form]) -> Option<u32> {
+        let again = self.writer.len() as u32 - 1;
+        let reads: Vec<bool> = forms.iter().map(|&form| form == Form { needs: 0, leaves: NONE }).collect();
+        let mut first = None;
+        // Whoever needs the later writer shows that it took place, and what it needs: that may end before all else.
+        for _ in 0..2 {
+            let mut kept = forms.to_vec();
+            drop_unseen(&mut kept, self.writer, self.optional);
+            let others = (0..kept.len()).filter(|&at| !reads[at] && !kept[at].is_empty());
+            first = others.min_by_key(|&at| self.items[at].end);
+            let Some(first) = first.filter(|_| self.rules.returns) else { break };
+            for at in (0..forms.len()).filter(|&at| reads[at] && self.items[first].precedes(&self.items[at])) {
+                forms[at].needs = again;
+            }
+        }
+        first.map(|at| at as u32)
+    }
+
+    fn judge(&self, mut forms: Vec<Form>) -> Fast {
+        if !self.optional.is_empty() {
+            drop_unseen(&mut forms, self.writer, self.optional);
+        }
+        let kept: Vec<u32> =
+            (0..forms.len() as u32).filter(|&at| !forms[at as usize].is_empty()).collect();
+        for &at in &kept {
+            let needs = forms[at as usize].needs;
+            if needs != NONE && needs != 0 && self.writer[needs as usize] == NONE {
+                return Fast::Invalid(Contradiction { places: vec![at], edges: Vec::new() });
+            }
+        }
+        let items: Vec<Item> = kept.iter().map(|&at| self.items[at as usize]).collect();
+        let forms: Vec<Form> = kept.iter().map(|&at| forms[at as usize]).collect();
+        match Zones::new(self.key, &items, &forms, self.writer.len()).contradiction(self.rules) {
+            None => Fast::Valid,
+            Some(mut found) => {
+                found.places.iter_mut().for_each(|place| *place = kept[*place as usize]);
+                Fast::Invalid(found)
+            }
         }
     }
 }
@@ -86,7 +157,7 @@ fn drop_unseen(forms: &mut [Form], writer: &[u32], optional: &[u32]) {
     }
     for (at, form) in forms.iter_mut().enumerate() {
         if is_optional[at] {
-            *form = Form { needs: NONE, leaves: NONE };
+            *form = Form::EMPTY;
         }
     }
 }

@@ -19,6 +19,16 @@ pub(super) struct Form {
     pub leaves: u32,
 }
 
+impl Form {
+    /// Of an operation that neither needs nor leaves anything.
+    pub(super) const EMPTY: Form = Form { needs: NONE, leaves: NONE };
+
+    /// Does it neither need nor leave anything?
+    pub(super) fn is_empty(self) -> bool {
+        self == Form::EMPTY
+    }
+}
+
 /// No state.
 pub(super) const NONE: u32 = u32::MAX;
 

@@ -52,6 +52,8 @@ pub struct Kind {
     /// Of a hundred operations, so many have an unknown outcome.
     pub open: u64,
     pub refused: u64,
+    /// Of a hundred histories, so many name what registers hold at first: the first value that is new.
+    pub first: u64,
     /// Of a hundred histories, so many have a wrong answer.
     pub wrong: u64,
     /// Operations last up to this long.
@@ -71,6 +73,7 @@ impl Kind {
             values: 0,
             open: 12,
             refused: 4,
+            first: 15,
             wrong: 50,
             length: 8,
             time: 14,
@@ -95,9 +98,11 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
     let count = 1 + random.below(kind.operations);
     let mut plans = Vec::new();
     let mut fresh = 0;
-    if random.percent(15) && matches!(kind.object, Object::Register | Object::CasRegister) {
+    let mut first = Simulated::default();
+    if random.percent(kind.first) && matches!(kind.object, Object::Register | Object::CasRegister) {
         let value = recorder.value(&Datum::Integer(1));
         recorder.initial_of_all(value);
+        first.datum = random.percent(80).then_some(Datum::Integer(1));
     }
     for _ in 0..count {
         let begin = random.below(kind.time);
@@ -129,7 +134,7 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
         if takes {
             let session = plans[at].session;
             for step in &mut plans[at].steps {
-                answer(&mut recorder, kind.object, &mut world, step, session);
+                answer(&mut recorder, kind.object, &first, &mut world, step, session);
             }
         }
     }
@@ -244,13 +249,13 @@ fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64
 fn answer(
     recorder: &mut Recorder,
     object: Object,
+    first: &Simulated,
     world: &mut BTreeMap<Key, Simulated>,
     step: &mut Step,
     session: u32,
 ) {
     let key = step.key().expect("all that is simulated has a key");
-    let first = Simulated { token: 0, ..Simulated::default() };
-    let is = world.entry(key).or_insert(first);
+    let is = world.entry(key).or_insert_with(|| first.clone());
     let nil = Datum::Nil;
     match step {
         Step::Read { value, .. } => *value = Some(recorder.value(is.datum.as_ref().unwrap_or(&nil))),
