@@ -17,6 +17,8 @@
 //! bounded staleness speak of time alone, so that then everything may have overlapped.
 
 mod counter;
+#[cfg(test)]
+mod exhaustive;
 mod item;
 mod line;
 #[cfg(test)]

@@ -61,8 +61,7 @@ pub(super) fn by_zones(
     if writer[again as usize] == NONE {
         return chain.judge(forms);
     }
-    let updates: Vec<usize> =
-        (0..forms.len()).filter(|&at| forms[at].needs == 0 && forms[at].leaves != NONE).collect();
+    let updates: Vec<usize> = (0..forms.len()).filter(|&at| forms[at].needs == 0 && forms[at].leaves != NONE).collect();
     if updates.len() > MOST_UPDATES {
         return Fast::Unfit;
     }
@@ -124,8 +123,7 @@ impl Chain<'_> {
         if !self.optional.is_empty() {
             drop_unseen(&mut forms, self.writer, self.optional);
         }
-        let kept: Vec<u32> =
-            (0..forms.len() as u32).filter(|&at| !forms[at as usize].is_empty()).collect();
+        let kept: Vec<u32> = (0..forms.len() as u32).filter(|&at| !forms[at as usize].is_empty()).collect();
         for &at in &kept {
             let needs = forms[at as usize].needs;
             if needs != NONE && needs != 0 && self.writer[needs as usize] == NONE {

@@ -107,10 +107,9 @@ fn more_random_histories_get_the_verdict_of_brute_force() {
     compare_random(50_000..100_000);
 }
 
-#[test]
-fn all_small_histories_get_the_verdict_of_brute_force() {
+fn compare_all(scopes: &[(usize, usize, usize)]) {
     let mut checked = 0;
-    for (operations, sessions, keys) in [(4, 3, 2), (5, 2, 2), (6, 2, 1), (6, 3, 1)] {
+    for &(operations, sessions, keys) in scopes {
         small::each(operations, sessions, keys, &mut |history| {
             checked += 1;
             for model in &MODELS[..9] {
@@ -118,7 +117,18 @@ fn all_small_histories_get_the_verdict_of_brute_force() {
             }
         });
     }
+    println!("{checked} histories");
     assert!(checked > 10_000, "only {checked}");
+}
+
+#[test]
+fn all_small_histories_get_the_verdict_of_brute_force() {
+    compare_all(&[(4, 3, 2), (5, 2, 2), (6, 2, 1), (6, 3, 1), (7, 2, 1)]);
+}
+
+#[test]
+fn all_histories_of_eight_operations_in_two_sessions_get_the_verdict_of_brute_force() {
+    compare_all(&[(8, 2, 1)]);
 }
 
 /// Each checker with one rule broken says something else than brute force about some history of few.

@@ -137,6 +137,27 @@ fn all_small_histories_of_lists_get_the_verdicts_of_the_definitions() {
     all_of_small_scope(Object::ListAppend, 5);
 }
 
+/// Four transactions of two steps, which are all alike but for what they do: one order of them is enough.
+#[test]
+fn all_histories_of_eight_steps_get_the_verdicts_of_the_definitions() {
+    let plans: Vec<Plan> = plans().into_iter().filter(|plan| plan.len() == 2).collect();
+    let mut count = 0;
+    for a in 0..plans.len() {
+        for b in a..plans.len() {
+            for c in b..plans.len() {
+                for d in c..plans.len() {
+                    let four = [a, b, c, d].map(|at| &plans[at]);
+                    every(Object::RwRegister, &four, &[0, 1, 2, 3], false, &mut |history| {
+                        compare(history, count);
+                        count += 1;
+                    });
+                }
+            }
+        }
+    }
+    println!("{count} histories");
+}
+
 fn level(model: Model) -> (Level, Base) {
     match model {
         Model::ReadAtomic => (Level::Atomic, Base::Nothing),
