@@ -1,9 +1,9 @@
 //! The map of consistency models: which implies which, and for each such step the smallest history that tells the two apart.
 //!
-//! The histories stand in `lattice/separations.txt`. Those of registers, transactions and mutexes are the first that a search through
-//! all histories finds, by number of operations, then sessions, then keys (then steps, of transactions); a test searches again. Only
-//! histories in which nothing is read before it is written count: a value from the future breaks most models with one
-//! operation, and shows little. Those of sets, queues, counters and fenced locks are small, but no search says that none is smaller.
+//! The histories stand in `lattice/separations.txt`. They are the first that a search through all histories finds, by number
+//! of operations, then sessions, then keys (then steps, of transactions); a test searches again. Only histories in which
+//! nothing is read before it is written, and nothing released that is not held, count: such a step breaks most models
+//! alone, and shows little.
 
 mod notation;
 
@@ -78,9 +78,8 @@ Alone stand: strong-eventual, bank-total, unique-ids.
 
 const LEGEND: &str = "
 Each history below keeps the second model and breaks the first, in the way that stands behind the
-colon. Those of registers, transactions and mutexes are smallest: none with fewer operations does,
-of all in which nothing is read before it is written. Those of sets, queues, counters and fenced
-locks are small, but no search says that none is smaller.
+colon. It is smallest: none with fewer operations does, of all in which nothing is read before it is
+written, and nothing released that is not held.
 
     a: w x 1 @1-3 | r x nil @4-5    session a writes 1 to x from moment 1 to 3; then it reads x
     b: r x 1, w y 2 !               session b has a transaction of two steps, which was aborted (!)

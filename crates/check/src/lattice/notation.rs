@@ -63,10 +63,13 @@ fn step(recorder: &mut Recorder, text: &str) -> Result<Step, String> {
         ("a", Some(value)) => Step::Append { key, value },
         ("insert", Some(value)) => Step::Insert { key, value },
         ("remove", Some(value)) => Step::Remove { key, value },
+        ("has", Some(value)) => Step::Contains { key, value, there: Some(true) },
+        ("lacks", Some(value)) => Step::Contains { key, value, there: Some(false) },
         ("take", Some(value)) => Step::Take { key, value: Some(value) },
         ("add", Some(_)) => Step::Add { key, by: number(2).ok_or_else(wrong)? },
         ("count", Some(_)) => Step::Count { key, number: number(2) },
         ("acquire", _) => Step::Acquire { key, token: number(2) },
+        ("guarded", Some(_)) => Step::Guarded { key, token: number(2).ok_or_else(wrong)? },
         ("release", _) => Step::Release { key, token: number(2) },
         ("cas", Some(from)) => {
             let to = recorder.value(&datum(words.get(3).ok_or_else(wrong)?));
