@@ -87,11 +87,7 @@ fn write(history: &History) -> String {
     for id in history.ids() {
         let operation = history.operation(id);
         let name = history.session(operation.session).to_string();
-        let steps: Vec<String> = history
-            .steps(id)
-            .iter()
-            .map(|step| show(history, step))
-            .collect();
+        let steps: Vec<String> = history.steps(id).iter().map(|step| show(history, step)).collect();
         let mut text = steps.join(", ");
         if history.has_real_time() {
             text.push_str(&format!(" @{}-{}", operation.begin, operation.end));
@@ -376,8 +372,7 @@ fn nothing_smaller_tells_objects_apart() {
         |_| Step::Count { key: X, number: Some(1) },
         |_| Step::Count { key: X, number: Some(2) },
     ];
-    let mutexes: &[Ask] =
-        &[|_| Step::Acquire { key: X, token: None }, |_| Step::Release { key: X, token: None }];
+    let mutexes: &[Ask] = &[|_| Step::Acquire { key: X, token: None }, |_| Step::Release { key: X, token: None }];
     let locks: &[Ask] = &[
         |_| Step::Acquire { key: X, token: Some(1) },
         |_| Step::Acquire { key: X, token: Some(2) },

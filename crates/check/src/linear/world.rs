@@ -20,6 +20,10 @@ pub(crate) struct World<'h> {
     texts: Option<FxHashMap<Text, State>>,
     text_of: Vec<Option<Text>>,
     beginnings: FxHashMap<Value, FxHashSet<[u64; 2]>>,
+    /// Every beginning of a text that somebody asks for, if all that is done to texts is known to be that or to make them.
+    asked: Option<FxHashSet<[u64; 2]>>,
+    /// The state of all texts that are no beginning of one that somebody asks for: no answer tells them apart.
+    lost: Option<State>,
     derived: u32,
     chains: Chains,
     queues: Vec<QueueState>,
@@ -111,6 +115,8 @@ impl<'h> World<'h> {
             texts: None,
             text_of: Vec::new(),
             beginnings: FxHashMap::default(),
+            asked: None,
+            lost: None,
             derived: values,
             chains: Chains::new(),
             queues: Vec::new(),
@@ -148,6 +154,9 @@ impl<'h> World<'h> {
             self.sets.clear();
             self.set_names.clear();
             self.number_elements(operations);
+        }
+        if self.history.object() == Object::Kv {
+            self.gather_asked(operations);
         }
         if let [key] = self.keys[..] {
             return self.first_of(key);
@@ -200,7 +209,7 @@ impl<'h> World<'h> {
         let agrees = |fits: bool| (open || fits).then_some(state);
         match *step {
             Step::Read { value, .. } => agrees(value.is_none_or(|value| self.plain(value).0 == state)),
-            Step::Write { value, .. } => Some(self.plain(value).0),
+            Step::Write { value, .. } => Some(self.write(value)),
             Step::Cas { from, to, took, .. } => {
                 let takes = self.plain(from).0 == state;
                 let fits = open || took.is_none_or(|took| took == takes);
@@ -297,9 +306,23 @@ impl World<'_> {
         self.number_of[(state - self.values) as usize] = Some(number);
         state
     }
+    fn write(&mut self, value: Value) -> State {
+        let state = self.plain(value).0;
+        if self.asked.is_none() {
+            return state;
+        }
+        self.prepare_texts();
+        self.text_of[state as usize].and_then(|text| self.lose(text)).unwrap_or(state)
+    }
     fn append(&mut self, state: State, value: Value) -> Option<State> {
+        if self.lost == Some(state) {
+            return Some(state);
+        }
         self.prepare_texts();
         let made = self.text_of.get(state as usize).copied().flatten()?.followed_by(self.text_of[value.0 as usize]?);
+        if let Some(lost) = self.lose(made) {
+            return Some(lost);
+        }
         let texts = self.texts.as_mut().expect("prepared above");
         if let Some(&state) = texts.get(&made) {
             return Some(state);
@@ -310,6 +333,32 @@ impl World<'_> {
         self.text_of.resize(state as usize + 1, None);
         self.text_of[state as usize] = Some(made);
         Some(state)
+    }
+    /// The common state of the texts that nobody asks for, if this is one.
+    fn lose(&mut self, text: Text) -> Option<State> {
+        if self.asked.as_ref().is_none_or(|asked| asked.contains(&text.hash)) {
+            return None;
+        }
+        let next = &mut self.derived;
+        Some(*self.lost.get_or_insert_with(|| {
+            *next += 1;
+            *next - 1
+        }))
+    }
+    fn gather_asked(&mut self, operations: &mut dyn Iterator<Item = Id>) {
+        let mut asked = FxHashSet::default();
+        for step in operations.flat_map(|id| self.history.steps(id)) {
+            match *step {
+                Step::Read { value: Some(value), .. } | Step::Cas { from: value, .. } => {
+                    let value = self.plain(value);
+                    asked.extend(self.beginnings_of(value));
+                }
+                Step::Read { .. } | Step::Write { .. } | Step::Append { .. } => {}
+                // What counts wants to know more of a text.
+                _ => return,
+            }
+        }
+        self.asked = Some(asked);
     }
     /// Is the state the value, or can it become so by appends alone?
     pub(crate) fn leads_to(&mut self, state: State, value: Value) -> bool {
