@@ -2,7 +2,7 @@
 
 use super::item::View;
 use super::shrink::{left, seen};
-use crate::{Anomaly, History, Id, Object, Outcome, Step, Value};
+use crate::{Anomaly, Datum, History, Id, Key, Object, Outcome, Step, Value};
 
 /// The name of the contradiction among these operations.
 pub(super) fn name(history: &History, view: &View, operations: &[Id]) -> Anomaly {
@@ -42,12 +42,27 @@ fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
                 None if history.ids().any(|id| writes(&id) && super::shrink::is_refused(history, id)) => {
                     return Some(Anomaly::AbortedRead);
                 }
-                None if history.object() == Object::Kv => {}
+                None if history.object() == Object::Kv || is_sum(history, key, value) => {}
                 None => return Some(Anomaly::ReadFromNowhere),
             }
         }
     }
     None
+}
+
+/// Can additions have made this value of a register?
+fn is_sum(history: &History, key: Key, value: Value) -> bool {
+    let adds = |step: &Step| matches!(*step, Step::Add { key: of, .. } if of == key);
+    history.value(value).integer().is_some() && history.ids().any(|id| history.steps(id).iter().any(adds))
+}
+
+/// The state from which an update of a register started, if it told.
+fn start(history: &History, id: Id) -> Option<Datum> {
+    if let [Step::Add { by, .. }, Step::Count { number: Some(sum), .. }] = *history.steps(id) {
+        return sum.checked_sub(by).map(Datum::Integer);
+    }
+    history.steps(id).iter().find_map(left)?;
+    history.steps(id).iter().find_map(seen).map(|value| history.value(value).clone())
 }
 
 fn of_register(history: &History, operations: &[Id]) -> Anomaly {
@@ -57,8 +72,7 @@ fn of_register(history: &History, operations: &[Id]) -> Anomaly {
     let done = |id: &&Id| history.operation(**id).outcome == Outcome::Done;
     let saw = |id: Id| history.steps(id).iter().find_map(seen);
     let leaves = |id: Id| history.steps(id).iter().rev().find_map(left);
-    let mut starts: Vec<Value> =
-        operations.iter().filter(done).filter(|id| leaves(**id).is_some()).filter_map(|id| saw(*id)).collect();
+    let mut starts: Vec<Datum> = operations.iter().filter(done).filter_map(|&id| start(history, id)).collect();
     starts.sort_unstable();
     if starts.windows(2).any(|pair| pair[0] == pair[1]) {
         return Anomaly::LostUpdate;
@@ -69,7 +83,10 @@ fn of_register(history: &History, operations: &[Id]) -> Anomaly {
         let touches = |id: &&Id| saw(**id) == Some(value) || leaves(**id) == Some(value);
         operations.iter().filter(done).filter(touches).map(|id| history.operation(*id).end).min()
     };
-    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value));
+    let summed = |value| {
+        operations.iter().flat_map(|&id| history.steps(id)).filter_map(Step::key).any(|key| is_sum(history, key, value))
+    };
+    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value)) && !summed(value);
     let missed = |begin: u64, value: Value| {
         operations.iter().filter(done).any(|&writer| {
             let other = leaves(writer).is_some_and(|left| left != value);
