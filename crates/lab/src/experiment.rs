@@ -272,7 +272,7 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> (u64, Option<F
                     // An operation that never ended counts by its begin.
                     let last = |it: &Operation| if it.end == u64::MAX { it.start } else { it.end };
                     let at_us = witness.operations.iter().map(last).max().unwrap_or(0);
-                    let (kind, detail) = (Kind::NotLinearizable(witness.reason), witness.to_string());
+                    let (kind, detail) = (Kind::NotLinearizable(witness.anomaly), witness.to_string());
                     Some(Failure { kind, at_us, detail })
                 }
                 Checked::Unknown(key) => {

@@ -442,7 +442,7 @@ impl Stage {
         world.judge.checkpoint(&world.simulator);
         if let Verdict::Invalid(witness) = register::check(&history, register::BUDGET) {
             let now = world.simulator.now_us();
-            world.judge.accuse(now, Kind::NotLinearizable(witness.reason), witness.to_string());
+            world.judge.accuse(now, Kind::NotLinearizable(witness.anomaly), witness.to_string());
         }
         if let Some((broken, at)) = session::check(&events) {
             let now = world.simulator.now_us();

@@ -54,7 +54,7 @@ impl Workload {
         match self.judge_registers(judge) {
             Verdict::Valid => {}
             Verdict::Invalid(witness) => {
-                judge.accuse(at_us, Kind::NotLinearizable(witness.reason), witness.to_string());
+                judge.accuse(at_us, Kind::NotLinearizable(witness.anomaly), witness.to_string());
             }
             Verdict::Unknown(key) => {
                 judge.accuse(at_us, Kind::Undecided, format!("key {}", String::from_utf8_lossy(&key)));
