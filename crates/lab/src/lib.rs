@@ -12,6 +12,7 @@ pub mod judge;
 pub mod laws;
 pub mod lesson;
 pub mod mutant;
+pub mod recording;
 pub mod script;
 pub mod simulator;
 pub mod subject;
