@@ -89,6 +89,7 @@ fn bad_histories_fail_by_name() {
         (Anomaly::StaleRead, "0 10 put a -> ok\n20 30 del -> no"),
         (Anomaly::NotLinearizable, "0 10 incr 1 -> 1\n20 30 incr 1 -> 3"),
         (Anomaly::NotLinearizable, "0 10 incr 1 -> 1\n20 30 get -> 5"),
+        (Anomaly::NotLinearizable, "0 10 get -> 2\n20 30 put 2 -> ok\n40 50 incr 1 -> 3"),
         (Anomaly::NotLinearizable, "0 10 put 3 -> ok\n20 30 incr 1 -> unknown\n40 50 get -> 5"),
     ] {
         match check(&history(text), BUDGET) {

@@ -23,6 +23,7 @@ pub(super) fn name(history: &History, view: &View, operations: &[Id]) -> Anomaly
 
 /// A value that was seen by an operation, and how that can be.
 fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
+    let sums = Sums::of(history, operations);
     for &reader in operations {
         let key = history.steps(reader).iter().find_map(Step::key)?;
         for value in history.steps(reader).iter().filter_map(seen) {
@@ -37,12 +38,14 @@ fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
             let mut kept = operations.iter().copied().filter(writes);
             let first = kept.by_ref().map(|id| history.operation(id).begin).min();
             match first {
-                Some(begin) if history.operation(reader).end < begin => return Some(Anomaly::ReadFromFuture),
+                Some(begin) if history.operation(reader).end < begin && !sums.give(value) => {
+                    return Some(Anomaly::ReadFromFuture);
+                }
                 Some(_) => {}
                 None if history.ids().any(|id| writes(&id) && super::shrink::is_refused(history, id)) => {
                     return Some(Anomaly::AbortedRead);
                 }
-                None if history.object() == Object::Kv || is_sum(history, key, value) => {}
+                None if history.object() == Object::Kv || sums.give(value) => {}
                 None => return Some(Anomaly::ReadFromNowhere),
             }
         }
@@ -50,10 +53,29 @@ fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
     None
 }
 
-/// Can additions have made this value of a register?
-fn is_sum(history: &History, key: Key, value: Value) -> bool {
-    let adds = |step: &Step| matches!(*step, Step::Add { key: of, .. } if of == key);
-    history.value(value).integer().is_some() && history.ids().any(|id| history.steps(id).iter().any(adds))
+/// Additions to the registers of some operations.
+struct Sums<'h> {
+    history: &'h History,
+    /// The registers to which something was added.
+    keys: Vec<Key>,
+}
+
+impl<'h> Sums<'h> {
+    fn of(history: &'h History, operations: &[Id]) -> Sums<'h> {
+        let mut keys: Vec<Key> = operations.iter().flat_map(|&id| history.steps(id)).filter_map(Step::key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let adds = |id: &Id, key: Key| {
+            history.steps(*id).iter().any(|step| matches!(*step, Step::Add { key: to, .. } if to == key))
+        };
+        keys.retain(|&key| history.ids().any(|id| adds(&id, key) && !super::shrink::is_refused(history, id)));
+        Sums { history, keys }
+    }
+    /// Can they have made this value?
+    fn give(&self, value: Value) -> bool {
+        let is_number = || self.history.value(value).integer().is_some();
+        self.keys.iter().any(|&key| value != self.history.initial(key)) && is_number()
+    }
 }
 
 /// The state from which an update of a register started, if it told.
@@ -83,10 +105,8 @@ fn of_register(history: &History, operations: &[Id]) -> Anomaly {
         let touches = |id: &&Id| saw(**id) == Some(value) || leaves(**id) == Some(value);
         operations.iter().filter(done).filter(touches).map(|id| history.operation(*id).end).min()
     };
-    let summed = |value| {
-        operations.iter().flat_map(|&id| history.steps(id)).filter_map(Step::key).any(|key| is_sum(history, key, value))
-    };
-    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value)) && !summed(value);
+    let sums = Sums::of(history, operations);
+    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value)) && !sums.give(value);
     let missed = |begin: u64, value: Value| {
         operations.iter().filter(done).any(|&writer| {
             let other = leaves(writer).is_some_and(|left| left != value);

@@ -4,7 +4,7 @@ use quorate_check::{Datum, History, Key, Object, Recorder, Step, Ticket, Value};
 use quorate_client::{Applied, Error, Reply, parse};
 use std::time::Instant;
 
-/// The most operations that are recorded, at about 300 bytes each in memory. The load ends when there are so many: what
+/// The most operations that are recorded, at about 200 bytes each in memory. The load ends when there are so many: what
 /// went on unrecorded could not be told from what went wrong.
 pub const OPERATIONS: u64 = 1_000_000;
 
