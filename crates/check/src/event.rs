@@ -24,6 +24,28 @@ pub struct Event {
     pub line: u32,
 }
 
+impl Event {
+    /// A row about a client, without key, time, error and line. What value means depends on the function: `write` has the
+    /// value written, a `read` that is ok the value that came back.
+    pub fn of(client: impl Into<Datum>, kind: Kind, function: &str, value: impl Into<Datum>) -> Event {
+        Event {
+            process: Process::Client(client.into()),
+            kind,
+            function: function.into(),
+            key: None,
+            value: value.into(),
+            time_ns: None,
+            error: None,
+            line: 0,
+        }
+    }
+
+    /// The same about this key.
+    pub fn on(self, key: impl Into<Datum>) -> Event {
+        Event { key: Some(key.into()), ..self }
+    }
+}
+
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Process {

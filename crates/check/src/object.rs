@@ -5,7 +5,8 @@ use crate::Model;
 /// The kind of object that the operations of a history act on. It says which steps occur and what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
-    /// Keys with one value each: `Read`, `Write`.
+    /// Keys with one value each: `Read`, `Write`; and `Add`, `Count` where the value is a whole number or absent, which
+    /// counts as 0. Of sums only linearizability and the models of single reads can be decided.
     Register,
     /// The same with `Cas`.
     CasRegister,

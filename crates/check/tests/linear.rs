@@ -52,6 +52,7 @@ fn registers_agree_with_every_order_tried() {
         (Object::CasRegister, 0, 1, false),
         (Object::CasRegister, 0, 1, true),
         (Object::CasRegister, 3, 1, false),
+        (Object::CasRegister, 3, 1, true),
         (Object::Kv, 0, 1, false),
         (Object::Kv, 0, 2, false),
         (Object::Kv, 4, 1, false),

@@ -120,6 +120,23 @@ fn witnesses_of_objects_are_confirmed() {
     }
 }
 
+/// Of operations of several steps, and of sums, the models of sessions say nothing.
+#[test]
+fn witnesses_of_registers_with_sums_are_confirmed() {
+    let mut counts = Counts::new();
+    let mut random = Random(0x50_5175);
+    for round in 0..4_000 {
+        let object = if round % 2 == 0 { Object::Register } else { Object::CasRegister };
+        let kind = Kind { values: 2 + round % 3, keys: 1 + round / 2 % 2, steps: true, open: 15, ..Kind::new(object) };
+        judge(&simulate(kind, &mut random), &mut random, &mut counts);
+    }
+    let said = |model: &Model| {
+        matches!(model, Model::Linearizable | Model::Regular | Model::Safe | Model::BoundedStaleness(_))
+    };
+    counts.retain(|model, _| said(model));
+    report("registers with sums", &counts);
+}
+
 /// A history of transactions whose reads show what was there, or anything.
 fn transactions(object: Object, random: &mut Random) -> History {
     let mut recorder = Recorder::new(object);

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Kind};
 use crate::lesson::register::Variant;
 use crate::lesson::trial;
 use crate::mutant::{name, script_named, target};
+use crate::recording::Recording;
 use crate::script::{self, Casting};
 use crate::vopr::{self, Plan, Report};
 use quorate_core::mutant::Mutant;
@@ -161,6 +162,8 @@ pub struct Side {
     pub script: Option<String>,
     /// What happened in the run that failed, or in the last one, when a trace was asked for.
     pub trace: Vec<String>,
+    /// What clients did and heard in that run, when a trace was asked for.
+    pub recording: Recording,
 }
 
 /// What an experiment showed.
@@ -237,32 +240,30 @@ fn play_script(text: &str, mutant: Option<Mutant>, trace: bool) -> Side {
         failure: played.failure.map(|failure| (0, failure)),
         script: Some(played.text),
         trace: played.trace,
+        recording: played.recording,
     }
 }
 
 fn play_seeds(play: Play, seeds: Range<u64>, broken: bool, trace: bool) -> Side {
     let mut side = Side::default();
     for seed in seeds {
-        let (steps, failure, lines) = play_seed(play, seed, broken, trace);
-        side.seeds += 1;
-        side.steps += steps;
-        side.trace = lines;
-        if let Some(failure) = failure {
-            side.failure = Some((seed, failure));
+        let one = play_seed(play, seed, broken, trace);
+        side = Side { seeds: side.seeds + 1, steps: side.steps + one.steps, ..one };
+        if side.failure.is_some() {
             break;
         }
     }
     side
 }
 
-fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> (u64, Option<Failure>, Vec<String>) {
-    match play {
+fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> Side {
+    let (steps, failure, trace, recording) = match play {
         Play::Script(mutant, _) | Play::Swarm(mutant) => {
             let mut plan = target(mutant, seed);
             plan.options.mutant = broken.then(|| name(mutant).to_string());
             plan.options.blind_to_receipts = true;
             let report = vopr::run_plan(&plan, trace);
-            (report.steps, report.failure, report.trace)
+            (report.steps, report.failure, report.trace, report.recording)
         }
         Play::Register(variant) => {
             let run = trial::run(seed, if broken { variant } else { Variant::Correct }, trace);
@@ -272,7 +273,7 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> (u64, Option<F
                     // An operation that never ended counts by its begin.
                     let last = |it: &Operation| if it.end == u64::MAX { it.start } else { it.end };
                     let at_us = witness.operations.iter().map(last).max().unwrap_or(0);
-                    let (kind, detail) = (Kind::NotLinearizable(witness.reason), witness.to_string());
+                    let (kind, detail) = (Kind::NotLinearizable(witness.anomaly), witness.to_string());
                     Some(Failure { kind, at_us, detail })
                 }
                 Checked::Unknown(key) => {
@@ -280,14 +281,19 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> (u64, Option<F
                     Some(Failure { kind: Kind::Undecided, at_us: 0, detail })
                 }
             };
-            (run.steps, failure, run.trace)
+            (run.steps, failure, run.trace, run.recording)
         }
-    }
+    };
+    Side { seeds: 1, steps, failure: failure.map(|failure| (seed, failure)), script: None, trace, recording }
 }
 
-/// Runs the plan of a file again, twice, as a swarm prints it. An error says what is wrong with the text.
+/// Runs the plan of a file again, twice, as a swarm prints it. A trace comes with a recording of what clients did. An error says what is wrong with the text.
 pub fn replay(text: &str, trace: bool) -> Result<Report, String> {
     let plan: Plan = text.parse()?;
     let report = vopr::run_twice(&plan);
-    Ok(if trace { Report { trace: vopr::run_plan(&plan, true).trace, ..report } } else { report })
+    if !trace {
+        return Ok(report);
+    }
+    let Report { trace, recording, .. } = vopr::run_plan(&plan, true);
+    Ok(Report { trace, recording, ..report })
 }

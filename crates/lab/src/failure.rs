@@ -1,6 +1,6 @@
 //! What a judge says when a promise was broken.
 
-use crate::check::register::Reason;
+use quorate_check::Anomaly;
 use std::fmt;
 
 /// Which promise was broken. Two failures of one kind are taken for the same when a schedule is shrunk.
@@ -21,7 +21,7 @@ pub enum Kind {
     /// A receipt claims what did not happen.
     ReceiptLies,
     /// Answers that no order explains.
-    NotLinearizable(Reason),
+    NotLinearizable(Anomaly),
     /// A promise to a session was broken.
     Session(crate::check::session::Broken),
     /// A read gave a value that nobody wrote.
@@ -65,7 +65,7 @@ impl Kind {
             Kind::StatesDiffer => "states differ at one index".into(),
             Kind::AcknowledgedLost => "an acknowledged write is lost".into(),
             Kind::ReceiptLies => "a receipt lies".into(),
-            Kind::NotLinearizable(reason) => format!("not linearizable: {}", reason.word()),
+            Kind::NotLinearizable(anomaly) => format!("not linearizable: {}", anomaly.word()),
             Kind::Session(broken) => format!("session promise broken: {}", broken.word()),
             Kind::ReadFromNowhere => "a read gave a value that nobody wrote".into(),
             Kind::TwoOutcomes => "one idempotency key had two outcomes".into(),

@@ -1,6 +1,7 @@
 //! The lesson machine under faults: the correct register holds, each naive variant is caught for the named reason.
 
-use quorate_lab::check::register::{Reason, Verdict};
+use quorate_lab::check::quorate_check::Anomaly;
+use quorate_lab::check::register::Verdict;
 use quorate_lab::lesson::register::Variant;
 use quorate_lab::lesson::trial::run;
 
@@ -31,11 +32,11 @@ fn the_correct_register_is_linearizable() {
 fn each_naive_variant_is_caught() {
     for variant in [Variant::EagerAck, Variant::NoWriteBack, Variant::HalfIsEnough] {
         let caught = (0..SEEDS).find_map(|seed| match run(seed, variant, false).verdict {
-            Verdict::Invalid(witness) => Some((seed, witness.reason)),
+            Verdict::Invalid(witness) => Some((seed, witness.anomaly)),
             Verdict::Valid | Verdict::Unknown(_) => None,
         });
         assert!(
-            matches!(caught, Some((_, Reason::StaleRead | Reason::NewThenOld))),
+            matches!(caught, Some((_, Anomaly::StaleRead | Anomaly::NewThenOld))),
             "{variant:?} in {SEEDS} seeds: {caught:?}"
         );
     }

@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod cluster;
 mod exit;
+mod file;
 mod load;
 mod paint;
 mod verb;

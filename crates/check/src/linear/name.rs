@@ -2,7 +2,7 @@
 
 use super::item::View;
 use super::shrink::{left, seen};
-use crate::{Anomaly, History, Id, Object, Outcome, Step, Value};
+use crate::{Anomaly, Datum, History, Id, Key, Object, Outcome, Step, Value};
 
 /// The name of the contradiction among these operations.
 pub(super) fn name(history: &History, view: &View, operations: &[Id]) -> Anomaly {
@@ -23,6 +23,7 @@ pub(super) fn name(history: &History, view: &View, operations: &[Id]) -> Anomaly
 
 /// A value that was seen by an operation, and how that can be.
 fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
+    let sums = Sums::of(history, operations);
     for &reader in operations {
         let key = history.steps(reader).iter().find_map(Step::key)?;
         for value in history.steps(reader).iter().filter_map(seen) {
@@ -37,17 +38,53 @@ fn from_nowhere(history: &History, operations: &[Id]) -> Option<Anomaly> {
             let mut kept = operations.iter().copied().filter(writes);
             let first = kept.by_ref().map(|id| history.operation(id).begin).min();
             match first {
-                Some(begin) if history.operation(reader).end < begin => return Some(Anomaly::ReadFromFuture),
+                Some(begin) if history.operation(reader).end < begin && !sums.give(value) => {
+                    return Some(Anomaly::ReadFromFuture);
+                }
                 Some(_) => {}
                 None if history.ids().any(|id| writes(&id) && super::shrink::is_refused(history, id)) => {
                     return Some(Anomaly::AbortedRead);
                 }
-                None if history.object() == Object::Kv => {}
+                None if history.object() == Object::Kv || sums.give(value) => {}
                 None => return Some(Anomaly::ReadFromNowhere),
             }
         }
     }
     None
+}
+
+/// Additions to the registers of some operations.
+struct Sums<'h> {
+    history: &'h History,
+    /// The registers to which something was added.
+    keys: Vec<Key>,
+}
+
+impl<'h> Sums<'h> {
+    fn of(history: &'h History, operations: &[Id]) -> Sums<'h> {
+        let mut keys: Vec<Key> = operations.iter().flat_map(|&id| history.steps(id)).filter_map(Step::key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let adds = |id: &Id, key: Key| {
+            history.steps(*id).iter().any(|step| matches!(*step, Step::Add { key: to, .. } if to == key))
+        };
+        keys.retain(|&key| history.ids().any(|id| adds(&id, key) && !super::shrink::is_refused(history, id)));
+        Sums { history, keys }
+    }
+    /// Can they have made this value?
+    fn give(&self, value: Value) -> bool {
+        let is_number = || self.history.value(value).integer().is_some();
+        self.keys.iter().any(|&key| value != self.history.initial(key)) && is_number()
+    }
+}
+
+/// The state from which an update of a register started, if it told.
+fn start(history: &History, id: Id) -> Option<Datum> {
+    if let [Step::Add { by, .. }, Step::Count { number: Some(sum), .. }] = *history.steps(id) {
+        return sum.checked_sub(by).map(Datum::Integer);
+    }
+    history.steps(id).iter().find_map(left)?;
+    history.steps(id).iter().find_map(seen).map(|value| history.value(value).clone())
 }
 
 fn of_register(history: &History, operations: &[Id]) -> Anomaly {
@@ -57,8 +94,7 @@ fn of_register(history: &History, operations: &[Id]) -> Anomaly {
     let done = |id: &&Id| history.operation(**id).outcome == Outcome::Done;
     let saw = |id: Id| history.steps(id).iter().find_map(seen);
     let leaves = |id: Id| history.steps(id).iter().rev().find_map(left);
-    let mut starts: Vec<Value> =
-        operations.iter().filter(done).filter(|id| leaves(**id).is_some()).filter_map(|id| saw(*id)).collect();
+    let mut starts: Vec<Datum> = operations.iter().filter(done).filter_map(|&id| start(history, id)).collect();
     starts.sort_unstable();
     if starts.windows(2).any(|pair| pair[0] == pair[1]) {
         return Anomaly::LostUpdate;
@@ -69,7 +105,8 @@ fn of_register(history: &History, operations: &[Id]) -> Anomaly {
         let touches = |id: &&Id| saw(**id) == Some(value) || leaves(**id) == Some(value);
         operations.iter().filter(done).filter(touches).map(|id| history.operation(*id).end).min()
     };
-    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value));
+    let sums = Sums::of(history, operations);
+    let initial = |value: Value| operations.iter().all(|&id| leaves(id) != Some(value)) && !sums.give(value);
     let missed = |begin: u64, value: Value| {
         operations.iter().filter(done).any(|&writer| {
             let other = leaves(writer).is_some_and(|left| left != value);

@@ -92,8 +92,12 @@ fn drop_open(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut M
         .filter(|item| !item.open)
         .flat_map(|item| history.steps(item.id).iter().flat_map(|step| all_seen(history, step)))
         .collect();
+    // What was added is part of whatever sum was seen later.
+    let adds = |item: &Item| history.steps(item.id).iter().any(|step| matches!(step, Step::Add { .. }));
     let unseen = |item: &&Item| {
-        !(item.open && may_go) || history.steps(item.id).iter().filter_map(left).any(|value| needed.contains(&value))
+        !(item.open && may_go)
+            || adds(item)
+            || history.steps(item.id).iter().filter_map(left).any(|value| needed.contains(&value))
     };
     let fewer: Vec<Item> = items.iter().filter(unseen).copied().collect();
     if fewer.len() < items.len() && judge.is_invalid(part, &fewer, meter) { fewer } else { items }

@@ -143,10 +143,10 @@ impl<'h> Plain<'h> {
             let unknown = operation.outcome == Outcome::Unknown;
             let (act, key) = match self.history.steps(id) {
                 _ if operation.outcome == Outcome::Refused || unknown && !self.rules.pending => (Act::Idle, 0),
-                [step] => (self.act(step, unknown), step.key().map_or(0, |key| key.0)),
                 [] => (Act::Idle, 0),
-                // Operations of single objects have one step; nothing can be said of others.
-                [..] => return Err(Spent::Stopped),
+                // Of operations of several steps, and of sums, nothing can be said.
+                [Step::Add { .. } | Step::Count { .. }] | [_, _, ..] => return Err(Spent::Stopped),
+                [step] => (self.act(step, unknown), step.key().map_or(0, |key| key.0)),
             };
             self.has_appends |= matches!(act, Act::Appended(_));
             self.acts.push(act);

@@ -153,3 +153,21 @@ fn every_broken_rule_is_noticed() {
         assert!((0..100_000).any(wrong), "nobody notices a checker that {what}");
     }
 }
+
+/// What an addition leaves is not a written value, so a read of a sum is no read from nowhere.
+#[test]
+fn of_sums_nothing_is_said() {
+    let mut recorder = Recorder::new(Object::CasRegister);
+    let (key, session) = (recorder.key(&"x".into()), recorder.session(&"a".into()));
+    let add = [Step::Add { key, by: 1 }];
+    let ticket = recorder.begin(session, 0, 0, &add);
+    recorder.end(ticket, 1, &add);
+    let read = [Step::Read { key, value: Some(recorder.value(&1.into())) }];
+    let ticket = recorder.begin(session, 2, 0, &read);
+    recorder.end(ticket, 3, &read);
+    let history = recorder.finish();
+    for model in Model::ALL.into_iter().filter(|model| model.applies_to(Object::CasRegister)) {
+        let verdict = crate::check(&history, model, &mut Meter::new(Budget::DEFAULT)).expect("it applies");
+        assert!(!matches!(verdict, crate::Verdict::Invalid(_)), "{model:?}: {verdict:?}");
+    }
+}

@@ -185,10 +185,16 @@ fn ask(kind: Kind, recorder: &mut Recorder, random: &mut Random, fresh: &mut i64
                 0..40 => vec![read],
                 40..50 if kind.steps => vec![read, write],
                 50..54 if kind.steps => vec![write, read],
-                54..58 if kind.steps && kind.values > 0 => {
+                54..56 if kind.steps && kind.values > 0 => {
                     vec![Step::Add { key, by: 1 }, Step::Count { key, number: None }]
                 }
-                58..62 if kind.steps => vec![Step::Write { key, value: Value::NIL }],
+                56..58 if kind.steps && kind.values > 0 => vec![Step::Add { key, by: 1 }],
+                58..60 if kind.steps => vec![Step::Write { key, value: Value::NIL }],
+                // A delete that tells whether something was there.
+                60..62 if kind.steps => vec![
+                    Step::Cas { key, from: Value::NIL, to: Value::NIL, took: None },
+                    Step::Write { key, value: Value::NIL },
+                ],
                 62..80 if cas => {
                     let number = if kind.values == 0 {
                         1 + random.below(4) as i64

@@ -1,11 +1,13 @@
 //! Checkers: did a history of operations keep its guarantee?
 //!
-//! A checker is tested on histories of its own, good and bad, before it may judge anything else.
+//! The judge is the crate `quorate-check`, which knows nothing of the node; here stands what clients of the lab do and hear,
+//! and how that is put into a history for it.
 
 mod history;
+mod record;
 pub mod register;
-mod search;
 pub mod session;
-mod zone;
 
 pub use history::{Action, Answer, History, Operation, Outcome, Value};
+pub use quorate_check;
+pub use record::recorder;

@@ -2,6 +2,9 @@
 //!
 //! Versions come from the log positions in receipts of writes, and the version of a read from the value that it gave:
 //! what a read's own receipt says is not believed here.
+//!
+//! The models of sessions in `quorate-check` know values only, and so not the order of two writes that nobody read between:
+//! there, monotonic writes of plain values can never be broken. Here positions tell that order, which is why this judge stays.
 
 use super::history::Value;
 use bytes::Bytes;

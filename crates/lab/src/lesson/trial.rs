@@ -4,6 +4,7 @@ use super::register::{Config, Register, Reply, Request, Variant};
 use crate::check::register::{BUDGET, Verdict, check};
 use crate::check::{Action, Answer, History, Operation, Outcome};
 use crate::fault::Fault;
+use crate::recording::Recording;
 use crate::simulator::{Habits, Simulator, Weather};
 use bytes::Bytes;
 use quorate_core::machine::{CallId, NodeId};
@@ -25,6 +26,8 @@ pub struct Trial {
     pub verdict: Verdict,
     /// What happened, when a trace was asked for.
     pub trace: Vec<String>,
+    /// What clients did and heard.
+    pub recording: Recording,
 }
 
 /// The configurations of three replicas.
@@ -63,6 +66,7 @@ pub fn run(seed: u64, variant: Variant, trace: bool) -> Trial {
         done: history.iter().filter(|operation| matches!(operation.outcome, Outcome::Done(_))).count(),
         violations: simulator.violations.clone(),
         verdict: check(&history, BUDGET),
+        recording: Recording { operations: history, faults: simulator.struck.clone(), end_us: simulator.now_us() },
         trace: simulator.trace.unwrap_or_default(),
     }
 }

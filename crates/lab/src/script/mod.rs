@@ -9,6 +9,7 @@ mod stage;
 pub use stage::Stage;
 
 use crate::failure::Failure;
+use crate::recording::Recording;
 
 /// What a script gave.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Played {
     pub digest: u64,
     /// What happened, when a trace was asked for.
     pub trace: Vec<String>,
+    /// What clients did and heard in the cluster that failed, or in the last one.
+    pub recording: Recording,
 }
 
 /// How a script is played.

@@ -9,12 +9,13 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::fault::{Fault, parse_time};
 use crate::judge::Claim;
+use crate::recording::{Recording, least_level};
 use crate::simulator::{Habits, Weather};
 use crate::vopr::{self, Options, mutant_named};
 use crate::workload::{Mix, answer};
 use crate::world::World;
 use quorate_core::consensus::{Group, Payload};
-use quorate_core::guarantee::{Met, NodeSet, Path, Receipt, Session};
+use quorate_core::guarantee::{Level, Met, NodeSet, Path, Receipt, Session};
 use quorate_core::machine::{CallId, NodeId};
 use quorate_core::operation::{Batch, IdempotencyKey, Operate, Outcome as Heard, Reply, Request, TableId, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,15 @@ struct Asked {
     said: Option<String>,
 }
 
+/// An operation in the history of a script.
+struct Entry {
+    operation: Operation,
+    /// Must it be explained? A weaker read need not be linearizable.
+    checked: bool,
+    level: Level,
+    session: Option<String>,
+}
+
 /// One cluster, its clients, and a judge.
 pub struct Stage {
     mutant: Option<String>,
@@ -43,7 +53,7 @@ pub struct Stage {
     asked: BTreeMap<CallId, Asked>,
     aliases: BTreeMap<String, CallId>,
     sessions: BTreeMap<String, Session>,
-    history: Vec<(Operation, bool)>,
+    history: Vec<Entry>,
     /// The operations with an idempotency key: attempts under one key are one operation.
     attempts: BTreeMap<(bytes::Bytes, u64), usize>,
     /// Keys that expire, so that their history is not one of a plain register.
@@ -56,6 +66,7 @@ pub struct Stage {
     steps: u64,
     digests: Vec<u64>,
     lines: Vec<String>,
+    recording: Recording,
 }
 
 type Said = Result<Vec<String>, String>;
@@ -81,6 +92,7 @@ impl Stage {
             steps: 0,
             digests: Vec::new(),
             lines: Vec::new(),
+            recording: Recording::default(),
         }
     }
 
@@ -105,13 +117,20 @@ impl Stage {
     /// Leaves the stage.
     pub fn finish(mut self, text: String) -> Played {
         self.close();
-        Played { text, failure: self.failure, steps: self.steps, digest: Digest::of(&self.digests), trace: self.lines }
+        let digest = Digest::of(&self.digests);
+        let Stage { failure, steps, lines: trace, recording, .. } = self;
+        Played { text, failure, steps, digest, trace, recording }
     }
 
     fn close(&mut self) {
         if let Some(mut world) = self.world.take() {
             if self.failure.is_none() {
                 self.failure = world.judge.failure().cloned();
+                self.recording = Recording {
+                    operations: self.told(least_level(self.failure.as_ref())),
+                    faults: std::mem::take(&mut world.simulator.struck),
+                    end_us: world.simulator.now_us(),
+                };
             }
             self.steps += world.simulator.steps();
             self.digests.push(world.simulator.digest());
@@ -124,6 +143,21 @@ impl Stage {
         self.attempts.clear();
         self.expiring.clear();
         self.events.clear();
+    }
+
+    /// What clients did and heard, without keys that expire and reads of weaker levels. Each session is a client, and so is
+    /// each command outside of sessions.
+    fn told(&self, least: Level) -> Vec<Operation> {
+        let plain = |entry: &&Entry| {
+            let read = entry.operation.action == Action::Read;
+            !self.expiring.contains(&entry.operation.key) && (!read || entry.level >= least)
+        };
+        let client = |entry: &Entry| {
+            let session = entry.session.as_ref().and_then(|name| self.sessions.keys().position(|known| known == name));
+            session.map_or(entry.operation.client + self.sessions.len() as u32, |session| session as u32)
+        };
+        let told = |entry: &Entry| Operation { client: client(entry), ..entry.operation.clone() };
+        self.history.iter().filter(plain).map(told).collect()
     }
 
     fn dispatch(&mut self, command: &str) -> Said {
@@ -202,7 +236,7 @@ impl Stage {
         for answered in std::mem::take(&mut world.simulator.answers) {
             let Some(asked) = self.asked.get_mut(&answered.call) else { continue };
             let now = world.simulator.now_us();
-            let (operation, checked) = &mut self.history[asked.operation];
+            let Entry { operation, checked, .. } = &mut self.history[asked.operation];
             let known = matches!(operation.outcome, Outcome::Done(_));
             asked.said = Some(match answered.reply {
                 Reply::Operated { outcome, session } => {
@@ -221,8 +255,13 @@ impl Stage {
                             Some(answer) if is_linearizable(receipt) => {
                                 (operation.outcome, operation.end) = (Outcome::Done(answer), now);
                             }
-                            // A weaker read promises nothing here, and a weaker write may be lost.
-                            Some(_) => *checked &= operation.action != Action::Read,
+                            // A weaker read promises nothing here.
+                            Some(answer) if operation.action == Action::Read => {
+                                (operation.outcome, operation.end) = (Outcome::Done(answer), now);
+                                *checked = false;
+                            }
+                            // A weaker write may be lost.
+                            Some(_) => {}
                             None => {}
                         }
                     }
@@ -356,7 +395,8 @@ impl Stage {
             start,
             end: u64::MAX,
         };
-        let operation = self.enter(operation, &operate.batch);
+        let entry = Entry { operation, checked: true, level: want.level, session: command.session.clone() };
+        let operation = self.enter(entry, &operate.batch);
         let asked = Asked { operate, start_us: start, operation, session: command.session, said: None };
         self.asked.insert(call, asked);
         match command.alias {
@@ -369,14 +409,14 @@ impl Stage {
     }
 
     /// The place of an operation in the history: a retry under its idempotency key has the place of the first attempt.
-    fn enter(&mut self, operation: Operation, batch: &Batch) -> usize {
+    fn enter(&mut self, entry: Entry, batch: &Batch) -> usize {
         let next = self.history.len();
         let place = match &batch.idempotency {
             Some(key) => *self.attempts.entry((key.0.clone(), Digest::of(&batch.commands))).or_insert(next),
             None => next,
         };
         if place == next {
-            self.history.push((operation, true));
+            self.history.push(entry);
         }
         place
     }
@@ -433,7 +473,7 @@ impl Stage {
     /// Compares logs and states, checks the history of the script's own operations, and says what was broken, if anything.
     fn judge(&mut self) -> Said {
         let history: Vec<Operation> =
-            self.history.iter().filter(|(_, checked)| *checked).map(|(operation, _)| operation.clone()).collect();
+            self.history.iter().filter(|entry| entry.checked).map(|entry| entry.operation.clone()).collect();
         let expiring = self.expiring.clone();
         let events = self.events.clone();
         let history: Vec<Operation> =
@@ -442,7 +482,7 @@ impl Stage {
         world.judge.checkpoint(&world.simulator);
         if let Verdict::Invalid(witness) = register::check(&history, register::BUDGET) {
             let now = world.simulator.now_us();
-            world.judge.accuse(now, Kind::NotLinearizable(witness.reason), witness.to_string());
+            world.judge.accuse(now, Kind::NotLinearizable(witness.anomaly), witness.to_string());
         }
         if let Some((broken, at)) = session::check(&events) {
             let now = world.simulator.now_us();

@@ -11,6 +11,7 @@ impl<M: Subject> Simulator<M> {
     /// A fault strikes now.
     pub fn inject(&mut self, fault: &Fault) -> Happening {
         self.note(|| format!("fault: {fault}"));
+        self.struck.push((self.now_us, fault.clone()));
         match fault {
             Fault::Partition(sides) => {
                 for (at, side) in sides.iter().enumerate() {

@@ -130,6 +130,8 @@ pub struct Simulator<M: Subject> {
     pub answers: Vec<Answered<M::Reply>>,
     /// Laws that were broken, in the order in which it was noticed.
     pub violations: Vec<String>,
+    /// The faults that struck, and when, in microseconds.
+    pub struck: Vec<(u64, Fault)>,
     /// What happened, one line each, when a trace was asked for.
     pub trace: Option<Vec<String>>,
     seed: u64,
@@ -153,6 +155,7 @@ impl<M: Subject> Simulator<M> {
             network,
             answers: Vec::new(),
             violations: Vec::new(),
+            struck: Vec::new(),
             trace: None,
             seed,
             now_us: 0,

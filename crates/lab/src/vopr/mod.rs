@@ -9,6 +9,7 @@ pub use shrink::{Shrunk, shrink};
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::fault::Fault;
+use crate::recording::{Recording, least_level};
 use crate::simulator::{EPOCH_MS, Simulator};
 use crate::workload::{LONGEST_EXPIRY_MS, Workload};
 use crate::world::World;
@@ -41,6 +42,8 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// What happened, when a trace was asked for.
     pub trace: Vec<String>,
+    /// What clients did and heard, when a trace was asked for.
+    pub recording: Recording,
 }
 
 impl fmt::Display for Report {
@@ -82,7 +85,7 @@ pub fn run_twice(plan: &Plan) -> Report {
     Report { failure: Some(Failure { kind: Kind::NotDeterministic, at_us, detail }), ..first }
 }
 
-/// Runs a plan once.
+/// Runs a plan once. A trace comes with a recording of what clients did.
 pub fn run_plan(plan: &Plan, trace: bool) -> Report {
     let mut world = build(&plan.options);
     for (at_us, fault) in &plan.faults {
@@ -103,6 +106,12 @@ pub fn run_plan(plan: &Plan, trace: bool) -> Report {
 fn report(seed: u64, world: World) -> Report {
     let groups = 0..quorate_core::limits::GROUPS;
     let records = world.workload.records();
+    let failure = world.judge.failure();
+    let recording = world.simulator.trace.as_ref().map(|_| Recording {
+        operations: world.workload.history(least_level(failure)),
+        faults: world.simulator.struck.clone(),
+        end_us: world.simulator.now_us(),
+    });
     Report {
         seed,
         digest: world.simulator.digest(),
@@ -111,8 +120,9 @@ fn report(seed: u64, world: World) -> Report {
         operations: (records.len(), records.iter().filter(|record| record.receipt.is_some()).count()),
         committed: groups.clone().map(|group| world.judge.committed(group)).sum(),
         terms: groups.map(|group| world.judge.terms_led(group)).sum(),
-        failure: world.judge.failure().cloned(),
+        failure: failure.cloned(),
         trace: world.simulator.trace.unwrap_or_default(),
+        recording: recording.unwrap_or_default(),
     }
 }
 

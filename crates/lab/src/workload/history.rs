@@ -54,7 +54,7 @@ impl Workload {
         match self.judge_registers(judge) {
             Verdict::Valid => {}
             Verdict::Invalid(witness) => {
-                judge.accuse(at_us, Kind::NotLinearizable(witness.reason), witness.to_string());
+                judge.accuse(at_us, Kind::NotLinearizable(witness.anomaly), witness.to_string());
             }
             Verdict::Unknown(key) => {
                 judge.accuse(at_us, Kind::Undecided, format!("key {}", String::from_utf8_lossy(&key)));
@@ -67,19 +67,29 @@ impl Workload {
     fn judge_registers(&self, judge: &Judge) -> Verdict {
         let places = judge.places();
         let (mut history, mut narrow) = (Vec::new(), Vec::new());
-        for record in &self.records {
-            let read = record.operation.action == Action::Read;
-            let weak_read = read && record.want.level != Level::Linearizable;
-            if !record.is_element() && !record.operation.key.starts_with(b"e") && !weak_read {
-                let operation = settled(record, &places);
-                narrow.push(narrowed(record, &operation, &places, judge));
-                history.push(operation);
-            }
+        for record in self.registers(Level::Linearizable) {
+            let operation = settled(record, &places);
+            narrow.push(narrowed(record, &operation, &places, judge));
+            history.push(operation);
         }
         match register::check(&narrow, register::BUDGET) {
             Verdict::Valid => Verdict::Valid,
             Verdict::Invalid(_) | Verdict::Unknown(_) => register::check(&history, register::BUDGET),
         }
+    }
+
+    /// What clients did and heard of registers and numbers, without reads of weaker levels. A write that may be lost counts
+    /// as one of unknown outcome.
+    pub fn history(&self, least: Level) -> Vec<Operation> {
+        self.registers(least).map(told).collect()
+    }
+
+    /// The operations on registers and numbers that do not expire, without reads of weaker levels.
+    fn registers(&self, least: Level) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| {
+            let weak_read = record.operation.action == Action::Read && record.want.level < least;
+            !record.is_element() && !record.operation.key.starts_with(b"e") && !weak_read
+        })
     }
 
     fn session_events(&self) -> Vec<Event> {
@@ -192,14 +202,20 @@ const FINER: u64 = 1 << 20;
 
 type Places = BTreeMap<u64, (Position, u64)>;
 
-/// What its client does not know of an operation is taken from the log, once all nodes have the same: without an entry
-/// it took no place, and a write with one took place by its commit. A write that was acknowledged by less than a
-/// majority may be lost, or may take effect later.
-fn settled(record: &Record, places: &Places) -> Operation {
+/// The operation as its client knows it, but unknown if it was acknowledged by less than a majority: it may be lost, or may
+/// take effect later.
+fn told(record: &Record) -> Operation {
     let mut operation = record.operation.clone();
     if record.may_be_lost() {
         operation.outcome = Outcome::Unknown;
     }
+    operation
+}
+
+/// What its client does not know of an operation is taken from the log, once all nodes have the same: without an entry
+/// it took no place, and a write with one took place by its commit.
+fn settled(record: &Record, places: &Places) -> Operation {
+    let mut operation = told(record);
     if operation.outcome == Outcome::Unknown && record.is_one_of_a_kind() {
         match (places.get(&record.carried), &operation.action) {
             (None, _) => operation.outcome = Outcome::Refused,

@@ -1,11 +1,13 @@
 //! Connections that always have a full pipeline in flight, and what they measure.
 
 use super::Histogram;
+use super::record::{Asked, Record, Recorded, STAMP_DIGITS, What, stamped};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use quorate_check::History;
 use quorate_client::{Command, frame};
 use quorate_core::guarantee::{Ack, Level};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,6 +25,19 @@ pub enum Operation {
     Get,
     /// Adds one to a counter.
     Incr,
+    /// Reads a value or writes one, each half of the time.
+    Mixed,
+}
+
+impl Operation {
+    fn parts(self) -> &'static [Operation] {
+        match self {
+            Operation::Set => &[Operation::Set],
+            Operation::Get => &[Operation::Get],
+            Operation::Incr => &[Operation::Incr],
+            Operation::Mixed => &[Operation::Set, Operation::Get],
+        }
+    }
 }
 
 /// What to do, how often and for how long.
@@ -48,6 +63,9 @@ pub struct Plan {
     pub level: Option<Level>,
     /// The ack of writes.
     pub ack: Option<Ack>,
+    /// Whether, and how, what is asked and heard is recorded. Each write then has a value of its own, and the run ends early when
+    /// there is no room for more.
+    pub recorded: Option<Recorded>,
 }
 
 /// What was measured.
@@ -59,14 +77,22 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What was asked and heard, if that was recorded.
+    pub history: Option<History>,
+    /// It ended early, as no more could be recorded.
+    pub full: bool,
 }
 
 /// What all connections share.
 struct Work<'a> {
     plan: &'a Plan,
-    template: Template,
+    templates: Vec<Template>,
     random: u64,
     scratch: Vec<u8>,
+    record: Option<Record>,
+    next_stamp: u64,
+    /// Nothing more can be recorded.
+    full: bool,
 }
 
 struct Peer {
@@ -75,6 +101,8 @@ struct Peer {
     /// Replies that are awaited but not measured: that of AUTH.
     greeting: usize,
     in_flight: usize,
+    /// The requests in flight, if they are recorded.
+    asked: VecDeque<Asked>,
     sent_at: Instant,
     reopen_at: Instant,
     out: Vec<u8>,
@@ -83,38 +111,64 @@ struct Peer {
     blocked: bool,
 }
 
-/// Requests as bytes, with a place for the number of the key.
+/// Requests as bytes, with a place for the number of the key, and for the stamp of the value if it has one.
 struct Template {
+    operation: Operation,
     bytes: Vec<u8>,
     key_at: usize,
+    key: String,
+    stamp_at: Option<usize>,
 }
 
 const KEY_DIGITS: usize = 12;
 
 impl Template {
-    fn new(plan: &Plan) -> Template {
-        let key = format!("key:{}", "0".repeat(KEY_DIGITS));
-        let value = "x".repeat(plan.size);
-        let mut command = match plan.operation {
-            Operation::Set => Command::new(["SET".to_owned(), key, value]),
-            Operation::Get => Command::new(["GET".to_owned(), key]),
-            Operation::Incr => Command::new(["INCR".to_owned(), format!("counter:{}", "0".repeat(KEY_DIGITS))]),
+    fn new(plan: &Plan, operation: Operation) -> Template {
+        let kind = if operation == Operation::Incr { "counter" } else { "key" };
+        let digits = "0".repeat(KEY_DIGITS);
+        let key = match &plan.recorded {
+            Some(recorded) => format!("{kind}:{}:{digits}", recorded.name),
+            None => format!("{kind}:{digits}"),
+        };
+        let value = match &plan.recorded {
+            Some(_) => String::from_utf8(stamped(0, plan.size)).expect("digits and letters"),
+            None => "x".repeat(plan.size),
+        };
+        let mut command = match operation {
+            Operation::Set | Operation::Mixed => Command::new(["SET".to_owned(), key.clone(), value]),
+            Operation::Get => Command::new(["GET".to_owned(), key.clone()]),
+            Operation::Incr => Command::new(["INCR".to_owned(), key.clone()]),
         };
         command = plan.level.map_or(command.clone(), |level| command.level(level));
         command = plan.ack.map_or(command.clone(), |ack| command.ack(ack));
         let mut bytes = Vec::new();
         command.encode(&mut bytes);
-        let digits = "0".repeat(KEY_DIGITS);
-        let key_at = bytes.windows(KEY_DIGITS).position(|window| window == digits.as_bytes());
-        Template { bytes, key_at: key_at.expect("the key was put in above") }
+        let named = bytes.windows(key.len()).position(|window| window == key.as_bytes());
+        let key_at = named.expect("the key was put in above") + key.len() - KEY_DIGITS;
+        let stamped = operation == Operation::Set && plan.recorded.is_some();
+        let stamp_at = stamped.then(|| bytes.len() - b"\r\n".len() - plan.size.max(STAMP_DIGITS));
+        Template { operation, bytes, key_at, key, stamp_at }
     }
-    fn write(&self, mut key: u64, out: &mut Vec<u8>) {
-        let start = out.len() + self.key_at;
+    fn write(&self, key: u64, stamp: u64, out: &mut Vec<u8>) {
+        let start = out.len();
         out.extend_from_slice(&self.bytes);
-        for digit in out[start..start + KEY_DIGITS].iter_mut().rev() {
-            *digit = b'0' + (key % 10) as u8;
-            key /= 10;
+        let digits = |at: usize, count: usize| start + at..start + at + count;
+        write_digits(key, &mut out[digits(self.key_at, KEY_DIGITS)]);
+        if let Some(at) = self.stamp_at {
+            write_digits(stamp, &mut out[digits(at, STAMP_DIGITS)]);
         }
+    }
+    /// The key of a number, as the server sees it.
+    fn key(&self, key: u64) -> String {
+        let name = &self.key[..self.key.len() - KEY_DIGITS];
+        format!("{name}{key:0KEY_DIGITS$}")
+    }
+}
+
+fn write_digits(mut number: u64, out: &mut [u8]) {
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
@@ -125,8 +179,6 @@ impl Template {
 pub fn run(plan: &Plan, mut progress: impl FnMut(Duration, u64)) -> io::Result<Report> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
-    let mut work =
-        Work { plan, template: Template::new(plan), random: 0x9E37_79B9_7F4A_7C15, scratch: vec![0; READ_BYTES] };
     let mut report = Report::default();
     // One connection is tried in the open, so that a wrong address is an error and not a number.
     for address in &plan.addresses {
@@ -134,12 +186,21 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(Duration, u64)) -> io::Result<R
     }
     let start = Instant::now();
     let end = start + plan.duration;
+    let mut work = Work {
+        plan,
+        templates: plan.operation.parts().iter().map(|&part| Template::new(plan, part)).collect(),
+        random: 0x9E37_79B9_7F4A_7C15,
+        scratch: vec![0; READ_BYTES],
+        record: plan.recorded.as_ref().map(|recorded| Record::new(start, plan.size, recorded.limit)),
+        next_stamp: 1,
+        full: false,
+    };
     let mut peers: Vec<Peer> = (0..plan.clients).map(|at| Peer::new(plan, at, start)).collect();
     let mut lost = plan.clients;
     let mut next_progress = start + Duration::from_secs(1);
     loop {
         let now = Instant::now();
-        if now >= end {
+        if now >= end || work.full {
             break;
         }
         if now >= next_progress {
@@ -159,8 +220,9 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(Duration, u64)) -> io::Result<R
             _ => {}
         }
         for event in &events {
-            let peer = &mut peers[event.token().0];
-            if let Err(error) = peer.ready(&mut work, &mut report) {
+            let at = event.token().0;
+            let peer = &mut peers[at];
+            if let Err(error) = peer.ready(at, &mut work, &mut report) {
                 *report.errors.entry(connection_error(&error)).or_default() += peer.in_flight.max(1) as u64;
                 peer.close();
                 lost += 1;
@@ -168,6 +230,8 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(Duration, u64)) -> io::Result<R
         }
     }
     report.elapsed = start.elapsed();
+    report.full = work.full;
+    report.history = work.record.map(Record::finish);
     Ok(report)
 }
 
@@ -186,6 +250,7 @@ impl Peer {
             address: plan.addresses[at % plan.addresses.len()],
             greeting: 0,
             in_flight: 0,
+            asked: VecDeque::new(),
             sent_at: now,
             reopen_at: now,
             out: Vec::new(),
@@ -214,22 +279,23 @@ impl Peer {
     fn close(&mut self) {
         self.stream = None;
         self.in_flight = 0;
+        self.asked.clear();
         self.reopen_at = Instant::now() + RECONNECT;
     }
 
     /// Reads what is there, counts it, and fills the pipeline again when it is empty.
-    fn ready(&mut self, work: &mut Work, report: &mut Report) -> io::Result<()> {
+    fn ready(&mut self, at: usize, work: &mut Work, report: &mut Report) -> io::Result<()> {
         if self.stream.is_none() {
             return Ok(());
         }
         self.flush()?;
         loop {
             if self.in_flight == 0 && self.greeting == 0 && !self.blocked {
-                self.fill(work);
+                self.fill(at, work);
                 self.flush()?;
             }
             let Some(count) = self.read(&mut work.scratch)? else { return Ok(()) };
-            self.take(&work.scratch[..count], report)?;
+            self.take(&work.scratch[..count], &mut work.record, report)?;
             // A short read emptied the socket; what comes later is a new event.
             if count < READ_BYTES && self.in_flight > 0 {
                 return Ok(());
@@ -237,12 +303,28 @@ impl Peer {
         }
     }
 
-    fn fill(&mut self, work: &mut Work) {
-        for _ in 0..work.plan.pipeline {
+    fn fill(&mut self, at: usize, work: &mut Work) {
+        work.full |= work.record.as_ref().is_some_and(|record| !record.has_room(work.plan.pipeline));
+        if work.full {
+            return;
+        }
+        for place in 0..work.plan.pipeline {
             work.random ^= work.random << 13;
             work.random ^= work.random >> 7;
             work.random ^= work.random << 17;
-            work.template.write(work.random % work.plan.keys, &mut self.out);
+            // The low bits choose the key.
+            let template = &work.templates[(work.random >> 40) as usize % work.templates.len()];
+            let (key, stamp) = (work.random % work.plan.keys, work.next_stamp);
+            work.next_stamp += 1;
+            template.write(key, stamp, &mut self.out);
+            if let Some(record) = &mut work.record {
+                let what = match template.operation {
+                    Operation::Set | Operation::Mixed => What::Set(stamp),
+                    Operation::Get => What::Get,
+                    Operation::Incr => What::Incr,
+                };
+                self.asked.push_back(record.begin(at, place, &template.key(key), what));
+            }
         }
         self.in_flight = work.plan.pipeline;
         self.sent_at = Instant::now();
@@ -284,14 +366,14 @@ impl Peer {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], report: &mut Report) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8], record: &mut Option<Record>, report: &mut Report) -> io::Result<()> {
         if self.received.is_empty() {
-            let taken = self.count(bytes, report)?;
+            let taken = self.count(bytes, record, report)?;
             self.received.extend_from_slice(&bytes[taken..]);
         } else {
             let mut received = std::mem::take(&mut self.received);
             received.extend_from_slice(bytes);
-            let taken = self.count(&received, report)?;
+            let taken = self.count(&received, record, report)?;
             received.drain(..taken);
             self.received = received;
         }
@@ -299,7 +381,7 @@ impl Peer {
     }
 
     /// Counts the whole replies at the start of `bytes`; how many bytes they take.
-    fn count(&mut self, bytes: &[u8], report: &mut Report) -> io::Result<usize> {
+    fn count(&mut self, bytes: &[u8], record: &mut Option<Record>, report: &mut Report) -> io::Result<usize> {
         let mut at = 0;
         let latency = self.sent_at.elapsed().as_nanos() as u64;
         let malformed = |_| io::Error::from(ErrorKind::InvalidData);
@@ -316,6 +398,9 @@ impl Peer {
                 continue;
             }
             self.in_flight = self.in_flight.saturating_sub(1);
+            if let (Some(record), Some(asked)) = (record.as_mut(), self.asked.pop_front()) {
+                record.end(asked, reply);
+            }
             if !failed {
                 report.latency.record(latency);
             }
@@ -341,6 +426,7 @@ mod tests {
             keys: 1_000,
             level: None,
             ack: None,
+            recorded: None,
         }
     }
 
@@ -397,9 +483,40 @@ mod tests {
     #[test]
     fn the_number_of_the_key_goes_where_the_key_is() {
         let address = "127.0.0.1:1".parse().expect("an address");
-        let template = Template::new(&plan(address, Operation::Set, 1));
+        let plan = plan(address, Operation::Set, 1);
         let mut out = Vec::new();
-        template.write(42, &mut out);
+        Template::new(&plan, Operation::Set).write(42, 7, &mut out);
         assert_eq!(String::from_utf8_lossy(&out), "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000042\r\n$3\r\nxxx\r\n");
+        // Recorded writes have keys and values of their own.
+        let template = Template::new(&Plan { recorded: recorded(1), size: 14, ..plan }, Operation::Set);
+        let mut out = Vec::new();
+        template.write(42, 7, &mut out);
+        let (key, value) = ("$20\r\nkey:run:000000000042", "$14\r\n000000000007xx");
+        assert_eq!(String::from_utf8_lossy(&out), format!("*3\r\n$3\r\nSET\r\n{key}\r\n{value}\r\n"));
+        assert_eq!(template.key(42), "key:run:000000000042");
+    }
+
+    #[test]
+    fn every_recorded_operation_has_ended_or_was_in_flight() {
+        let plan = Plan { recorded: recorded(1_000_000), ..plan(server("$-1\r\n", 50), Operation::Get, 4) };
+        let report = run(&plan, |_, _| {}).expect("it connects");
+        assert!(!report.full);
+        let history = report.history.expect("it was asked for");
+        let done = history.operations().iter().filter(|operation| operation.outcome == quorate_check::Outcome::Done);
+        assert_eq!(done.count() as u64, report.latency.count());
+        assert!(report.latency.count() > 0 && history.len() as u64 > report.latency.count(), "{}", history.len());
+    }
+
+    #[test]
+    fn a_run_ends_when_no_more_can_be_recorded() {
+        let long =
+            Plan { duration: Duration::from_secs(600), ..plan(server("+OK\r\n", usize::MAX), Operation::Mixed, 3) };
+        let report = run(&Plan { recorded: recorded(100), ..long }, |_, _| {}).expect("it connects");
+        assert!(report.full);
+        assert_eq!(report.history.expect("it was asked for").len(), 99);
+    }
+
+    fn recorded(limit: u64) -> Option<Recorded> {
+        Some(Recorded { name: "run".into(), limit })
     }
 }

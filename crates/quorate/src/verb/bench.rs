@@ -2,14 +2,16 @@
 
 use crate::access::{self, Place};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::load::{self, Histogram, Operation, Plan, Report};
+use crate::file;
+use crate::load::{self, Histogram, Operation, Plan, Recorded, Report};
 use clap::Args;
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Measure throughput and latency
 #[derive(Args, Debug)]
@@ -18,6 +20,7 @@ Examples:
   quorate bench --op set --clients 50 --secs 10
   quorate bench --op get --level session --addr 127.0.0.1:7380
   quorate bench --op set --clients 50 --pipeline 16 --json
+  quorate bench --op mixed --keys 100 --history load.json && quorate check load.json
 
 Works against any server of the Redis protocol. The times are those of the requests that succeeded.")]
 pub struct Bench {
@@ -47,6 +50,13 @@ pub struct Bench {
     /// Who must hold a write durably before it is acknowledged
     #[arg(long, value_name = "ACK", value_parser = access::ack)]
     ack: Option<Ack>,
+    /// Write what clients asked and heard, for `quorate check`
+    ///
+    /// Each write then has a value of its own, on keys of its own, so that the keys are absent at first. The run ends early
+    /// after 1,000,000 operations. Reads and writes with a weaker --level or --ack are written down as they are: they need
+    /// not be linearizable.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -76,6 +86,9 @@ impl Bench {
             eprint!("\r\x1b[K");
         }
         self.print(&report)?;
+        if let (Some(path), Some(history)) = (&self.history, &report.history) {
+            file::write_history(path, history)?;
+        }
         let nothing = report.latency.count() == 0;
         Ok(if nothing { Exit::Unavailable } else { Exit::Done })
     }
@@ -88,6 +101,10 @@ impl Bench {
             let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());
             addresses.push(found.ok_or_else(|| Failure::usage(format!("{address:?} is no address; write HOST:PORT")))?);
         }
+        if self.history.is_some() && self.size < load::STAMP_DIGITS as u64 {
+            let least = load::STAMP_DIGITS;
+            return Err(Failure::usage(format!("with --history a value has at least {least} bytes: --size {least}")));
+        }
         Ok(Plan {
             addresses,
             password: self.place.password(),
@@ -99,6 +116,7 @@ impl Bench {
             keys: self.keys,
             level: self.level,
             ack: self.ack,
+            recorded: self.history.as_ref().map(|_| Recorded { name: name_of_run(), limit: load::OPERATIONS }),
         })
     }
 
@@ -123,9 +141,16 @@ impl Bench {
             "p999_us": micros(0.999),
             "max_us": report.latency.max() as f64 / 1000.0,
             "errors": report.errors,
+            "recorded": report.history.as_ref().map(quorate_check::History::len),
         })
         .to_string()
     }
+}
+
+/// A name that no other run has.
+fn name_of_run() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", now.as_nanos(), std::process::id())
 }
 
 fn rate(report: &Report) -> f64 {
@@ -144,6 +169,9 @@ fn plain(report: &Report) -> String {
         times.join("  "),
         time(&report.latency, 1.0),
     );
+    if report.full {
+        out.push_str(&format!("\nended early: a history has at most {} operations", load::OPERATIONS));
+    }
     for (kind, count) in &report.errors {
         out.push_str(&format!("\nfailed: {count} × {kind}"));
     }

@@ -1,10 +1,12 @@
 //! `quorate lab`
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::file;
 use crate::paint;
 use clap::{Args, Subcommand};
 use quorate_lab::experiment::{self, Verdict};
 use quorate_lab::failure::Kind;
+use quorate_lab::recording::Recording;
 use quorate_lab::vopr::{self, Plan, Report};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
@@ -22,6 +24,7 @@ Examples:
   quorate lab run consensus/stale-leader
   quorate lab run vopr --seeds 500
   quorate lab run vopr --seed 17 --trace story.txt
+  quorate lab run consensus/stale-leader --history stale.json && quorate check stale.json --witness stale.html
   quorate lab replay plan.txt
 
 Exits with 0 when what was run held (an experiment: it showed what it claims), 1 when a promise was violated, 2 when
@@ -51,9 +54,8 @@ enum What {
     Replay {
         /// The file with the plan
         plan: PathBuf,
-        /// Write what happened, event by event
-        #[arg(long, value_name = "FILE")]
-        trace: Option<PathBuf>,
+        #[command(flatten)]
+        files: Files,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
@@ -70,12 +72,39 @@ struct Run {
     /// How many seeds [default: 200, or 1 with --seed]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     seeds: Option<u64>,
-    /// Write what happened in the run that failed, or in the last one, event by event
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+}
+
+/// What is written down of the run that failed, or of the last one.
+#[derive(Args, Debug)]
+struct Files {
+    /// Write what happened in the run that failed, or in the last one, event by event
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write what clients did and heard in that run, with the faults, for `quorate check`
+    ///
+    /// It has the operations on registers and numbers that must be linearizable; where a promise to a session was broken,
+    /// session reads too. A broken promise that no client could see does not show.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+}
+
+impl Files {
+    fn wanted(&self) -> bool {
+        self.trace.is_some() || self.history.is_some()
+    }
+
+    fn write(&self, trace: &[String], recording: &Recording) -> Result<(), Failure> {
+        if let Some(path) = &self.trace {
+            let text = trace.iter().map(|line| format!("{line}\n")).collect::<String>();
+            std::fs::write(path, text).map_err(|error| file::cannot_write(path, &error))?;
+        }
+        self.history.as_ref().map_or(Ok(()), |path| file::write_history(path, &recording.history()))
+    }
 }
 
 /// The name under which the swarm is run.
@@ -97,7 +126,7 @@ impl Lab {
         match self.what {
             What::List { json } => list(json),
             What::Run(run) => run.run(),
-            What::Replay { plan, trace, json } => replay(&plan, trace.as_deref(), json),
+            What::Replay { plan, files, json } => replay(&plan, &files, json),
         }
     }
 }
@@ -133,10 +162,8 @@ impl Run {
     }
 
     fn experiment(self, seeds: Range<u64>) -> Outcome {
-        let verdict = experiment::run(&self.name, seeds, self.trace.is_some()).map_err(Failure::usage)?;
-        if let Some(path) = &self.trace {
-            write_trace(path, &verdict.naive.trace)?;
-        }
+        let verdict = experiment::run(&self.name, seeds, self.files.wanted()).map_err(Failure::usage)?;
+        self.files.write(&verdict.naive.trace, &verdict.naive.recording)?;
         if self.json {
             println!("{}", verdict_json(&verdict));
         } else {
@@ -155,9 +182,10 @@ impl Run {
     fn swarm(self, seeds: Range<u64>) -> Outcome {
         let count = seeds.end - seeds.start;
         let (steps, done, failed) = swarm(seeds.clone(), !self.json);
-        if let Some(path) = &self.trace {
+        if self.files.wanted() {
             let seed = failed.as_ref().map_or(seeds.end - 1, |report| report.seed);
-            write_trace(path, &vopr::run_plan(&Plan::draw(seed), true).trace)?;
+            let again = vopr::run_plan(&Plan::draw(seed), true);
+            self.files.write(&again.trace, &again.recording)?;
         }
         let Some(report) = failed else {
             if self.json {
@@ -229,14 +257,12 @@ fn swarm(seeds: Range<u64>, show: bool) -> (u64, usize, Option<Report>) {
     (steps, done, failed)
 }
 
-fn replay(path: &Path, trace: Option<&Path>, json: bool) -> Outcome {
+fn replay(path: &Path, files: &Files, json: bool) -> Outcome {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    let report = experiment::replay(&text, trace.is_some())
+    let report = experiment::replay(&text, files.wanted())
         .map_err(|error| Failure::usage(format!("{} is no plan: {error}", path.display())))?;
-    if let Some(path) = trace {
-        write_trace(path, &report.trace)?;
-    }
+    files.write(&report.trace, &report.recording)?;
     if json {
         println!("{}", report_json(&report));
     } else {
@@ -251,12 +277,6 @@ fn exit_of(report: &Report) -> Exit {
         Some(failure) if failure.kind == Kind::Undecided => Exit::Usage,
         Some(_) => Exit::No,
     }
-}
-
-fn write_trace(path: &Path, trace: &[String]) -> Result<(), Failure> {
-    let mut text = trace.join("\n");
-    text.push('\n');
-    std::fs::write(path, text).map_err(|error| Failure::machine(format!("cannot write {}: {error}", path.display())))
 }
 
 fn report_json(report: &Report) -> serde_json::Value {
