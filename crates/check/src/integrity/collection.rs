@@ -63,12 +63,18 @@ pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
             }
         }
     }
-    for ((key, value), mut element) in elements {
+    // What nobody ever put in takes the fewest operations to show, what was put in too late the next.
+    for ever in [false, true] {
+        for ((key, value), element) in elements.iter().filter(|(_, element)| element.inserts.is_empty() != ever) {
+            meter.step(1 + element.looks.len() as u64)?;
+            if let Some(witness) = element.made_up(history, *key, *value)? {
+                return Ok(Some(witness));
+            }
+        }
+    }
+    for ((key, _), mut element) in elements {
         let lists = &lists[key.0 as usize];
         meter.step(1 + element.looks.len() as u64)?;
-        if let Some(witness) = element.made_up(history, key, value)? {
-            return Ok(Some(witness));
-        }
         if !element.removes.is_empty() || !element.may_be_whole(lists) {
             meter.step(lists.len() as u64)?;
             element.add_missing(lists);
@@ -120,18 +126,17 @@ impl Element {
     }
 
     fn lost(&self) -> Judged {
-        let sure = self.inserts.iter().filter(|insert| insert.is_done);
-        let seen = self.looks.iter().filter(|(_, there)| *there).map(|(look, _)| look);
-        let proofs = Proofs::new(sure.chain(seen).copied().collect());
-        for (look, _) in self.looks.iter().filter(|(_, there)| !there) {
-            if let Some(proof) = proofs.last_before(look)
-                && !can_come_between(&self.removes, &proof, look)
-            {
-                // Whoever saw it does not say who added it.
-                let inserts = self.inserts.iter().map(|insert| insert.id);
-                let whose =
-                    if self.inserts.iter().any(|insert| insert.id == proof.id) { vec![] } else { inserts.collect() };
-                return found(Anomaly::LostElement, whose.into_iter().chain([proof.id, look.id]));
+        let sure: Vec<Event> = self.inserts.iter().filter(|insert| insert.is_done).copied().collect();
+        let seen: Vec<Event> = self.looks.iter().filter(|(_, there)| *there).map(|(look, _)| *look).collect();
+        // Whoever added it says more than who saw it, which does not say who added it.
+        for (proofs, inserts) in [(Proofs::new(sure), &[][..]), (Proofs::new(seen), &self.inserts)] {
+            for (look, _) in self.looks.iter().filter(|(_, there)| !there) {
+                if let Some(proof) = proofs.last_before(look)
+                    && !can_come_between(&self.removes, &proof, look)
+                {
+                    let inserts = inserts.iter().map(|insert| insert.id);
+                    return found(Anomaly::LostElement, inserts.chain([proof.id, look.id]));
+                }
             }
         }
         Ok(None)
@@ -232,10 +237,19 @@ pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
         let begun = free.partition_point(|(other, _)| other < key);
         let may = free.partition_point(|(other, take)| (*other, take.begin) <= (*key, nothing.end)) - begun;
         if lost > may {
-            let inserts = untaken[first..=first + may].iter().map(|(_, insert)| insert.id);
+            let lost = untaken[first..=first + may].iter().map(|(_, insert)| insert.id);
             let takes = free[begun..begun + may].iter().map(|(_, take)| take.id);
-            return found(Anomaly::LostElement, inserts.chain(takes).chain([nothing.id]));
+            let all = lost.clone().flat_map(|id| others_of(&lines, id));
+            return found(Anomaly::LostElement, all.chain(lost).chain(takes).chain([nothing.id]));
         }
     }
     Ok(None)
+}
+
+/// Of an element that was put in more often than it was taken, all that put it in or took it: none of them alone was lost.
+fn others_of(lines: &[(Key, Value, Event, bool)], id: Id) -> Vec<Id> {
+    let of = |line: &&(Key, Value, Event, bool)| line.2.id == id && line.3;
+    let Some(&(key, value, ..)) = lines.iter().find(of) else { return Vec::new() };
+    let same = || lines.iter().filter(|line| (line.0, line.1) == (key, value));
+    if same().all(|line| line.3) { Vec::new() } else { same().map(|line| line.2.id).collect() }
 }

@@ -68,8 +68,8 @@ fn released_too_often(acquires: &[Event], releases: &[Event]) -> Option<Vec<Id>>
         let possible = acquires.partition_point(|acquire| acquire.begin <= release.end);
         let sure = ends.partition_point(|other| other.end < release.begin);
         if possible < sure + 1 {
-            // The last releases before it suffice, but which acquires they used is not known: all are shown.
-            let others = ends[..sure].iter().map(|other| other.id);
+            // Which acquires they used is not known: all are shown, and one release more than these.
+            let others = ends[sure - possible..sure].iter().map(|other| other.id);
             let acquires = acquires[..possible].iter().map(|acquire| acquire.id);
             return Some(others.chain(acquires).chain([release.id]).collect());
         }

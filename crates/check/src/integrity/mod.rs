@@ -11,7 +11,31 @@ pub(crate) use collection::{delivery, set};
 pub(crate) use lock::{fencing, mutual_exclusion};
 pub(crate) use number::{bank, counter};
 
-use crate::{Anomaly, History, Id, Judged, Meter, Operation, Outcome, Step, Value, Witness};
+use crate::{Anomaly, Budget, History, Id, Judged, Meter, Object, Operation, Outcome, Step, Value, Witness};
+
+/// The few operations that show that the object lacks the property that every order of all its operations has.
+pub(crate) fn simplest(history: &History) -> Option<Vec<Id>> {
+    let meter = &mut Meter::new(Budget::DEFAULT);
+    let judged = match history.object() {
+        Object::Set => set(history, meter),
+        Object::Queue | Object::Stack => delivery(history, meter),
+        Object::Mutex => mutual_exclusion(history, meter),
+        Object::FencedLock => match mutual_exclusion(history, meter) {
+            Ok(None) => fencing(history, meter),
+            judged => judged,
+        },
+        Object::Counter
+        | Object::Register
+        | Object::CasRegister
+        | Object::Kv
+        | Object::Bank
+        | Object::ListAppend
+        | Object::RwRegister
+        | Object::UniqueId
+        | Object::Replica => return None,
+    };
+    judged.ok().flatten().map(|witness| witness.operations)
+}
 
 /// No name is given out twice.
 pub(crate) fn unique_ids(history: &History, meter: &mut Meter<'_>) -> Judged {
