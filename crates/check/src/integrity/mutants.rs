@@ -1,13 +1,9 @@
 //! Each rule of the judges of integrity matters: with any one broken, the second opinion disagrees on some small history.
 
-#[path = "../../tests/brute_linear/mod.rs"]
-mod brute_linear;
-#[path = "../../tests/made/mod.rs"]
-mod made;
-
 use super::{Rules, collection, lock, names, number};
+use crate::brute_linear::{Kind, Random, print, simulate};
+use crate::made;
 use crate::{Budget, History, Judged, Meter, Model, Object, Recorder, Step, second};
-use brute_linear::{Kind, Random, print, simulate};
 
 /// One judge, and the objects that it judges.
 type Judge = (Model, &'static [Object], fn(&History, Rules, &mut Meter<'_>) -> Judged);
