@@ -274,6 +274,11 @@ impl History {
         let times = self.times.as_ref().map(|times| ids.iter().map(|id| times[id.index()]).collect());
         History { operations, times, shared: self.shared.clone() }
     }
+    /// The same without times: only the order within sessions is known.
+    pub(crate) fn untimed(&self) -> History {
+        let shared = Shared { real_time: false, ..(*self.shared).clone() };
+        History { operations: self.operations.clone(), times: None, shared: Arc::new(shared) }
+    }
     /// An operation in words, as pictures and witnesses print it: `write x 1`, `read x → 1`.
     pub fn describe(&self, id: Id) -> String {
         let mut text = String::new();

@@ -36,6 +36,9 @@
 #[cfg(test)]
 extern crate self as quorate_check;
 
+#[cfg(test)]
+#[path = "../tests/brute_linear/mod.rs"]
+mod brute_linear;
 mod datum;
 mod event;
 pub mod format;
@@ -45,6 +48,9 @@ mod integrity;
 mod judge;
 pub mod lattice;
 mod linear;
+#[cfg(test)]
+#[path = "../tests/made/mod.rs"]
+mod made;
 mod model;
 mod object;
 #[doc(hidden)]

@@ -1,12 +1,13 @@
 //! Each witness is confirmed by the second opinion, none is refuted, and what shows nothing is never confirmed.
 
 mod brute_linear;
+mod made;
 
 use brute_linear::{Kind, Random, print, simulate};
+use made::{names_or_digests, transactions};
 use quorate_check::witness::{Checked, verify};
 use quorate_check::{
-    Anomaly, Budget, Edge, History, Id, Meter, Model, Object, Outcome, Recorder, Step, Value, Verdict, Why, Witness,
-    check,
+    Anomaly, Budget, Edge, History, Id, Meter, Model, Object, Outcome, Step, Verdict, Why, Witness, check,
 };
 use std::collections::BTreeMap;
 
@@ -137,45 +138,6 @@ fn witnesses_of_registers_with_sums_are_confirmed() {
     report("registers with sums", &counts);
 }
 
-/// A history of transactions whose reads show what was there, or anything.
-fn transactions(object: Object, random: &mut Random) -> History {
-    let mut recorder = Recorder::new(object);
-    if random.percent(30) {
-        recorder.without_real_time();
-    }
-    let wrong = [5, 40][random.below(2) as usize];
-    let mut states: Vec<Vec<Value>> = vec![Vec::new(); 2];
-    for at in 0..2 + random.below(4) {
-        let session = recorder.session(&(random.below(3) as i64).into());
-        let mut steps = Vec::new();
-        let fate = random.below(100);
-        for part in 0..1 + random.below(3) {
-            let place = random.below(2) as usize;
-            let key = recorder.key(&(place as i64).into());
-            let fresh = recorder.value(&((at * 8 + part + 1) as i64).into());
-            let cut = if random.percent(wrong) { random.below(states[place].len() as u64 + 1) } else { 0 };
-            let seen = states[place][..states[place].len() - cut as usize].to_vec();
-            let lists = object == Object::ListAppend;
-            steps.push(match (random.percent(50), lists) {
-                (true, true) => Step::ReadList { key, list: Some(recorder.list(&seen)) },
-                (true, false) => Step::Read { key, value: Some(seen.last().copied().unwrap_or(Value::NIL)) },
-                (false, true) => Step::Append { key, value: fresh },
-                (false, false) => Step::Write { key, value: fresh },
-            });
-            if matches!(steps.last(), Some(Step::Append { .. } | Step::Write { .. })) && !(90..96).contains(&fate) {
-                states[place].push(fresh);
-            }
-        }
-        let ticket = recorder.begin(session, at * 3, 0, &steps);
-        match fate {
-            0..90 => recorder.end(ticket, at * 3 + random.below(7), &steps),
-            90..95 => recorder.refuse(ticket, at * 3 + 1),
-            _ => {}
-        }
-    }
-    recorder.finish()
-}
-
 #[test]
 fn witnesses_of_transactions_are_confirmed() {
     for object in [Object::ListAppend, Object::RwRegister] {
@@ -194,21 +156,7 @@ fn witnesses_of_names_and_replicas_are_confirmed() {
     for object in [Object::UniqueId, Object::Replica] {
         let mut counts = Counts::new();
         for _ in 0..3_000 {
-            let mut recorder = Recorder::new(object);
-            for at in 0..2 + random.below(5) {
-                let session = recorder.session(&(random.below(3) as i64).into());
-                let [first, second] = [8, 3].map(|bound| recorder.value(&(random.below(bound) as i64).into()));
-                let key = recorder.key(&(random.below(2) as i64).into());
-                let step = match object {
-                    Object::UniqueId => Step::Generate { value: Some(first) },
-                    _ => Step::Digest { key, updates: first, state: second },
-                };
-                let ticket = recorder.begin(session, at * 2, 0, &[step]);
-                if random.percent(90) {
-                    recorder.end(ticket, at * 2 + 1, &[step]);
-                }
-            }
-            let history = recorder.finish();
+            let history = names_or_digests(object, &mut random);
             assert!(history.operations().iter().all(|operation| operation.outcome != Outcome::Refused));
             judge(&history, &mut random, &mut counts);
         }

@@ -1,6 +1,6 @@
 //! Sets, queues and stacks: what was put in must be there until it is taken out, and nothing else.
 
-use super::{Event, events, found, nowhere};
+use super::{Event, Rules, events, found, nowhere};
 use crate::{Anomaly, History, Id, Judged, Key, Meter, Step, Value};
 use rustc_hash::FxHashMap;
 
@@ -18,7 +18,7 @@ struct Element {
 /// An element is *lost* if it surely was in (added, or seen) before a read began that does not show it, and no remove can
 /// have come between. It is *resurrected* if it surely was out (removed, or missed by a read) before a read began that shows
 /// it, and no insert can have come between.
-pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn set(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let mut places: FxHashMap<(Key, Value), u32> = FxHashMap::default();
     let mut elements: Vec<((Key, Value), Element)> = Vec::new();
     let mut lists: Vec<Vec<Event>> = vec![Vec::new(); history.counts().1];
@@ -30,7 +30,7 @@ pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
         }
         place as usize
     };
-    for event in events(history) {
+    for event in events(history, rules) {
         for step in history.steps(event.id) {
             meter.step(1)?;
             match *step {
@@ -63,20 +63,26 @@ pub(crate) fn set(history: &History, meter: &mut Meter<'_>) -> Judged {
             }
         }
     }
-    for ((key, value), mut element) in elements {
+    // What nobody ever put in takes the fewest operations to show, what was put in too late the next.
+    for ever in [false, true] {
+        for ((key, value), element) in elements.iter().filter(|(_, element)| element.inserts.is_empty() != ever) {
+            meter.step(1 + element.looks.len() as u64)?;
+            if let Some(witness) = element.made_up(history, *key, *value)? {
+                return Ok(Some(witness));
+            }
+        }
+    }
+    for ((key, _), mut element) in elements {
         let lists = &lists[key.0 as usize];
         meter.step(1 + element.looks.len() as u64)?;
-        if let Some(witness) = element.made_up(history, key, value)? {
-            return Ok(Some(witness));
-        }
         if !element.removes.is_empty() || !element.may_be_whole(lists) {
             meter.step(lists.len() as u64)?;
             element.add_missing(lists);
         }
-        if let Some(witness) = element.lost()? {
+        if let Some(witness) = element.lost(rules)? {
             return Ok(Some(witness));
         }
-        if let Some(witness) = element.resurrected()? {
+        if let Some(witness) = element.resurrected(rules)? {
             return Ok(Some(witness));
         }
     }
@@ -119,31 +125,30 @@ impl Element {
         self.looks.sort_by_key(|(look, _)| look.id);
     }
 
-    fn lost(&self) -> Judged {
-        let sure = self.inserts.iter().filter(|insert| insert.is_done);
-        let seen = self.looks.iter().filter(|(_, there)| *there).map(|(look, _)| look);
-        let proofs = Proofs::new(sure.chain(seen).copied().collect());
-        for (look, _) in self.looks.iter().filter(|(_, there)| !there) {
-            if let Some(proof) = proofs.last_before(look)
-                && !can_come_between(&self.removes, &proof, look)
-            {
-                // Whoever saw it does not say who added it.
-                let inserts = self.inserts.iter().map(|insert| insert.id);
-                let whose =
-                    if self.inserts.iter().any(|insert| insert.id == proof.id) { vec![] } else { inserts.collect() };
-                return found(Anomaly::LostElement, whose.into_iter().chain([proof.id, look.id]));
+    fn lost(&self, rules: Rules) -> Judged {
+        let sure: Vec<Event> = self.inserts.iter().filter(|insert| insert.is_done).copied().collect();
+        let seen: Vec<Event> = self.looks.iter().filter(|(_, there)| *there).map(|(look, _)| *look).collect();
+        // Whoever added it says more than who saw it, which does not say who added it.
+        for (proofs, inserts) in [(Proofs::new(sure), &[][..]), (Proofs::new(seen), &self.inserts)] {
+            for (look, _) in self.looks.iter().filter(|(_, there)| !there) {
+                if let Some(proof) = proofs.last_before(look)
+                    && !(rules.between && can_come_between(&self.removes, &proof, look))
+                {
+                    let inserts = inserts.iter().map(|insert| insert.id);
+                    return found(Anomaly::LostElement, inserts.chain([proof.id, look.id]));
+                }
             }
         }
         Ok(None)
     }
 
-    fn resurrected(&self) -> Judged {
+    fn resurrected(&self, rules: Rules) -> Judged {
         let sure = self.removes.iter().filter(|remove| remove.is_done);
         let missed = self.looks.iter().filter(|(_, there)| !there).map(|(look, _)| look);
         let proofs = Proofs::new(sure.chain(missed).copied().collect());
         for (look, _) in self.looks.iter().filter(|(_, there)| *there) {
             if let Some(proof) = proofs.last_before(look)
-                && !can_come_between(&self.inserts, &proof, look)
+                && !(rules.between && can_come_between(&self.inserts, &proof, look))
             {
                 let inserts = self.inserts.iter().map(|insert| insert.id);
                 return found(Anomaly::Resurrected, inserts.chain([proof.id, look.id]));
@@ -181,11 +186,11 @@ impl Proofs {
 /// Each element comes out at most as often as it was put in and not before, and none is made up. Elements are lost only if
 /// a take that found nothing proves it: more elements had surely been put in before and were never taken than takes of
 /// unknown result can have taken by then. The order of elements is not judged.
-pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn delivery(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let mut lines: Vec<(Key, Value, Event, bool)> = Vec::new();
     let mut empty: Vec<(Key, Event)> = Vec::new();
     let mut free: Vec<(Key, Event)> = Vec::new();
-    for event in events(history) {
+    for event in events(history, rules) {
         for step in history.steps(event.id) {
             match *step {
                 Step::Insert { key, value } => lines.push((key, value, event, true)),
@@ -193,7 +198,7 @@ pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
                     Value::NIL => empty.push((key, event)),
                     _ => lines.push((key, value, event, false)),
                 },
-                Step::Take { key, .. } => free.push((key, event)),
+                Step::Take { key, .. } if rules.free_takes => free.push((key, event)),
                 _ => {}
             }
         }
@@ -232,10 +237,19 @@ pub(crate) fn delivery(history: &History, meter: &mut Meter<'_>) -> Judged {
         let begun = free.partition_point(|(other, _)| other < key);
         let may = free.partition_point(|(other, take)| (*other, take.begin) <= (*key, nothing.end)) - begun;
         if lost > may {
-            let inserts = untaken[first..=first + may].iter().map(|(_, insert)| insert.id);
+            let lost = untaken[first..=first + may].iter().map(|(_, insert)| insert.id);
             let takes = free[begun..begun + may].iter().map(|(_, take)| take.id);
-            return found(Anomaly::LostElement, inserts.chain(takes).chain([nothing.id]));
+            let all = lost.clone().flat_map(|id| others_of(&lines, id));
+            return found(Anomaly::LostElement, all.chain(lost).chain(takes).chain([nothing.id]));
         }
     }
     Ok(None)
+}
+
+/// Of an element that was put in more often than it was taken, all that put it in or took it: none of them alone was lost.
+fn others_of(lines: &[(Key, Value, Event, bool)], id: Id) -> Vec<Id> {
+    let of = |line: &&(Key, Value, Event, bool)| line.2.id == id && line.3;
+    let Some(&(key, value, ..)) = lines.iter().find(of) else { return Vec::new() };
+    let same = || lines.iter().filter(|line| (line.0, line.1) == (key, value));
+    if same().all(|line| line.3) { Vec::new() } else { same().map(|line| line.2.id).collect() }
 }

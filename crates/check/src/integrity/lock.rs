@@ -3,7 +3,7 @@
 //! The holder of a lock is a session. It surely holds the lock from the end of its acquire to the begin of its next
 //! release, whatever came of that release; an acquire of unknown outcome proves nothing.
 
-use super::{Event, events, found};
+use super::{Event, Rules, events, found};
 use crate::{Anomaly, History, Id, Judged, Key, Meter, Operation, Step};
 
 struct Grant {
@@ -14,10 +14,10 @@ struct Grant {
 
 /// At most one session holds the lock. Two findings: an acquire that took place wholly while another session surely held
 /// the lock, or while two surely did; and a release by a session that has fewer acquires than releases.
-pub(crate) fn mutual_exclusion(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn mutual_exclusion(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     meter.step(history.len() as u64)?;
     let mut locks: Vec<(Key, Event, bool)> = Vec::new();
-    for event in events(history) {
+    for event in events(history, rules) {
         for step in history.steps(event.id) {
             match *step {
                 Step::Acquire { key, .. } => locks.push((key, event, true)),
@@ -35,10 +35,11 @@ pub(crate) fn mutual_exclusion(history: &History, meter: &mut Meter<'_>) -> Judg
                 of_session.iter().filter(|(_, _, is)| *is == which).map(|(_, event, _)| *event).collect()
             };
             let (acquires, releases) = (part(true), part(false));
-            if let Some(operations) = released_too_often(&acquires, &releases) {
+            if let Some(operations) = released_too_often(&acquires, &releases).filter(|_| rules.own_releases) {
                 return found(Anomaly::NotTheHolder, operations);
             }
-            grants.extend(sure_grants(&acquires, &releases));
+            let ends = if rules.releases { &releases[..] } else { &[] };
+            grants.extend(sure_grants(&acquires, ends));
         }
         if let Some(both) = two_holders(&grants) {
             return found(Anomaly::TwoHolders, both);
@@ -68,8 +69,8 @@ fn released_too_often(acquires: &[Event], releases: &[Event]) -> Option<Vec<Id>>
         let possible = acquires.partition_point(|acquire| acquire.begin <= release.end);
         let sure = ends.partition_point(|other| other.end < release.begin);
         if possible < sure + 1 {
-            // The last releases before it suffice, but which acquires they used is not known: all are shown.
-            let others = ends[..sure].iter().map(|other| other.id);
+            // Which acquires they used is not known: all are shown, and one release more than these.
+            let others = ends[sure - possible..sure].iter().map(|other| other.id);
             let acquires = acquires[..possible].iter().map(|acquire| acquire.id);
             return Some(others.chain(acquires).chain([release.id]).collect());
         }
@@ -138,11 +139,11 @@ fn two_holders(grants: &[Grant]) -> Option<[Id; 2]> {
 ///
 /// A resource that follows this rule still accepts an old token between a newer grant and its first write. Whether that
 /// happened too is what linearizability of a fenced lock asks.
-pub(crate) fn fencing(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn fencing(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     meter.step(history.len() as u64)?;
     let keys = history.counts().1;
     let (mut grants, mut writes) = (vec![Vec::new(); keys], vec![Vec::new(); keys]);
-    for event in events(history).filter(|event| event.is_done) {
+    for event in events(history, rules).filter(|event| event.is_done) {
         for step in history.steps(event.id) {
             match *step {
                 Step::Acquire { key, token: Some(token) } => grants[key.0 as usize].push((event, token)),
@@ -152,20 +153,22 @@ pub(crate) fn fencing(history: &History, meter: &mut Meter<'_>) -> Judged {
         }
     }
     for (grants, writes) in grants.iter().zip(&writes) {
-        if let Some(both) = same_token(grants).or_else(|| not_rising(grants)) {
+        if let Some(both) = same_token(grants, rules).or_else(|| not_rising(grants)) {
             return found(Anomaly::TokenNotGreater, both);
         }
-        if let Some(both) = not_rising(writes) {
+        if let Some(both) = not_rising(writes).filter(|_| rules.writes) {
             return found(Anomaly::OldTokenAccepted, both);
         }
     }
     Ok(None)
 }
 
-fn same_token(grants: &[(Event, i64)]) -> Option<[Id; 2]> {
+fn same_token(grants: &[(Event, i64)], rules: Rules) -> Option<[Id; 2]> {
     let mut sorted = grants.to_vec();
     sorted.sort_by_key(|(event, token)| (*token, event.session));
-    let pair = sorted.windows(2).find(|pair| pair[0].1 == pair[1].1 && pair[0].0.session != pair[1].0.session)?;
+    let pair = sorted
+        .windows(2)
+        .find(|pair| pair[0].1 == pair[1].1 && (pair[0].0.session != pair[1].0.session || !rules.own_tokens))?;
     Some([pair[0].0.id, pair[1].0.id])
 }
 

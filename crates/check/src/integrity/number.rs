@@ -1,13 +1,13 @@
 //! Counters and banks: sums that surely and possibly were reached.
 
-use super::{Event, events, found};
+use super::{Event, Rules, events, found};
 use crate::{Anomaly, Datum, History, Id, Judged, Key, Meter, Step};
 
 /// Each count lies between the additions that surely and those that possibly took place: what had ended before it began
 /// is counted, what overlaps it or has an unknown outcome may be.
-pub(crate) fn counter(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn counter(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let mut changes: Vec<Vec<Change>> = vec![Vec::new(); history.counts().1];
-    for event in events(history) {
+    for event in events(history, rules) {
         for step in history.steps(event.id) {
             if let Step::Add { key, by } = *step {
                 changes[key.0 as usize].push(Change { event, by });
@@ -16,12 +16,12 @@ pub(crate) fn counter(history: &History, meter: &mut Meter<'_>) -> Judged {
     }
     meter.step(history.len() as u64)?;
     let sums: Vec<Sums> = changes.into_iter().map(Sums::new).collect();
-    for event in events(history).filter(|event| event.is_done) {
+    for event in events(history, rules).filter(|event| event.is_done) {
         for (at, step) in history.steps(event.id).iter().enumerate() {
             let Step::Count { key, number: Some(number) } = *step else { continue };
             let Some(initial) = number_of(history, key) else { continue };
             let sums = &sums[key.0 as usize];
-            let (mut low, mut high) = sums.bounds(&event);
+            let (mut low, mut high) = sums.bounds(&event, rules);
             // Its own additions count as far as they stand before this step.
             let mut own = 0;
             for (place, step) in history.steps(event.id).iter().enumerate() {
@@ -84,8 +84,9 @@ impl Sums {
     }
 
     /// The least and the greatest sum that a reader can find.
-    fn bounds(&self, reader: &Event) -> (i128, i128) {
-        let begun = self.begun[self.by_begin.partition_point(|change| change.event.begin <= reader.end)];
+    fn bounds(&self, reader: &Event, rules: Rules) -> (i128, i128) {
+        let until = if rules.overlapping { reader.end } else { reader.begin };
+        let begun = self.begun[self.by_begin.partition_point(|change| change.event.begin <= until)];
         let ended = self.ended[self.by_end.partition_point(|change| change.event.end < reader.begin)];
         (ended[0] + begun[1], begun[0] + ended[1])
     }
@@ -121,11 +122,11 @@ impl Sums {
 /// first such read. Reads of some accounts say nothing about the sum. Operations that change the sum on purpose make
 /// it unknown, and then nothing is concluded. Whether an account may be overdrawn is not in the history, so that a negative
 /// balance is no finding.
-pub(crate) fn bank(history: &History, meter: &mut Meter<'_>) -> Judged {
+pub(super) fn bank(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     meter.step(history.len() as u64)?;
     let mut is_account = vec![false; history.counts().1];
     let mut accounts = 0;
-    for event in events(history) {
+    for event in events(history, rules) {
         let mut change = 0;
         for step in history.steps(event.id) {
             if let Some(key) = step.key()
@@ -137,7 +138,7 @@ pub(crate) fn bank(history: &History, meter: &mut Meter<'_>) -> Judged {
                 change += i128::from(by);
             }
         }
-        if change != 0 {
+        if change != 0 && rules.changes {
             return Ok(None);
         }
     }
@@ -146,7 +147,7 @@ pub(crate) fn bank(history: &History, meter: &mut Meter<'_>) -> Judged {
     let initial: Option<i128> =
         keys.map(|key| number_of(history, key).filter(|_| known(key))).try_fold(0, |sum, number| Some(sum + number?));
     let mut first: Option<(i128, Id)> = None;
-    for event in events(history).filter(|event| event.is_done) {
+    for event in events(history, rules).filter(|event| event.is_done) {
         let mut read: Vec<(Key, i64)> = Vec::new();
         let mut writes = false;
         for step in history.steps(event.id) {
@@ -157,7 +158,7 @@ pub(crate) fn bank(history: &History, meter: &mut Meter<'_>) -> Judged {
         }
         read.sort_unstable();
         read.dedup_by_key(|(key, _)| *key);
-        if writes || read.len() != accounts || accounts == 0 {
+        if writes || read.is_empty() || read.len() != accounts && rules.all_accounts {
             continue;
         }
         let total: i128 = read.iter().map(|(_, number)| i128::from(*number)).sum();

@@ -16,6 +16,7 @@
 //! Of a history without times, only sessions tell what came before what: linearizable is then sequential. Regular, safe and
 //! bounded staleness speak of time alone, so that then everything may have overlapped.
 
+mod bonds;
 mod counter;
 #[cfg(test)]
 mod exhaustive;
@@ -34,7 +35,7 @@ mod text;
 mod world;
 mod zone;
 
-use crate::{History, Judged, Key, Meter, Object, Spent, Step, Value};
+use crate::{History, Id, Judged, Key, Meter, Object, Outcome, Spent, Step, Value};
 use crate::{session, transaction};
 use item::{Item, Part, View};
 pub(crate) use search::{Tried, random};
@@ -66,6 +67,18 @@ pub(crate) fn bounded_staleness(history: &History, bound: u64, meter: &mut Meter
     judge(history, View { reads_earlier, ..View::of(history) }, meter)
 }
 
+/// Leaves out some of these operations, and all that must go with those, where the order within sessions is all that binds.
+pub(crate) fn without(history: &History, kept: &[Id], some: std::ops::Range<usize>) -> Vec<Id> {
+    let item = |&id: &Id| {
+        let operation = history.operation(id);
+        Item { id, session: operation.session.0, begin: 0, end: 0, open: operation.outcome == Outcome::Unknown }
+    };
+    let in_session = |a: &Item, b: &Item| a.session == b.session && a.id < b.id && !a.open;
+    let items: Vec<Item> = kept.iter().map(item).collect();
+    let rest = bonds::without(history, &items, some, in_session).unwrap_or_default();
+    rest.into_iter().map(|item| item.id).collect()
+}
+
 /// Judges every part of a history. A part that is invalid decides; one that is unknown does only if no part is invalid.
 ///
 /// No part is worth many steps of search before every other part was tried with as few.
@@ -82,7 +95,7 @@ fn judge(history: &History, view: View, meter: &mut Meter<'_>) -> Judged {
                 Ok(Decision::Invalid(found)) => {
                     // What is smaller should not take longer.
                     judge.limit = judge.limit.saturating_mul(2);
-                    return Ok(Some(shrink::witness(&mut judge, &part, found, meter)));
+                    return Ok(Some(shrink::witness(&mut judge, &part, found, None, meter)));
                 }
                 Ok(Decision::TooHard) => hard.push(part),
                 Err(spent) => unknown = Some(spent),

@@ -1,13 +1,10 @@
 //! Each rule of the checkers matters: with any one broken, the second opinion disagrees on some small history.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../tests/brute_linear/mod.rs"]
-mod brute_linear;
-
 use super::item::{Rules, View};
 use super::judge;
+use crate::brute_linear::{Kind, Random, linearizable, simulate};
 use crate::{Budget, History, Meter, Object};
-use brute_linear::{Kind, Random, linearizable, simulate};
 
 fn is_valid(history: &History, rules: Rules) -> bool {
     let meter = &mut Meter::new(Budget::DEFAULT);

@@ -1,40 +1,121 @@
 //! Few operations that already contradict each other, and a name for the contradiction.
 //!
 //! Only what is sound to drop is dropped: a history that is valid stays valid without it, so that what remains is
-//! a contradiction of the whole history. Sound are: what begins after the first contradiction, operations that only look,
-//! and all operations of a value that no other operation ties to others.
+//! a contradiction of the whole history. Sound are: what begins after the first contradiction, and what `bonds` says.
 
-use super::item::{Item, Part, find};
+use super::bonds;
+use super::item::{Item, Part, Rules};
 use super::zone::Contradiction;
 use super::{Judge, name};
-use crate::{History, Id, Meter, Object, Outcome, Step, Value, Witness};
-use rustc_hash::FxHashMap;
+use crate::{History, Id, Meter, Outcome, Spent, Step, Value, Witness, integrity};
 
-/// The witness for a part that is invalid, from operations among which the contradiction is.
-pub(super) fn witness(judge: &mut Judge<'_>, part: &Part, found: Contradiction, meter: &mut Meter<'_>) -> Witness {
+/// Making a witness smaller may take so many times the steps that were done before it.
+const MULTIPLE: u64 = 4;
+/// And as many more, so that small histories are made as small as can be.
+const FLOOR: u64 = 1 << 20;
+
+/// The witness for a part that is invalid, from operations among which the contradiction is. One of them may have to stay.
+pub(super) fn witness(
+    judge: &mut Judge<'_>,
+    part: &Part,
+    found: Contradiction,
+    stays: Option<Id>,
+    meter: &mut Meter<'_>,
+) -> Witness {
     let searched = judge.searched;
-    let mut items: Vec<Item> = found.places.iter().map(|&at| part.items[at as usize]).collect();
-    if items.len() < part.items.len() && !judge.is_invalid(part, &items, meter) {
-        // What a fast algorithm named rests on operations that it did not name.
-        items = part.items.clone();
-    }
+    let left = MULTIPLE.saturating_mul(meter.progress().steps).saturating_add(FLOOR);
+    let mut tries = Tries { judge, part, stays, meter, left };
+    let mut is_named = vec![false; part.items.len()];
+    found.places.iter().for_each(|&at| is_named[at as usize] = true);
+    let others = (0..part.items.len()).filter(|&at| !is_named[at]);
+    let named = bonds::without(tries.judge.history, &part.items, others, Item::precedes);
+    // What a fast algorithm named may rest on operations that it did not name.
+    let mut items = named.filter(|named| tries.is_invalid(named)).unwrap_or_else(|| part.items.clone());
     if searched && items.len() == part.items.len() {
-        items = shortest_prefix(judge, part, items, meter);
+        items = shortest_prefix(&mut tries, items);
     }
-    for _ in 0..2 {
-        items = drop_idle(judge, part, items, meter);
-        items = drop_values(judge, part, items, meter);
+    items = fewest(&mut tries, items);
+    if let Some(stays) = stays {
+        // Or what contradicts itself without the one that has to stay, and that one.
+        tries.stays = None;
+        let mut others = fewest(&mut tries, items.clone());
+        if others.iter().all(|item| item.id != stays) {
+            others.extend(items.iter().filter(|item| item.id == stays));
+        }
+        items = if others.len() < items.len() { others } else { items };
+    } else if let Some(few) = simpler(&tries, &items) {
+        items = few;
     }
-    items = drop_open(judge, part, items, meter);
     let mut operations: Vec<Id> = items.iter().map(|item| item.id).collect();
     operations.sort_unstable();
     let kept = |id: Id| operations.binary_search(&id).is_ok();
     let edges = if found.edges.iter().all(|edge| kept(edge.from) && kept(edge.to)) { found.edges } else { Vec::new() };
+    let judge = tries.judge;
     Witness { anomaly: name::name(judge.history, &judge.view, &operations), operations, edges }
 }
 
+/// Asks the judge about fewer operations, as long as there are steps left for it.
+struct Tries<'a, 'h, 'm, 'w> {
+    judge: &'a mut Judge<'h>,
+    part: &'a Part,
+    stays: Option<Id>,
+    meter: &'m mut Meter<'w>,
+    left: u64,
+}
+
+impl Tries<'_, '_, '_, '_> {
+    /// Are these operations, sorted by begin, invalid? Not if too few steps are left to know.
+    fn is_invalid(&mut self, items: &[Item]) -> bool {
+        let Tries { judge, part, stays, meter, left } = self;
+        if stays.is_some_and(|stays| items.iter().all(|item| item.id != stays)) {
+            return false;
+        }
+        let (found, took) = meter.within(*left, |meter| Ok::<bool, Spent>(judge.is_invalid(part, items, meter)));
+        // Some of the work is done even if no step is charged.
+        *left = left.saturating_sub(took.max(1));
+        found == Ok(true)
+    }
+    fn is_over(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// Of these operations those that show that a property of the object is broken which every linearizable history has.
+fn simpler(tries: &Tries<'_, '_, '_, '_>, items: &[Item]) -> Option<Vec<Item>> {
+    let view = tries.judge.view;
+    if view.reads_earlier > 0 || view.rules != Rules::TRUE {
+        return None;
+    }
+    let mut sorted: Vec<Item> = items.to_vec();
+    sorted.sort_unstable_by_key(|item| item.id);
+    let ids: Vec<Id> = sorted.iter().map(|item| item.id).collect();
+    let shown = integrity::simplest(&tries.judge.history.restrict(&ids))?;
+    Some(shown.into_iter().map(|at| sorted[at.index()]).collect())
+}
+
+/// As few operations as possible, and those that must stay with them.
+fn fewest(tries: &mut Tries<'_, '_, '_, '_>, mut items: Vec<Item>) -> Vec<Item> {
+    let history = tries.judge.history;
+    let mut size = items.len().div_ceil(2);
+    while size > 0 && !tries.is_over() {
+        let (mut end, before) = (items.len(), items.len());
+        while end > 0 && !tries.is_over() {
+            let start = end.saturating_sub(size);
+            if let Some(fewer) = bonds::without(history, &items, start..end, Item::precedes)
+                && tries.is_invalid(&fewer)
+            {
+                items = fewer;
+            }
+            end = start.min(items.len());
+        }
+        size = if size == 1 && items.len() < before { 1 } else { size / 2 };
+    }
+    items
+}
+
 /// Cuts off what is not needed after the moment when the contradiction was complete.
-fn shortest_prefix(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut Meter<'_>) -> Vec<Item> {
+fn shortest_prefix(tries: &mut Tries<'_, '_, '_, '_>, items: Vec<Item>) -> Vec<Item> {
+    let history = tries.judge.history;
     let mut ends: Vec<u64> = items.iter().filter(|item| !item.open).map(|item| item.end).collect();
     ends.sort_unstable();
     ends.dedup();
@@ -42,154 +123,11 @@ fn shortest_prefix(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: 
         let begun = items.iter().filter(|item| item.begin <= at);
         begun.map(|item| if item.end > at { Item { open: true, end: u64::MAX, ..*item } } else { *item }).collect()
     };
-    let first = ends.partition_point(|&at| !judge.is_invalid(part, &cut(at), meter));
+    let first = ends.partition_point(|&at| !tries.is_invalid(&cut(at)));
     let Some(&at) = ends.get(first) else { return items };
-    let needed: Vec<Value> = items
-        .iter()
-        .filter(|item| item.begin <= at && item.end > at && !item.open)
-        .flat_map(|item| judge.history.steps(item.id).iter().filter_map(seen))
-        .collect();
-    let keep = |item: &&Item| {
-        let steps = judge.history.steps(item.id);
-        let looks_late = item.end > at && steps.iter().all(Step::is_read);
-        (item.begin <= at && !looks_late) || steps.iter().filter_map(left).any(|value| needed.contains(&value))
-    };
-    let fewer: Vec<Item> = items.iter().filter(keep).copied().collect();
-    if judge.is_invalid(part, &fewer, meter) { fewer } else { items }
-}
-
-/// Drops operations that only look, as many as possible.
-fn drop_idle(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut Meter<'_>) -> Vec<Item> {
-    let history = judge.history;
-    let idle = |item: &Item| history.steps(item.id).iter().all(|step| step.is_read() || takes_nothing(step));
-    let (idle, fixed): (Vec<Item>, Vec<Item>) = items.into_iter().partition(idle);
-    smallest(judge, part, fixed, idle.into_iter().map(|item| vec![item]).collect(), meter)
-}
-
-/// Drops whole values.
-fn drop_values(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut Meter<'_>) -> Vec<Item> {
-    let history = judge.history;
-    let Some((fixed, groups)) = groups(history, &items) else { return items };
-    smallest(judge, part, fixed, groups, meter)
-}
-
-/// Drops open operations that nobody saw. They could not help: with them it is invalid too.
-fn drop_open(judge: &mut Judge<'_>, part: &Part, items: Vec<Item>, meter: &mut Meter<'_>) -> Vec<Item> {
-    let history = judge.history;
-    let may_go = match history.object() {
-        Object::Register | Object::CasRegister | Object::Kv | Object::Set | Object::Queue | Object::Stack => true,
-        Object::Counter
-        | Object::Mutex
-        | Object::FencedLock
-        | Object::Bank
-        | Object::ListAppend
-        | Object::RwRegister
-        | Object::UniqueId
-        | Object::Replica => false,
-    };
-    let needed: Vec<Value> = items
-        .iter()
-        .filter(|item| !item.open)
-        .flat_map(|item| history.steps(item.id).iter().flat_map(|step| all_seen(history, step)))
-        .collect();
-    // What was added is part of whatever sum was seen later.
-    let adds = |item: &Item| history.steps(item.id).iter().any(|step| matches!(step, Step::Add { .. }));
-    let unseen = |item: &&Item| {
-        !(item.open && may_go)
-            || adds(item)
-            || history.steps(item.id).iter().filter_map(left).any(|value| needed.contains(&value))
-    };
-    let fewer: Vec<Item> = items.iter().filter(unseen).copied().collect();
-    if fewer.len() < items.len() && judge.is_invalid(part, &fewer, meter) { fewer } else { items }
-}
-
-/// The fixed operations and as few of the groups as are needed to stay invalid. Each group that remains is needed.
-fn smallest(
-    judge: &mut Judge<'_>,
-    part: &Part,
-    fixed: Vec<Item>,
-    mut groups: Vec<Vec<Item>>,
-    meter: &mut Meter<'_>,
-) -> Vec<Item> {
-    let by_begin = |mut items: Vec<Item>| {
-        items.sort_unstable_by_key(|item| (item.begin, item.id));
-        items
-    };
-    let mut kept = fixed;
-    loop {
-        let with = |count: usize| by_begin(kept.iter().chain(groups[..count].iter().flatten()).copied().collect());
-        if meter.step(1).is_err() {
-            return with(groups.len());
-        }
-        // The smallest beginning of the list of groups that is enough: its last one is needed.
-        let (mut low, mut high) = (0, groups.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if judge.is_invalid(part, &with(middle), meter) { high = middle } else { low = middle + 1 }
-        }
-        if high == 0 {
-            return by_begin(kept);
-        }
-        groups.truncate(high);
-        kept.extend(groups.pop().expect("it has as many as are needed, at least one"));
-    }
-}
-
-/// Operations that must stay, and groups each of which may go as a whole. `None` if nothing may.
-fn groups(history: &History, items: &[Item]) -> Option<(Vec<Item>, Vec<Vec<Item>>)> {
-    let by_value = match history.object() {
-        // Of a value that was not there, a failed compare-and-set and a text say something too.
-        Object::Register | Object::CasRegister | Object::Kv => {
-            let whole = |step: &Step| {
-                matches!(step, Step::Read { .. } | Step::Write { .. } | Step::Cas { took: Some(true), .. })
-            };
-            items.iter().all(|item| history.steps(item.id).iter().all(whole))
-        }
-        Object::Set => items.iter().all(|item| !matches!(history.steps(item.id), [Step::ReadList { .. }])),
-        Object::Queue | Object::Stack => true,
-        Object::Counter
-        | Object::Mutex
-        | Object::FencedLock
-        | Object::Bank
-        | Object::ListAppend
-        | Object::RwRegister
-        | Object::UniqueId
-        | Object::Replica => false,
-    };
-    if !by_value {
-        return None;
-    }
-    let mut names: FxHashMap<Value, u32> = FxHashMap::default();
-    let mut leader: Vec<u32> = Vec::new();
-    let mut group_of = Vec::with_capacity(items.len());
-    for item in items {
-        let mut mine = None;
-        for value in history.steps(item.id).iter().flat_map(|step| [seen(step), left(step)]).flatten() {
-            let next = leader.len() as u32;
-            let name = *names.entry(value).or_insert(next);
-            if name == next {
-                leader.push(next);
-            }
-            let root = find(&mut leader, name);
-            let other = mine.map_or(root, |mine| find(&mut leader, mine));
-            leader[root as usize] = other;
-            mine = Some(other);
-        }
-        group_of.push(mine);
-    }
-    let (mut fixed, mut groups): (Vec<Item>, Vec<Vec<Item>>) = (Vec::new(), vec![Vec::new(); leader.len()]);
-    for (item, group) in items.iter().zip(group_of) {
-        match group {
-            Some(group) => groups[find(&mut leader, group) as usize].push(*item),
-            None => fixed.push(*item),
-        }
-    }
-    groups.retain(|group| !group.is_empty());
-    Some((fixed, groups))
-}
-
-fn takes_nothing(step: &Step) -> bool {
-    matches!(step, Step::Take { value: Some(Value::NIL), .. })
+    let late = (0..items.len()).filter(|&place| items[place].begin > at);
+    let fewer = bonds::without(history, &items, late, Item::precedes);
+    fewer.filter(|fewer| tries.is_invalid(fewer)).unwrap_or(items)
 }
 
 /// The value that a step saw, if it saw one.
@@ -213,7 +151,8 @@ pub(super) fn seen(step: &Step) -> Option<Value> {
     }
 }
 
-fn all_seen<'a>(history: &'a History, step: &Step) -> impl Iterator<Item = Value> + use<'a> {
+/// All values that a step saw.
+pub(super) fn all_seen<'a>(history: &'a History, step: &Step) -> impl Iterator<Item = Value> + use<'a> {
     let list = match *step {
         Step::ReadList { list: Some(list), .. } => history.list(list),
         _ => &[],

@@ -10,7 +10,6 @@
 //! values too.
 
 use super::item::{Item, Part, View};
-use super::zone::Contradiction;
 use super::{Decision, Judge, name, shrink};
 use crate::{Anomaly, Edge, History, Id, Judged, Key, Meter, Step, Value, Why, Witness};
 
@@ -144,10 +143,16 @@ impl Plain {
         None
     }
 
-    /// A read with all writers of its value, and the write that lies between, if there is one.
+    /// A read with all writers that its value may be from, and the write that lies between, if there is one.
     fn witness(&self, judge: &Judge<'_>, part: &Part, read: &Item, value: Value, between: Option<Item>) -> Witness {
-        let mut operations: Vec<Id> =
-            self.writes.iter().filter(|(other, _)| *other == value).map(|(_, item)| item.id).collect();
+        let writers = self.writes.iter().filter(|(other, _)| *other == value);
+        let writers: Vec<Item> = writers.map(|(_, item)| *item).collect();
+        let begun = writers.iter().filter(|writer| writer.begin <= read.end);
+        let mut operations: Vec<Id> = begun.map(|writer| writer.id).collect();
+        if operations.is_empty() && value != self.initial {
+            // Of those that began too late one is enough.
+            operations.extend(writers.first().map(|writer| writer.id));
+        }
         let mut edges = Vec::new();
         operations.push(read.id);
         if let Some(between) = between {
@@ -194,19 +199,12 @@ fn one_by_one(
         let one = with(std::slice::from_ref(look));
         match judge.decide(&one.keys, &one.items, meter) {
             Ok(Decision::Valid | Decision::TooHard) => {}
-            Ok(Decision::Invalid(found)) => return Ok(Some(self::witness(judge, &one, found, look, meter))),
+            // Nothing is said about updates without a read: it must stay.
+            Ok(Decision::Invalid(found)) => {
+                return Ok(Some(shrink::witness(judge, &one, found, Some(look.id), meter)));
+            }
             Err(spent) => unknown = Some(spent),
         }
     }
     unknown.map_or(Ok(None), Err)
-}
-
-/// Regularity says nothing about updates without a read: the read must stay.
-fn witness(judge: &mut Judge<'_>, part: &Part, found: Contradiction, read: &Item, meter: &mut Meter<'_>) -> Witness {
-    let mut witness = shrink::witness(judge, part, found, meter);
-    if !witness.operations.contains(&read.id) {
-        witness.operations.push(read.id);
-        witness.operations.sort_unstable();
-    }
-    witness
 }

@@ -1,8 +1,9 @@
 //! Operations that already break a model, made as few as possible.
 
 use super::graph::Arc;
-use super::plain::{Act, INITIAL, NONE, Plain};
+use super::plain::{Act, INITIAL, NONE, Plain, Shown};
 use crate::{Budget, History, Id, Meter, Spent};
+use std::ops::Range;
 
 /// Some operations that break a model, and the circle that shows it.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,7 @@ pub(super) fn with_sources(plain: &Plain<'_>, operations: &[u32]) -> Vec<Id> {
 pub(super) fn shrink(
     history: &History,
     mut kept: Vec<Id>,
+    without: &Without<'_>,
     fails: &mut dyn FnMut(&History, &mut Meter<'_>) -> Result<bool, Spent>,
     meter: &mut Meter<'_>,
 ) -> Vec<Id> {
@@ -57,7 +59,7 @@ pub(super) fn shrink(
         let mut smaller = false;
         while end > 0 {
             let start = end.saturating_sub(chunk);
-            let rest = without(history, &kept, start, end);
+            let rest = without(history, &kept, start..end);
             end = start;
             if rest.len() == kept.len() || rest.is_empty() {
                 continue;
@@ -80,24 +82,47 @@ pub(super) fn shrink(
     kept
 }
 
-/// The operations without some, and without the reads that may have seen one of those.
-fn without(history: &History, kept: &[Id], start: usize, end: usize) -> Vec<Id> {
+/// The operations without some of them, and without all that must go with those.
+pub(super) type Without<'a> = dyn Fn(&History, &[Id], Range<usize>) -> Vec<Id> + 'a;
+
+/// Which reads cannot have seen what their own session wrote later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    None,
+    /// Those that name what they saw; a failed compare-and-set does not.
+    Named,
+    All,
+}
+
+/// Leaves out operations, and all reads that may have seen one of those, directly or over others.
+pub(super) fn without_readers(history: &History, kept: &[Id], some: Range<usize>, bound: Bound) -> Vec<Id> {
     let part = history.restrict(kept);
     let Ok(plain) = Plain::new(&part, super::plain::Rules::TRUE) else { return kept.to_vec() };
-    let gone = |at: u32| at != INITIAL && (start..end).contains(&(at as usize));
-    let stays = |at: u32| {
-        if gone(at) {
-            return false;
-        }
-        if !plain.acts[at as usize].sees() {
-            return true;
-        }
-        let shown = plain.shown[at as usize];
-        if shown.is_open() {
-            !plain.options(at).iter().any(|&option| plain.sources(option).any(gone))
-        } else {
-            !plain.sources(shown).any(gone)
-        }
+    let mut gone: Vec<bool> = (0..kept.len()).map(|at| some.contains(&at)).collect();
+    let is_gone = |gone: &[bool], at: u32| at != INITIAL && gone[at as usize];
+    let later = |read: u32, source: u32| {
+        let binds = match bound {
+            Bound::None => false,
+            Bound::Named => !matches!(plain.acts[read as usize], Act::SawOther(_)),
+            Bound::All => true,
+        };
+        binds && source != INITIAL && plain.sessions[source as usize] == plain.sessions[read as usize] && source > read
     };
-    (0..kept.len() as u32).filter(|&at| stays(at)).map(|at| kept[at as usize]).collect()
+    loop {
+        let goes = |&read: &u32| {
+            if gone[read as usize] || !plain.acts[read as usize].sees() {
+                return false;
+            }
+            let options = plain.options(read);
+            let shows = |option: &Shown| plain.sources(*option).any(|source| is_gone(&gone, source));
+            let possible = |option: &Shown| !plain.sources(*option).any(|source| later(read, source));
+            options.iter().filter(|option| possible(option)).any(shows)
+                || !options.is_empty() && options.iter().all(shows)
+        };
+        let readers: Vec<u32> = (0..kept.len() as u32).filter(goes).collect();
+        if readers.is_empty() {
+            return kept.iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(&id, _)| id).collect();
+        }
+        readers.into_iter().for_each(|read| gone[read as usize] = true);
+    }
 }

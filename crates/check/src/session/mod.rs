@@ -43,10 +43,11 @@ mod tests;
 mod text;
 mod view;
 
-use self::core::Core;
+use self::core::{Bound, Core};
 use crate::{Anomaly, Budget, Edge, History, Id, Judged, Meter, Model, Object, Outcome, Spent, Step, Why, Witness};
 use causal::Causal;
 use plain::{Plain, Rules, Shown};
+use std::ops::Range;
 use view::Base;
 
 pub(crate) fn sequential(history: &History, meter: &mut Meter<'_>) -> Judged {
@@ -211,14 +212,61 @@ fn witness(history: &History, model: Model, core: &Core) -> Witness {
     let mut fails = fails;
     let mut kept = kept(history, model, core, &mut fails);
     let mut meter = Meter::new(Budget { steps: 50_000_000, bytes: 1 << 30 });
-    if !is_from_nowhere(history, &kept) {
-        kept = self::core::shrink(history, kept, &mut fails, &mut meter);
+    let registers = matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv);
+    let bound = match model {
+        Model::ReadYourWrites | Model::MonotonicReads | Model::MonotonicWrites => Bound::None,
+        Model::WritesFollowReads => Bound::Named,
+        _ => Bound::All,
+    };
+    // Where one order explains all, a compare-and-set of equal values changes nothing for anybody.
+    let is_idle =
+        |id: Id| model == Model::Sequential && matches!(history.steps(id), [Step::Cas { from, to, .. }] if from == to);
+    let without = |history: &History, kept: &[Id], some: Range<usize>| match registers {
+        true if kept[some.clone()].iter().all(|&id| is_idle(id)) => [&kept[..some.start], &kept[some.end..]].concat(),
+        true => self::core::without_readers(history, kept, some, bound),
+        false => crate::linear::without(history, kept, some),
+    };
+    if !is_from_nowhere(history, &kept) && !matches!(model, Model::EventualConvergence | Model::StrongEventual) {
+        kept = self::core::shrink(history, kept, &without, &mut fails, &mut meter);
     }
+    if !registers && let Some(shown) = crate::integrity::simplest(&history.restrict(&kept).untimed()) {
+        kept = shown.into_iter().map(|id| kept[id.index()]).collect();
+    }
+    let (kept, edges) = without_sources(history, model, kept);
     let part = history.restrict(&kept);
     let found = find(&part, model, Rules::TRUE, &mut Meter::new(Budget::DEFAULT)).ok().flatten().unwrap_or_default();
+    Witness { anomaly: name(&part, model, &found), operations: kept, edges }
+}
+
+/// Leaves out what the circle does not need, if it rests on reads that have one explanation only in the whole history: that
+/// explanation does not depend on who else is left out. The circle as well.
+fn without_sources(history: &History, model: Model, mut kept: Vec<Id>) -> (Vec<Id>, Vec<Edge>) {
+    let find = |kept: &[Id]| find(&history.restrict(kept), model, Rules::TRUE, &mut Meter::new(Budget::DEFAULT));
+    let Ok(Some(found)) = find(&kept) else { return (kept, Vec::new()) };
+    let registers = matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv);
+    let Some(plain) = registers.then(|| Plain::new(history, Rules::TRUE).ok()).flatten() else {
+        return (kept, Vec::new());
+    };
     let edge = |edge: Edge| Edge { from: kept[edge.from.index()], to: kept[edge.to.index()], why: edge.why };
     let edges: Vec<Edge> = graph::edges(&found.arcs).into_iter().map(edge).collect();
-    Witness { anomaly: name(&part, model, &found), operations: kept, edges }
+    let is_decided = |id: Id| plain.ambiguous.binary_search(&id.0).is_err();
+    let rests = |edge: &Edge| match edge.why {
+        Why::Session => true,
+        Why::ReadsFrom(_) => is_decided(edge.to),
+        Why::Overtaken(_) => is_decided(edge.from),
+        Why::RealTime | Why::Overwrites(_) | Why::Forced(_) => false,
+    };
+    if !edges.iter().all(rests) {
+        return (kept, edges);
+    }
+    for id in kept.clone().into_iter().rev().filter(|_| !edges.is_empty()) {
+        let fewer: Vec<Id> = kept.iter().copied().filter(|&other| other != id).collect();
+        let in_circle = edges.iter().any(|edge| edge.from == id || edge.to == id);
+        if !in_circle && !is_from_nowhere(history, &fewer) && matches!(find(&fewer), Ok(Some(_))) {
+            kept = fewer;
+        }
+    }
+    (kept, edges)
 }
 
 /// The operations of a core with all that they may have read, if these alone break the model; else all operations.
@@ -233,9 +281,14 @@ fn kept(
         _ => None,
     };
     let mut ids: Vec<Id> = match &plain {
+        // Whether reads agree does not depend on who wrote what they saw.
+        Some(_) if model == Model::EventualConvergence => core.operations.iter().map(|&id| Id(id)).collect(),
         Some(plain) => self::core::with_sources(plain, &core.operations),
         None => core.operations.iter().map(|&id| Id(id)).collect(),
     };
+    if plain.is_none() {
+        ids.retain(|&id| history.operation(id).outcome != Outcome::Refused);
+    }
     if let (Some(plain), &[read]) = (&plain, &core.operations[..])
         && plain.nowhere == Some(read)
     {

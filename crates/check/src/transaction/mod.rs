@@ -27,6 +27,7 @@
 mod base;
 mod choice;
 mod dependency;
+mod fewest;
 mod graph;
 mod list;
 mod log;
@@ -134,6 +135,14 @@ pub(crate) fn strict_serializable(history: &History, meter: &mut Meter<'_>) -> J
 
 fn judge(history: &History, level: Level, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let base = if base == Base::Nothing && history.sessions_bind() { Base::Sessions } else { base };
+    let before = meter.progress().steps;
+    let Some(witness) = find(history, level, base, rules, meter)? else { return Ok(None) };
+    let steps = SHRINKING * (meter.progress().steps - before) + FIRST_TURN;
+    Ok(Some(fewest_of(history, witness, level, base, rules, steps, meter)))
+}
+
+/// What is wrong, if something is.
+fn find(history: &History, level: Level, base: Base, rules: Rules, meter: &mut Meter<'_>) -> Judged {
     let table = Table::new(history);
     if level == Level::Serializable {
         let mut choice = Choice::default();
@@ -145,6 +154,43 @@ fn judge(history: &History, level: Level, base: Base, rules: Rules, meter: &mut 
         return judge_by_turns(history, &table, base, rules, meter);
     }
     judge_choices(history, &table, level, base, rules, meter)
+}
+
+/// Making a witness smaller may take so many times the steps that finding it took, and those of a first turn.
+const SHRINKING: u64 = 4;
+
+/// What is wrong with as few of the operations as possible.
+fn fewest_of(
+    history: &History,
+    witness: Witness,
+    level: Level,
+    base: Base,
+    rules: Rules,
+    steps: u64,
+    meter: &mut Meter<'_>,
+) -> Witness {
+    let operations = witness.operations.clone();
+    let mut best = witness;
+    let mut fails = |fewer: &[Id], meter: &mut Meter<'_>| {
+        let found = find(&history.restrict(fewer), level, base, rules, meter)?;
+        Ok(found.map(|found| {
+            best = of_part(fewer, found);
+            best.operations.clone()
+        }))
+    };
+    fewest::fewest(history, operations, steps, &mut fails, meter);
+    best
+}
+
+/// A witness from a history of these operations alone, in numbers of the whole.
+fn of_part(part: &[Id], found: Witness) -> Witness {
+    let whole = |id: Id| part[id.index()];
+    let edge = |edge: Edge| Edge { from: whole(edge.from), to: whole(edge.to), ..edge };
+    Witness {
+        anomaly: found.anomaly,
+        operations: found.operations.into_iter().map(whole).collect(),
+        edges: found.edges.into_iter().map(edge).collect(),
+    }
 }
 
 /// Where values repeat and one order is asked for: choices of writers and executing the transactions take turns, each time with a
@@ -200,16 +246,9 @@ fn with_a_name(history: &History, witness: Witness, base: Base, rules: Rules, me
     let table = Table::new(&few);
     let named =
         meter.within(FIRST_TURN, |meter| judge_choices(&few, &table, Level::Serializable, base, rules, meter)).0;
-    let Ok(Some(named)) = named else { return witness };
-    let whole = |id: Id| witness.operations[id.index()];
-    Witness {
-        anomaly: named.anomaly,
-        operations: named.operations.into_iter().map(whole).collect(),
-        edges: named
-            .edges
-            .into_iter()
-            .map(|edge| Edge { from: whole(edge.from), to: whole(edge.to), ..edge })
-            .collect(),
+    match named {
+        Ok(Some(named)) => of_part(&witness.operations, named),
+        Ok(None) | Err(_) => witness,
     }
 }
 

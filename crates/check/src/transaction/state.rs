@@ -5,6 +5,7 @@
 //! come one after the other. A transaction that only looks is placed as soon as its answers fit: it could not stand anywhere
 //! better. Exponential at worst, so it is charged to a budget.
 
+use super::fewest::fewest;
 use super::{Base, Rules};
 use crate::linear::{Tried, random};
 use crate::{Anomaly, History, Id, Key, Meter, Object, Operation, Outcome, Spent, Step, Witness};
@@ -332,66 +333,13 @@ fn mark(key: u32, content: u32) -> u128 {
 }
 
 /// Few transactions that no order explains, out of a history that none explains. The work is as much again as so many steps.
-///
-/// What nobody who remains has read may be left out: an order of all would be an order of the others.
 pub(super) fn witness(history: &History, base: Base, rules: Rules, steps: u64, meter: &mut Meter<'_>) -> Witness {
-    let mut kept: Vec<Id> = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused).collect();
-    let mut size = kept.len().div_ceil(2);
-    let mut end = kept.len();
-    let mut left = steps;
-    loop {
-        let start = end.saturating_sub(size);
-        let fewer = without(history, &kept, start..end);
-        if fewer.len() < kept.len() {
-            let (is_invalid, cost) =
-                meter.within(left, |meter| has_order(&history.restrict(&fewer), base, rules, meter));
-            left = left.saturating_sub(cost);
-            if is_invalid == Ok(false) {
-                kept = fewer;
-            } else if left == 0 {
-                break;
-            }
-        }
-        end = start.min(kept.len());
-        if end == 0 {
-            if size == 1 {
-                break;
-            }
-            (size, end) = (size / 2, kept.len());
-        }
-    }
-    Witness { anomaly: Anomaly::NotSerializable, operations: kept, edges: Vec::new() }
-}
-
-/// Leaves out some places, except those that wrote what somebody who remains has read.
-fn without(history: &History, kept: &[Id], some: std::ops::Range<usize>) -> Vec<Id> {
-    let mut stays: Vec<bool> = (0..kept.len()).map(|at| !some.contains(&at)).collect();
-    loop {
-        let mut read = rustc_hash::FxHashSet::default();
-        for (&id, _) in kept.iter().zip(&stays).filter(|(_, stays)| **stays) {
-            for step in history.steps(id) {
-                match *step {
-                    Step::Read { key, value: Some(value) } => drop(read.insert((key, value))),
-                    Step::ReadList { key, list: Some(list) } => {
-                        read.extend(history.list(list).iter().map(|&value| (key, value)));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        let mut is_done = true;
-        for at in some.clone().filter(|&at| at < kept.len()) {
-            let is_read = history.steps(kept[at]).iter().any(|step| match *step {
-                Step::Write { key, value } | Step::Append { key, value } => read.contains(&(key, value)),
-                _ => false,
-            });
-            if is_read && !stays[at] {
-                stays[at] = true;
-                is_done = false;
-            }
-        }
-        if is_done {
-            return kept.iter().zip(&stays).filter(|(_, stays)| **stays).map(|(&id, _)| id).collect();
-        }
-    }
+    let took_place = |id: &Id| history.operation(*id).outcome != Outcome::Refused;
+    let kept: Vec<Id> = history.ids().filter(took_place).collect();
+    let mut fails = |fewer: &[Id], meter: &mut Meter<'_>| {
+        let exists = has_order(&history.restrict(fewer), base, rules, meter)?;
+        Ok((!exists).then(|| fewer.to_vec()))
+    };
+    let operations = fewest(history, kept, steps, &mut fails, meter);
+    Witness { anomaly: Anomaly::NotSerializable, operations, edges: Vec::new() }
 }

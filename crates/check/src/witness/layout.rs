@@ -104,10 +104,15 @@ fn clear_the_lane(
     }
 }
 
-/// Begin and end of each; without real time, the place within its session.
+/// A moment in halves: what begins in it comes before what ends in it, so that what takes no time has a place of its own.
+fn half(moment: u64, ends: bool) -> u64 {
+    if moment == Operation::NEVER { moment } else { moment.saturating_mul(2).saturating_add(ends.into()) }
+}
+
+/// Begin and end of each in halves of moments; without real time, the place within its session.
 fn spans(history: &History, ids: &[Id]) -> Vec<(u64, u64)> {
     if history.has_real_time() {
-        let span = |&id: &Id| (history.operation(id).begin, history.operation(id).end);
+        let span = |&id: &Id| (half(history.operation(id).begin, false), half(history.operation(id).end, true));
         return ids.iter().map(span).collect();
     }
     let before = |at: usize| {
@@ -127,11 +132,12 @@ fn stripes(history: &History, moments: &[u64], places: &[usize]) -> Vec<Stripe> 
         let (from, to) = (places[at - 1], places[at.min(moments.len())]);
         from + (to - from) / 2
     };
-    let seen = history.bands().iter().filter(|band| band.from <= last && band.to >= first);
-    let stripe = |band: &crate::Band| Stripe {
+    let halves = history.bands().iter().map(|band| (band, half(band.from, false), half(band.to, true)));
+    let seen = halves.filter(|&(_, from, to)| from <= last && to >= first);
+    let stripe = |(band, from, to): (&crate::Band, u64, u64)| Stripe {
         what: band.what.clone(),
-        from: place(band.from.max(first)),
-        to: if band.to > last { places[moments.len()] } else { place(band.to) },
+        from: place(from.max(first)),
+        to: if to > last { places[moments.len()] } else { place(to) },
     };
     seen.map(stripe).collect()
 }

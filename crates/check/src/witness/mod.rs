@@ -4,6 +4,7 @@ mod cycle;
 mod forced;
 mod html;
 mod layout;
+mod missing;
 mod svg;
 mod text;
 mod verify;
@@ -11,7 +12,7 @@ mod verify;
 pub use html::html;
 pub use svg::svg;
 pub use text::text;
-pub use verify::{Checked, verify};
+pub use verify::{Checked, verify, verify_alone};
 
 use crate::{Edge, Finding, History, Model, Verdict, Why, Witness};
 

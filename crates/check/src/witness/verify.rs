@@ -1,8 +1,9 @@
 //! Every witness is checked again, by other means, before anybody sees it.
 
+use super::missing::missing;
 use super::{cycle, forced};
 use crate::second;
-use crate::{History, Id, Key, Model, Object, Outcome, Step, Value, Witness};
+use crate::{Edge, History, Id, Key, Model, Outcome, Step, Witness};
 use std::collections::BTreeSet;
 
 /// What the second check says of a witness.
@@ -18,30 +19,59 @@ pub enum Checked {
 
 /// Does the witness show that the history breaks the model? Either each edge of its cycle follows from the text of the
 /// history and the model forbids such cycles; or its operations alone break the model by the definition, and leaving the
-/// others out cannot have done that.
+/// others out cannot have done that; or else, of a small history, the whole breaks it too.
 pub fn verify(history: &History, model: Model, witness: &Witness) -> Checked {
+    match examine(history, model, witness) {
+        Ok(checked) => checked,
+        Err(id) => match whole(history, model, &witness.operations) {
+            Some(false) => Checked::Confirmed,
+            Some(true) => {
+                Checked::Refuted("its operations alone break the model, but the whole history keeps it".into())
+            }
+            None => Checked::Undecided(may_matter(history, id)),
+        },
+    }
+}
+
+/// The same without a look at the whole: do these operations show it by themselves, in whatever history they stand?
+pub fn verify_alone(history: &History, model: Model, witness: &Witness) -> Checked {
+    examine(history, model, witness).unwrap_or_else(|id| Checked::Undecided(may_matter(history, id)))
+}
+
+fn may_matter(history: &History, left_out: Id) -> String {
+    format!("it leaves out ({}), which may matter", history.describe(left_out))
+}
+
+/// What the operations of a witness show, or an operation without which they may be another thing than with it.
+fn examine(history: &History, model: Model, witness: &Witness) -> Result<Checked, Id> {
     let ids = &witness.operations;
     if ids.is_empty() {
-        return Checked::Refuted("it names no operation".into());
+        return Ok(Checked::Refuted("it names no operation".into()));
     }
     if !ids.is_sorted() || ids.iter().any(|id| id.index() >= history.len()) {
-        return Checked::Refuted("its operations are not in order or not in the history".into());
+        return Ok(Checked::Refuted("its operations are not in order or not in the history".into()));
     }
-    let Err(of_cycle) = cycle::verify(history, model, &witness.edges) else { return Checked::Confirmed };
-    if forced::is_circle(history, model, ids) {
-        return Checked::Confirmed;
+    let alone = history.restrict(ids);
+    let Err(of_cycle) = circle(history, &alone, model, witness) else { return Ok(Checked::Confirmed) };
+    let everything: Vec<Id> = alone.ids().collect();
+    if forced::is_circle(history, model, ids) && forced::is_circle(&alone, model, &everything) {
+        return Ok(Checked::Confirmed);
     }
-    let left_out = match second::holds(&history.restrict(ids), model) {
-        None => return Checked::Undecided(format!("{} operations are too many to try all orders", ids.len())),
-        Some(true) => return Checked::Refuted(format!("its operations alone keep the model ({of_cycle})")),
-        Some(false) => missing(history, model, ids),
-    };
-    let Some(id) = left_out else { return Checked::Confirmed };
-    match whole(history, model, ids) {
-        Some(false) => Checked::Confirmed,
-        Some(true) => Checked::Refuted("its operations alone break the model, but the whole history keeps it".into()),
-        None => Checked::Undecided(format!("it leaves out ({}), which may matter", history.describe(id))),
+    match second::holds(&alone, model) {
+        None => Ok(Checked::Undecided(format!("{} operations are too many to try all orders", ids.len()))),
+        Some(true) => Ok(Checked::Refuted(format!("its operations alone keep the model ({of_cycle})"))),
+        Some(false) => missing(history, model, ids).map_or(Ok(Checked::Confirmed), Err),
     }
+}
+
+/// Does each edge of the cycle follow, from the whole history and from these operations alone?
+fn circle(history: &History, alone: &History, model: Model, witness: &Witness) -> Result<(), String> {
+    let place = |id: Id| witness.operations.binary_search(&id).map(|at| Id(at as u32)).ok();
+    let edge = |edge: &Edge| Some(Edge { from: place(edge.from)?, to: place(edge.to)?, why: edge.why });
+    let edges: Option<Vec<Edge>> = witness.edges.iter().map(edge).collect();
+    let edges = edges.ok_or("an edge leads to an operation that it does not name")?;
+    cycle::verify(history, model, &witness.edges)?;
+    cycle::verify(alone, model, &edges)
 }
 
 /// Does the whole history keep the model? Of linearizability only what these operations can depend on is tried: what was
@@ -64,128 +94,4 @@ fn whole(history: &History, model: Model, kept: &[Id]) -> Option<bool> {
         .collect();
     // A part that keeps the model does not say that the whole does.
     second::order::linearizable_until(&history.restrict(&part), 0, moment).filter(|kept| !kept)
-}
-
-/// An operation that was left out although a history that keeps the model may break it without that operation.
-///
-/// Leaving out is sound for: what only looks (a replica's last digest is what remains); in models of time, what began after
-/// everybody who could tell had ended; a change whose value nobody who is kept saw; a taken element that nobody who is
-/// kept put in; where one order explains all, a compare-and-set of equal values; and all else where only pairs of
-/// operations are compared. Convergence needs every write that lasts to the reads and the last reads of a session, and safe
-/// reads all that overlap them.
-fn missing(history: &History, model: Model, kept: &[Id]) -> Option<Id> {
-    if matches!(model, Model::StrongEventual | Model::UniqueIds | Model::Fencing) {
-        return None;
-    }
-    let by_time = matches!(
-        model,
-        Model::Linearizable | Model::StrictSerializable | Model::Regular | Model::Safe | Model::BoundedStaleness(_)
-    );
-    history.ids().find(|&id| {
-        let operation = history.operation(id);
-        // What was seen of a refused transaction is another thing than what nobody wrote.
-        let transactional = history.object().is_transactional();
-        if operation.outcome == Outcome::Refused && !transactional || kept.binary_search(&id).is_ok() {
-            return false;
-        }
-        // Who had ended before it began cannot have seen it.
-        let later = |other: &Id| {
-            let seen_by = history.operation(*other);
-            !(by_time && history.has_real_time() && seen_by.outcome == Outcome::Done && seen_by.precedes(operation))
-        };
-        let same_key = |other: &Id| {
-            history.steps(*other).iter().any(|look| history.steps(id).iter().any(|step| step.key() == look.key()))
-        };
-        if model == Model::EventualConvergence {
-            let ends =
-                |other: &Id| history.object() != Object::Replica && operation.precedes(history.operation(*other));
-            let looks = history.object() != Object::Replica && only_looks(history, id);
-            // Without a session's last read an earlier one would count in its place.
-            let hides = |other: &Id| *other < id && history.operation(*other).session == operation.session;
-            let matters = |other: &Id| if looks { hides(other) } else { !ends(other) };
-            return kept.iter().filter(|other| same_key(other)).any(matters);
-        }
-        let overlaps = |other: &Id| {
-            let other = history.operation(*other);
-            !other.precedes(operation) && !operation.precedes(other)
-        };
-        let hides = model == Model::Safe && kept.iter().any(|other| same_key(other) && overlaps(other));
-        let looks: Vec<(Id, &Step)> = kept
-            .iter()
-            .filter(|other| later(other))
-            .flat_map(|&other| history.steps(other).iter().map(move |step| (other, step)))
-            .collect();
-        !only_looks(history, id) && (hides || matters(history, model, id, &looks, kept))
-    })
-}
-
-fn only_looks(history: &History, id: Id) -> bool {
-    let open = history.operation(id).outcome == Outcome::Unknown;
-    history.steps(id).iter().all(|step| step.is_read() && !(open && matches!(step, Step::Cas { .. })))
-}
-
-/// Could these answers be wrong only because the operation is gone?
-fn matters(history: &History, model: Model, id: Id, looks: &[(Id, &Step)], kept: &[Id]) -> bool {
-    let one_order = matches!(model, Model::Linearizable | Model::Sequential | Model::BoundedStaleness(_));
-    let line = matches!(history.object(), Object::Queue | Object::Stack);
-    let puts = |of: Option<Key>, value: Option<Value>| {
-        kept.iter().flat_map(|&other| history.steps(other)).any(|step| match *step {
-            Step::Insert { key, value: put } => Some(key) == of && value.is_none_or(|value| value == put),
-            _ => false,
-        })
-    };
-    history.steps(id).iter().any(|step| {
-        let key = step.key();
-        let told = looks.iter().filter(|(_, look)| look.key() == key);
-        let mut told = told.map(|&(other, look)| (history.operation(other).outcome == Outcome::Done, look));
-        match *step {
-            _ if step.is_read() && !matches!(step, Step::Cas { .. }) => false,
-            Step::Cas { from, to, .. } if one_order && from == to => false,
-            Step::Write { value, .. } | Step::Cas { to: value, .. } => {
-                told.any(|(_, look)| depends(history, look, value))
-            }
-            Step::Append { value, .. } if history.object() == Object::ListAppend => {
-                told.any(|(_, look)| depends(history, look, value))
-            }
-            Step::Insert { value, .. } if line => told.any(|(done, look)| match *look {
-                Step::Take { value: taken, .. } => done && taken.is_none_or(|taken| taken == value),
-                Step::Insert { .. } => false,
-                _ => true,
-            }),
-            Step::Insert { value, .. } => told.any(|(_, look)| match *look {
-                Step::ReadList { list: Some(list), .. } => history.list(list).contains(&value),
-                Step::Contains { value: asked, there: Some(there), .. } => asked == value && there,
-                _ => false,
-            }),
-            Step::Remove { value, .. } => {
-                puts(key, Some(value))
-                    && told.any(|(_, look)| match *look {
-                        Step::ReadList { list: Some(list), .. } => !history.list(list).contains(&value),
-                        Step::Contains { value: asked, there: Some(there), .. } => asked == value && !there,
-                        _ => false,
-                    })
-            }
-            Step::Take { value: Some(Value::NIL), .. } if history.operation(id).outcome == Outcome::Done => false,
-            Step::Take { value: Some(value), .. } if history.operation(id).outcome == Outcome::Done => {
-                puts(key, Some(value)) && told.next().is_some()
-            }
-            Step::Take { .. } => puts(key, None) && told.next().is_some(),
-            _ => told.next().is_some(),
-        }
-    })
-}
-
-/// Can the answer of a step depend on whether somebody wrote this value?
-fn depends(history: &History, look: &Step, value: Value) -> bool {
-    // To a store of texts, nothing and the empty text are the same.
-    let is_empty = |value: Value| value == Value::NIL || history.value(value).name() == Some("");
-    let same = |seen: Value| seen == value || history.object() == Object::Kv && is_empty(seen) && is_empty(value);
-    match *look {
-        Step::Read { value: seen, .. } => seen.is_some_and(same),
-        Step::Cas { from, took: Some(true), .. } => same(from),
-        Step::ReadList { list, .. } => list.is_some_and(|list| history.list(list).contains(&value)),
-        Step::Write { .. } => false,
-        Step::Append { .. } => history.object() != Object::ListAppend,
-        _ => true,
-    }
 }

@@ -1,0 +1,144 @@
+//! Version vectors (Parker and others 1983; for events of nodes: Fidge and Mattern 1988).
+
+use crate::machine::NodeId;
+use alloc::collections::BTreeMap;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// One life of a node as a writer. A node whose disk was lost or set back comes back as another actor, so that no count is
+/// ever used twice (riak_kv #1094, scylla #2169).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// The node.
+    pub node: NodeId,
+    /// Which of its lives, from 1.
+    pub incarnation: u32,
+}
+
+/// The name of one event: the n-th of an actor, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Dot {
+    /// Who did it.
+    pub actor: Actor,
+    /// Its number among the events of the actor.
+    pub count: u64,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.node.0, self.incarnation)
+    }
+}
+
+impl fmt::Display for Dot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.actor, self.count)
+    }
+}
+
+/// How two events, or two sets of events, stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Causality {
+    /// They are the same.
+    Equal,
+    /// The first came before the second.
+    Before,
+    /// The first came after the second.
+    After,
+    /// Neither knew of the other.
+    Concurrent,
+}
+
+/// For each actor the number of its events that are known, without holes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VersionVector(BTreeMap<Actor, u64>);
+
+impl VersionVector {
+    /// The number of known events of an actor.
+    pub fn get(&self, actor: Actor) -> u64 {
+        self.0.get(&actor).copied().unwrap_or(0)
+    }
+    /// Is the event known?
+    pub fn contains(&self, dot: Dot) -> bool {
+        dot.count <= self.get(dot.actor)
+    }
+    /// Counts one more event of an actor, and names it.
+    pub fn advance(&mut self, actor: Actor) -> Dot {
+        let count = self.0.entry(actor).or_insert(0);
+        *count += 1;
+        Dot { actor, count: *count }
+    }
+    /// Knows the first so many events of an actor.
+    pub fn raise(&mut self, actor: Actor, count: u64) {
+        if count > self.get(actor) {
+            self.0.insert(actor, count);
+        }
+    }
+    /// Knows what the other knows.
+    pub fn join(&mut self, other: &VersionVector) {
+        other.0.iter().for_each(|(&actor, &count)| self.raise(actor, count));
+    }
+    /// Does it know all that the other knows?
+    pub fn covers(&self, other: &VersionVector) -> bool {
+        other.0.iter().all(|(&actor, &count)| count <= self.get(actor))
+    }
+    /// How the two stand to each other: in each actor's count, not in their sum.
+    pub fn compare(&self, other: &VersionVector) -> Causality {
+        match (self.covers(other), other.covers(self)) {
+            (true, true) => Causality::Equal,
+            (true, false) => Causality::After,
+            (false, true) => Causality::Before,
+            (false, false) => Causality::Concurrent,
+        }
+    }
+    /// Does it know nothing?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// The actors that are known, and the numbers of their known events; in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Actor, u64)> + '_ {
+        self.0.iter().map(|(&actor, &count)| (actor, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::executions::{Execution, each};
+    use alloc::vec::Vec;
+
+    fn vectors(execution: &Execution) -> Vec<VersionVector> {
+        let mut known: [VersionVector; 3] = Default::default();
+        let mut vectors: Vec<VersionVector> = Vec::new();
+        for event in &execution.events {
+            let here = &mut known[event.node];
+            if let Some(from) = event.heard {
+                here.join(&vectors[from]);
+            }
+            here.advance(Actor { node: NodeId(event.node as u16 + 1), incarnation: 1 });
+            vectors.push(here.clone());
+        }
+        vectors
+    }
+
+    #[test]
+    fn vectors_tell_exactly_what_came_before() {
+        let mut concurrent = 0;
+        each(6, &mut |execution| {
+            let vectors = vectors(execution);
+            for a in 0..vectors.len() {
+                for b in 0..vectors.len() {
+                    let expected = match (execution.is_before(a, b), execution.is_before(b, a)) {
+                        (true, _) => Causality::Before,
+                        (_, true) => Causality::After,
+                        _ if a == b => Causality::Equal,
+                        _ => Causality::Concurrent,
+                    };
+                    concurrent += u32::from(expected == Causality::Concurrent);
+                    assert_eq!(vectors[a].compare(&vectors[b]), expected, "{a} {b} of {execution:?}");
+                }
+            }
+        });
+        assert!(concurrent > 10_000);
+    }
+}
