@@ -53,8 +53,7 @@ mod tests {
             each(events, &mut |execution| {
                 let numbers = numbers(execution);
                 let pairs = (0..events).flat_map(|a| (0..events).map(move |b| (a, b)));
-                let misled =
-                    pairs.into_iter().any(|(a, b)| numbers[a] < numbers[b] && !execution.is_before(a, b));
+                let misled = pairs.into_iter().any(|(a, b)| numbers[a] < numbers[b] && !execution.is_before(a, b));
                 if misled && smallest.is_none() {
                     smallest = Some(execution.clone());
                 }
