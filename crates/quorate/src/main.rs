@@ -48,6 +48,8 @@ enum Verb {
     Fault(verb::fault::Fault),
     Bench(verb::bench::Bench),
     Check(verb::check::Check),
+    Calc(verb::calc::Calc),
+    Ring(verb::ring::RingVerb),
     #[cfg(feature = "lab")]
     Lab(verb::lab::Lab),
     Completions(verb::completions::Completions),
@@ -67,6 +69,8 @@ impl Verb {
             Verb::Fault(verb) => verb.json,
             Verb::Bench(verb) => verb.json,
             Verb::Check(verb) => verb.json,
+            Verb::Calc(verb) => verb.json(),
+            Verb::Ring(verb) => verb.json,
             #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.json(),
             Verb::Up(_) | Verb::Node(_) | Verb::Completions(_) => false,
@@ -87,6 +91,8 @@ impl Verb {
             Verb::Fault(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
+            Verb::Calc(verb) => verb.run(),
+            Verb::Ring(verb) => verb.run(),
             #[cfg(feature = "lab")]
             Verb::Lab(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),

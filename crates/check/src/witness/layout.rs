@@ -1,6 +1,6 @@
 //! Where operations stand in a space-time picture: sessions from top to bottom, time from left to right.
 
-use crate::{History, Id, Operation, Outcome, Session, Witness};
+use crate::{History, Id, Operation, Outcome, Session, Step, Witness};
 
 /// Units between two moments next to each other.
 const GAP: usize = 2;
@@ -75,13 +75,15 @@ pub(super) fn layout(history: &History, witness: &Witness) -> Layout {
     Layout { lanes, bars, stripes, width }
 }
 
-/// The operations of the offending order; without one, the operation whose answer completes the contradiction.
+/// The operations of the offending order; without one, the operation whose answer completes the contradiction: the last
+/// that told something.
 pub(super) fn blamed(history: &History, witness: &Witness) -> Vec<Id> {
     if !witness.edges.is_empty() {
         return witness.edges.iter().flat_map(|edge| [edge.from, edge.to]).collect();
     }
     let done = witness.operations.iter().filter(|id| history.operation(**id).outcome == Outcome::Done);
-    done.max_by_key(|id| (history.operation(**id).end, **id)).copied().into_iter().collect()
+    let tells = |id: Id| history.steps(id).iter().any(|step| step.is_read() || matches!(step, Step::Take { .. }));
+    done.max_by_key(|id| (tells(**id), history.operation(**id).end, **id)).copied().into_iter().collect()
 }
 
 /// An operation of unknown outcome has no end to make room for its label: the next one in its lane waits for it.

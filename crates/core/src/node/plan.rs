@@ -4,6 +4,7 @@ use super::Config;
 use crate::guarantee::{Ack, Level};
 use crate::limits;
 use crate::operation::{Guard, Operate, Refusal, Words};
+use crate::placement::hash_of;
 use crate::state::command::{self, Spec};
 use alloc::format;
 use alloc::string::ToString;
@@ -71,16 +72,7 @@ pub fn group_of(first: u16, groups: u16, key: &[u8]) -> u16 {
     if groups <= 1 {
         return first;
     }
-    first + (xxhash_rust::xxh3::xxh3_64(tag(key)) % u64::from(groups)) as u16
-}
-
-/// What decides where a key lives: the part between the first `{` and the next `}`, if it is not empty.
-fn tag(key: &[u8]) -> &[u8] {
-    let Some(open) = key.iter().position(|&byte| byte == b'{') else { return key };
-    match key[open + 1..].iter().position(|&byte| byte == b'}') {
-        None | Some(0) => key,
-        Some(length) => &key[open + 1..open + 1 + length],
-    }
+    first + (hash_of(key) % u64::from(groups)) as u16
 }
 
 /// Decides the way of an operation. `pinned` is the group when that was decided before.
@@ -244,10 +236,6 @@ mod tests {
 
     #[test]
     fn a_tag_keeps_keys_together() {
-        assert_eq!(tag(b"user"), b"user");
-        assert_eq!(tag(b"a{user}b"), b"user");
-        assert_eq!(tag(b"a{}b"), b"a{}b");
-        assert_eq!(tag(b"a{b"), b"a{b");
         for groups in 1..9 {
             assert_eq!(group_of(2, groups, b"{x}1"), group_of(2, groups, b"2{x}"));
             assert!((2..2 + groups).contains(&group_of(2, groups, b"key")));

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 pub mod bench;
+pub mod calc;
 pub mod cas;
 pub mod check;
 pub mod completions;
@@ -12,6 +13,7 @@ pub mod incr;
 pub mod lab;
 pub mod node;
 pub mod put;
+pub mod ring;
 pub mod scan;
 pub mod status;
 pub mod up;
