@@ -2,7 +2,8 @@
 //!
 //! Nothing here can name a clock, a thread, a socket or a file: the crate is `no_std`, so the compiler is the wall.
 //! Floor 0 holds no concept (`machine`, `store`, `random`, `limits`), floor 1 holds values (`clock`, `detector`,
-//! `guarantee`, `operation`, `placement`, `quorum`), floor 2 holds rooms (`consensus`, `state`), floor 3 is the one place
+//! `guarantee`, `operation`, `placement`, `quorum`), floor 2 holds rooms (`consensus`, `paxos`,
+//! `state`), floor 3 is the one place
 //! that knows all rooms (`node`).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod placement;
 pub mod quorum;
 
 pub mod consensus;
+pub mod paxos;
 pub mod state;
 
 pub mod node;
