@@ -53,6 +53,7 @@ mod session;
 mod transaction;
 mod verdict;
 pub mod witness;
+mod world;
 
 pub use datum::Datum;
 pub use event::{Event, Kind, Process};

@@ -37,7 +37,6 @@ mod guarantee;
 mod order;
 mod plain;
 mod saturate;
-mod states;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -6,8 +6,8 @@
 
 use super::graph::Arc;
 use super::plain::{Groups, NONE, Plain};
-use super::states::States;
-use crate::{History, Id, Meter, Outcome, Spent, Step};
+use crate::world::World;
+use crate::{History, Id, Key, Meter, Outcome, Spent, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Is there such an order?
@@ -24,7 +24,7 @@ pub(super) fn exists(
 
 struct Search<'h> {
     history: &'h History,
-    states: States<'h>,
+    world: World<'h>,
     /// The operations of each session that surely took place, in order.
     chains: Vec<Vec<u32>>,
     /// Operations that may take place once so many of their session have.
@@ -43,6 +43,8 @@ struct Search<'h> {
     waits: Vec<u32>,
     /// Is it known of every write who read it?
     eager: bool,
+    /// The bytes of states that are charged to the meter.
+    held: u64,
     hash: u128,
     seen: FxHashSet<u128>,
     done: Vec<Done>,
@@ -80,8 +82,10 @@ fn mix(a: u64, b: u64) -> u128 {
 impl<'h> Search<'h> {
     fn new(history: &'h History, plain: Option<&Plain<'_>>) -> Search<'h> {
         let (values, keys, sessions) = history.counts();
-        let mut states = States::new(history);
-        let state: Vec<u32> = (0..keys as u32).map(|key| states.first(crate::Key(key))).collect();
+        let all: Vec<Key> = (0..keys as u32).map(Key).collect();
+        let mut world = World::new(history, &all, World::empty_text(history));
+        world.prepare(history.ids());
+        let state = all.into_iter().map(|key| world.first_of(key)).collect();
         let mut chains = vec![Vec::new(); sessions];
         let mut optional = Vec::new();
         let wanted = Wanted::new(history, values);
@@ -117,7 +121,7 @@ impl<'h> Search<'h> {
         };
         Search {
             history,
-            states,
+            world,
             used: vec![false; optional.len()],
             next: vec![0; sessions],
             last: vec![NONE; keys],
@@ -131,6 +135,7 @@ impl<'h> Search<'h> {
             later: Vec::new(),
             waits: Vec::new(),
             eager: !history.ids().any(unclear),
+            held: 0,
             hash: 0,
             seen: FxHashSet::default(),
             done: Vec::new(),
@@ -226,7 +231,7 @@ impl<'h> Search<'h> {
         if self.replaces(&step, self.state[key.0 as usize]) && self.still_read(id, key.0) {
             return false;
         }
-        self.states.after(self.state[key.0 as usize], &step, session, open).is_some()
+        self.world.step(self.state[key.0 as usize], &step, session, open).is_some()
     }
 
     /// Does it replace the value? Only registers are asked, whose states are their values.
@@ -253,11 +258,10 @@ impl<'h> Search<'h> {
         let mut done = Done { id, optional, key: NONE, state: 0, last: NONE };
         if let (Some(step), Some(key)) = (step, key) {
             let old = self.state[key as usize];
-            let known = self.states.len();
-            let Some(new) = self.states.after(old, &step, session, optional != NONE) else { return Ok(false) };
-            if self.states.len() > known {
-                meter.hold(self.states.bytes(new))?;
-            }
+            let Some(new) = self.world.step(old, &step, session, optional != NONE) else { return Ok(false) };
+            let more = self.world.bytes() - self.held;
+            self.held += more;
+            meter.hold(more)?;
             done = Done { key, state: old, last: self.last[key as usize], ..done };
             self.change(key, new);
             if !self.source.is_empty() {
