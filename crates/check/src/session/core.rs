@@ -2,6 +2,7 @@
 
 use super::graph::Arc;
 use super::plain::{Act, INITIAL, NONE, Plain};
+use super::tie;
 use crate::{Budget, History, Id, Meter, Spent};
 
 /// Some operations that break a model, and the circle that shows it.
@@ -83,6 +84,10 @@ pub(super) fn shrink(
 /// The operations without some, and without the reads that may have seen one of those.
 fn without(history: &History, kept: &[Id], start: usize, end: usize) -> Vec<Id> {
     let part = history.restrict(kept);
+    if !super::is_plain(&part) {
+        let rest = tie::without(&part, start, end);
+        return rest.into_iter().map(|at| kept[at.index()]).collect();
+    }
     let Ok(plain) = Plain::new(&part, super::plain::Rules::TRUE) else { return kept.to_vec() };
     let gone = |at: u32| at != INITIAL && (start..end).contains(&(at as usize));
     let stays = |at: u32| {
