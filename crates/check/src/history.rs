@@ -212,7 +212,7 @@ impl History {
         self.operations.is_empty()
     }
     /// All places.
-    pub fn ids(&self) -> impl DoubleEndedIterator<Item = Id> + ExactSizeIterator + use<> {
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = Id> + ExactSizeIterator + Clone + use<> {
         (0..self.operations.len() as u32).map(Id)
     }
     /// One operation.

@@ -1,30 +1,57 @@
 //! One door to all checkers: which algorithm judges which model.
 
-use crate::{History, Judged, Meter, Model, Verdict};
+use crate::{History, Id, Judged, Meter, Model, Object, Verdict};
 use crate::{integrity, linear, session, transaction};
 use std::fmt;
 
-/// A model was asked of an object that it says nothing about.
+/// A model was asked of a history that it says nothing about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inapplicable {
     /// The model.
     pub model: Model,
     /// The object of the history.
-    pub object: crate::Object,
+    pub object: Object,
+    /// The model applies to the object, but not to operations of several steps or to sums, of which this is the first.
+    pub operation: Option<Id>,
 }
 
 impl fmt::Display for Inapplicable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} says nothing about a history of {}", self.model.word(), self.object.word())
+        let model = self.model.word();
+        match self.operation {
+            None => write!(f, "{model} says nothing about a history of {}", self.object.word()),
+            Some(_) => write!(f, "{model} says nothing about operations of several steps, nor about sums"),
+        }
     }
+}
+
+/// Does the model say anything about this history?
+///
+/// # Errors
+/// If it says nothing about the object, or about one of the operations.
+pub fn applies(history: &History, model: Model) -> Result<(), Inapplicable> {
+    let object = history.object();
+    if !model.applies_to(object) {
+        return Err(Inapplicable { model, object, operation: None });
+    }
+    let of_writes = model == Model::EventualConvergence && object != Object::Replica;
+    let of_writes = of_writes || (model != Model::Sequential && Model::of_sessions().any(|known| known == model));
+    match session::beyond(history).filter(|_| of_writes) {
+        None => Ok(()),
+        operation => Err(Inapplicable { model, object, operation }),
+    }
+}
+
+/// The models that say something about the object, but nothing about some operation of this history: [`classify`] leaves
+/// them out.
+pub fn silent(history: &History) -> Vec<Inapplicable> {
+    let of_object = Model::ALL.into_iter().filter(|model| model.applies_to(history.object()));
+    of_object.filter_map(|model| applies(history, model).err()).collect()
 }
 
 /// Does the history keep the model? The work is charged to the meter.
 pub fn check(history: &History, model: Model, meter: &mut Meter<'_>) -> Result<Verdict, Inapplicable> {
-    let object = history.object();
-    if !model.applies_to(object) {
-        return Err(Inapplicable { model, object });
-    }
+    applies(history, model)?;
     Ok(judge(history, model, meter).into())
 }
 
@@ -39,13 +66,13 @@ pub struct Finding {
     pub by: Option<Model>,
 }
 
-/// The verdict of every model that applies, stronger ones first. Each model that needs work of its own gets a meter of
+/// The verdict of every model that [`applies`], stronger ones first. Each model that needs work of its own gets a meter of
 /// its own; what the lattice decides needs none. Bounded staleness is left out, as it needs a bound, and
 /// linearizability of transactions, which is strict serializability.
 pub fn classify(history: &History, mut work: impl FnMut(Model) -> Verdict) -> Vec<Finding> {
     let asked = Model::ALL
         .into_iter()
-        .filter(|model| model.applies_to(history.object()) && !matches!(model, Model::BoundedStaleness(_)))
+        .filter(|model| applies(history, *model).is_ok() && !matches!(model, Model::BoundedStaleness(_)))
         .filter(|model| *model != Model::Linearizable || !history.object().is_transactional());
     let mut findings: Vec<Finding> = Vec::new();
     for model in asked.rev() {

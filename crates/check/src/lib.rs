@@ -59,11 +59,12 @@ mod session;
 mod transaction;
 mod verdict;
 pub mod witness;
+mod world;
 
 pub use datum::Datum;
 pub use event::{Event, Kind, Process};
 pub use history::{Band, History, Id, Key, List, Operation, Outcome, Recorder, Session, Step, Ticket, Value};
-pub use judge::{Finding, Inapplicable, check, classify};
+pub use judge::{Finding, Inapplicable, applies, check, classify, silent};
 pub use model::Model;
 pub use object::Object;
 pub use verdict::{Anomaly, Budget, Edge, Judged, Meter, Progress, Spent, Verdict, Why, Witness};

@@ -112,6 +112,11 @@ impl Model {
         Model::UniqueIds,
     ];
 
+    /// The models of sessions: sequential consistency and what it implies, stronger ones first.
+    pub fn of_sessions() -> impl Iterator<Item = Model> {
+        Model::ALL.into_iter().filter(|model| Model::Sequential.implies(*model))
+    }
+
     /// Which model implies which, directly: every history that keeps the first keeps the second.
     ///
     /// Over items, without predicates, repeatable read (no G2-item) and serializable are the same.
@@ -189,13 +194,13 @@ impl Model {
         }
     }
 
-    /// Can this model be asked of this kind of object?
+    /// Can this model be asked of this kind of object? [`applies`](crate::applies) looks at the operations too.
     pub const fn applies_to(self, object: Object) -> bool {
         let plain = matches!(object, Object::Register | Object::CasRegister | Object::Kv);
         let transactional = object.is_transactional();
         match self {
             Model::Linearizable => !matches!(object, Object::Replica | Object::UniqueId),
-            Model::Sequential => !transactional && !matches!(object, Object::Bank | Object::Replica | Object::UniqueId),
+            Model::Sequential => !transactional && !matches!(object, Object::Replica | Object::UniqueId),
             Model::Regular
             | Model::Safe
             | Model::BoundedStaleness(_)
@@ -265,6 +270,23 @@ mod tests {
             assert_eq!(Model::of_word(&word), Some(model));
         }
         assert_eq!(Model::of_word("bounded-staleness"), None);
+    }
+
+    #[test]
+    fn nine_models_are_of_sessions() {
+        let words: Vec<&str> = Model::of_sessions().map(Model::word).collect();
+        let all = [
+            "sequential",
+            "causal-memory",
+            "causal-convergence",
+            "weak-causal",
+            "pram",
+            "read-your-writes",
+            "monotonic-reads",
+            "monotonic-writes",
+            "writes-follow-reads",
+        ];
+        assert_eq!(words, all);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::Model;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// Keys with one value each: `Read`, `Write`; and `Add`, `Count` where the value is a whole number or absent, which
-    /// counts as 0. Of sums only linearizability and the models of single reads can be decided.
+    /// counts as 0. An operation may have several steps, which take place at once. The models of sessions say nothing of
+    /// sums and of several steps, but for sequential consistency.
     Register,
     /// The same with `Cas`.
     CasRegister,

@@ -373,6 +373,15 @@ fn contradictions_name_their_line() {
             "line 3, column 1: the file ends in the list that begins in line 2",
         ),
         (
+            "[{\"type\":\"invoke\",\"f\":\"read\"}]\n7".to_string(),
+            "line 2, column 1: something follows the end of the array",
+        ),
+        (
+            "\n[{\"type\":\"invoke\",\"f\":\"read\"}\n".to_string(),
+            "line 3, column 1: the file ends in the array that begins in line 2",
+        ),
+        ("[{\"type\":\"invoke\",\"f\":\"read\"}\n{}]".to_string(), "line 2, column 1: ',' was expected, not '{'"),
+        (
             "w(1,1,1,1)\nw(1,2,2,1)\n".to_string(),
             "line 2: transaction 1 is of session 1 in line 1, but of session 2 here",
         ),
@@ -662,5 +671,33 @@ fn a_file_that_cannot_be_read_is_wrong() {
     for (text, format) in [("w 1 1\n", Format::Awdit), ("{:process 0 :type :invoke :f :read}\n", Format::JepsenEdn)] {
         let problem = format::read(text.as_bytes().chain(Broken), &is(format)).unwrap_err();
         assert_eq!(problem.to_string(), "line 1: cannot be read further: the disk is gone");
+    }
+}
+
+/// Tools that rewrite JSON like to sort the fields of an object.
+#[test]
+fn a_header_is_known_in_whatever_order_its_fields_stand() {
+    let rest = "\n{\"begin\":1,\"end\":2,\"session\":1,\"steps\":[[\"write\",\"x\",1]]}\n";
+    let long: Vec<String> = (0..10_000).map(|key| format!("[\"k{key}\",{key}]")).collect();
+    let headers = [
+        "{\"initial\":null,\"object\":\"register\",\"operations\":1,\"quorate-history\":1,\"real-time\":true}"
+            .to_string(),
+        "{ \"initials\" : [[\"a\\\"}\", {\"map\":[]}]],\n \"object\" : \"register\", \"quorate-history\" : 1 }"
+            .to_string(),
+        format!("{{\"initials\":[{}],\"object\":\"register\",\"quorate-history\":1}}", long.join(",")),
+    ];
+    for header in headers {
+        let text = header + rest;
+        let beginning = &text.as_bytes()[..text.len().min(64 * 1024)];
+        assert_eq!(format::detect(beginning).unwrap(), Format::Quorate, "{}", &text[..60]);
+        assert_eq!(format::read(text.as_bytes(), &Options::default()).unwrap().len(), 1);
+    }
+    for text in [
+        "{\"type\":\"invoke\",\"f\":\"write\",\"value\":{\"quorate-history\":1}}",
+        "{\"type\":\"invoke\",\"f\":\"quorate-history\",\"value\":\"\\\"quorate-history\\\":\"}",
+        "{\"type\":\"invoke\"}\n{\"quorate-history\":1}",
+        "{\"type\":\"inv",
+    ] {
+        assert_eq!(format::detect(text.as_bytes()).unwrap(), Format::Json, "{text}");
     }
 }

@@ -36,23 +36,12 @@ fn long(operations: u64, sessions: u64, keys: u64, stale: bool) -> History {
 #[test]
 #[ignore = "measures"]
 fn long_histories() {
-    let models = [
-        Model::WeakCausal,
-        Model::CausalConvergence,
-        Model::CausalMemory,
-        Model::Pram,
-        Model::Sequential,
-        Model::ReadYourWrites,
-        Model::MonotonicReads,
-        Model::MonotonicWrites,
-        Model::WritesFollowReads,
-    ];
     for (operations, sessions, keys) in
         [(1_000, 20, 100), (75_000, 20, 100), (75_000, 50, 1_000), (1_000_000, 20, 1_000)]
     {
         for stale in [false, true] {
             let history = long(operations, sessions, keys, stale);
-            for model in models {
+            for model in Model::of_sessions() {
                 let begin = Instant::now();
                 let mut meter = Meter::new(Budget::DEFAULT);
                 let verdict = check(&history, model, &mut meter).expect("applies");

@@ -145,3 +145,33 @@ fn the_map_of_models_shows_every_step() {
         assert!(out(&map).contains(word), "{word} is not on the map");
     }
 }
+
+/// Models that say nothing about an operation are not asked about the history, and it is told which and why.
+#[test]
+fn models_that_say_nothing_are_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "{\"quorate-history\":1,\"object\":\"register\"}
+{\"session\":1,\"begin\":1,\"end\":2,\"steps\":[[\"read\",\"x\",null],[\"write\",\"x\",1]]}
+{\"session\":2,\"begin\":3,\"end\":4,\"steps\":[[\"read\",\"x\",null]]}
+{\"session\":2,\"begin\":5,\"end\":6,\"steps\":[[\"read\",\"x\",1]]}
+";
+    let history = file(folder.path(), "swap.json", text);
+    let history = history.to_str().unwrap();
+    assert_eq!(check(&[history, "--model", "sequential"]).status.code(), Some(0));
+    let pram = check(&[history, "--model", "pram"]);
+    assert_eq!(pram.status.code(), Some(3));
+    for part in ["pram says nothing about operations of several steps", "line 2", "ask for sequential"] {
+        assert!(error(&pram).contains(part), "{}", error(&pram));
+    }
+    let all = check(&[history, "--all"]);
+    assert_eq!(all.status.code(), Some(1), "it is not linearizable: {}", error(&all));
+    assert!(!out(&all).contains("unknown"), "{}", out(&all));
+    assert!(
+        out(&all).contains("Not asked") && out(&all).contains("pram") && out(&all).contains("line 2"),
+        "{}",
+        out(&all)
+    );
+    let json: Value = serde_json::from_str(&out(&check(&[history, "--all", "--json"]))).unwrap();
+    assert_eq!(json["silent"]["models"].as_array().unwrap().len(), 9, "{json}");
+    assert_eq!(json["silent"]["first"]["line"], 2);
+}

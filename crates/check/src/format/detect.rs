@@ -74,11 +74,8 @@ fn skip(mut text: &[u8]) -> &[u8] {
 
 /// The format of the inner of the first map.
 fn of_map(inner: &[u8]) -> Format {
-    if inner.starts_with(b"\"quorate-history\"") {
-        return Format::Quorate;
-    }
     if inner.starts_with(b"\"") {
-        return Format::Json;
+        return if is_header(inner) { Format::Quorate } else { Format::Json };
     }
     let end = inner.iter().position(|&byte| byte == b'}').unwrap_or(inner.len());
     let has = |name: &[u8]| {
@@ -88,6 +85,38 @@ fn of_map(inner: &[u8]) -> Format {
     };
     let stores = has(b":key") && (has(b":get") || has(b":put") || has(b":append"));
     if stores { Format::PorcupineKv } else { Format::JepsenEdn }
+}
+
+/// Is it the inner of our own header, in whatever order its fields stand? What many keys hold at first may be longer than
+/// the beginning that is known; no operation has a field of that name.
+fn is_header(inner: &[u8]) -> bool {
+    let (mut depth, mut at, mut initials) = (0, 0, false);
+    while let Some(&byte) = inner.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                let text = &inner[at..];
+                let mut end = 0;
+                while text.get(end).is_some_and(|&byte| byte != b'"') {
+                    end += if text[end] == b'\\' { 2 } else { 1 };
+                }
+                let Some(behind) = text.get(end + 1..) else { break };
+                if depth == 0 && behind.trim_ascii_start().starts_with(b":") {
+                    match &text[..end] {
+                        b"quorate-history" => return true,
+                        b"initials" => initials = true,
+                        _ => {}
+                    }
+                }
+                at += end + 1;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 0 => return false,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    initials
 }
 
 fn is_log(first: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use super::build::{Builder, Close};
 use super::draft::{Draft, Field, Names};
+use super::place::{Next, Place};
 use super::source::Source;
 use super::{Problem, limits};
 use crate::{Datum, Event};
@@ -14,86 +15,52 @@ pub(super) struct Edn<R> {
     place: Place,
 }
 
-/// Where in the file the reader is.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Nothing was read yet.
-    Begin,
-    /// Between maps that stand one after another.
-    Open,
-    /// In a list that began in this line and ends with this byte.
-    Within { line: u32, close: u8 },
-    /// Behind the list.
-    Behind,
-}
+/// Lists in which operations may stand.
+const LISTS: Place = Place::new("list", &[(b'[', b']'), (b'(', b')')]);
 
 impl<R: Read> Edn<R> {
     pub(super) fn new(source: Source<R>) -> Edn<R> {
-        Edn { parser: Parser::new(source), names: Names::default(), place: Place::Begin }
+        Edn { parser: Parser::new(source), names: Names::default(), place: LISTS }
     }
 
     /// The next operation.
     pub(super) fn event(&mut self) -> Option<Result<Event, Problem>> {
-        loop {
-            match self.step() {
-                Ok(Some(Found::Event(event))) => return Some(Ok(event)),
-                Ok(Some(Found::Nothing)) => {}
-                Ok(None) => return None,
-                Err(problem) => return Some(Err(problem)),
-            }
-        }
+        self.step().transpose()
     }
 
-    fn step(&mut self) -> Result<Option<Found>, Problem> {
-        self.parser.skip_space()?;
-        let line = self.parser.source.line();
-        let Some(byte) = self.parser.source.peek() else {
-            self.parser.source.failure()?;
-            return match self.place {
-                Place::Within { line, .. } => {
-                    Err(self.parser.source.problem(format!("the file ends in the list that begins in line {line}")))
+    fn step(&mut self) -> Result<Option<Event>, Problem> {
+        loop {
+            self.parser.skip_space()?;
+            let line = self.parser.source.line();
+            match self.place.next(&mut self.parser.source)? {
+                Next::End => return Ok(None),
+                Next::Bracket => {}
+                Next::Record { .. } => {
+                    self.parser.source.begin_record();
+                    if let Some(event) = self.item(line)? {
+                        self.place.pass();
+                        return Ok(Some(event));
+                    }
                 }
-                Place::Begin | Place::Open | Place::Behind => Ok(None),
-            };
-        };
-        match (self.place, byte) {
-            (Place::Begin, b'[' | b'(') => {
-                self.parser.source.next();
-                self.place = Place::Within { line, close: if byte == b'[' { b']' } else { b')' } };
-                Ok(Some(Found::Nothing))
-            }
-            (Place::Within { close, .. }, _) if byte == close => {
-                self.parser.source.next();
-                self.place = Place::Behind;
-                Ok(Some(Found::Nothing))
-            }
-            (Place::Behind, _) => Err(self.parser.source.problem("something follows the end of the list")),
-            (place, _) => {
-                self.parser.source.begin_record();
-                let found = self.item(line)?;
-                if let (Place::Begin, Found::Event(_)) = (place, &found) {
-                    self.place = Place::Open;
-                }
-                Ok(Some(found))
             }
         }
     }
 
     /// A map, perhaps behind tags, or something that is to be left out.
-    fn item(&mut self, line: u32) -> Result<Found, Problem> {
+    fn item(&mut self, line: u32) -> Result<Option<Event>, Problem> {
         loop {
             self.parser.skip_space()?;
             match self.parser.source.peek() {
                 Some(b'{') => {
                     self.parser.source.next();
-                    return self.operation(line).map(Found::Event);
+                    return self.operation(line).map(Some);
                 }
                 Some(b'#') => {
                     self.parser.source.next();
                     if self.parser.source.peek() == Some(b'_') {
                         self.parser.source.next();
                         self.parser.value()?;
-                        return Ok(Found::Nothing);
+                        return Ok(None);
                     }
                     self.parser.token();
                     if self.parser.token.is_empty() {
@@ -156,11 +123,6 @@ impl<R: Read> Edn<R> {
             }
         }
     }
-}
-
-enum Found {
-    Event(Event),
-    Nothing,
 }
 
 fn show(byte: u8) -> String {

@@ -2,6 +2,7 @@
 
 use super::build::{Builder, Close};
 use super::draft::{Draft, Field, Names};
+use super::place::{Next, Place};
 use super::source::Source;
 use super::{Problem, limits};
 use crate::{Datum, Event};
@@ -14,24 +15,12 @@ pub(super) struct Json<R> {
     place: Place,
 }
 
-/// Where in the file the reader is.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Nothing was read yet.
-    Begin,
-    /// Between objects that stand one after another.
-    Open,
-    /// In an array that began in this line, before the first item.
-    First { line: u32 },
-    /// In an array, behind an item.
-    Within { line: u32 },
-    /// Behind the array.
-    Behind,
-}
+/// Arrays in which operations may stand.
+const ARRAYS: Place = Place::new("array", &[(b'[', b']')]);
 
 impl<R: Read> Json<R> {
     pub(super) fn new(source: Source<R>) -> Json<R> {
-        Json { parser: Parser::nesting(source, limits::DEPTH), names: Names::default(), place: Place::Begin }
+        Json { parser: Parser::nesting(source, limits::DEPTH), names: Names::default(), place: ARRAYS }
     }
 
     /// The next operation.
@@ -40,43 +29,32 @@ impl<R: Read> Json<R> {
     }
 
     fn step(&mut self) -> Result<Option<Event>, Problem> {
-        self.parser.skip_space();
-        if let (Place::Begin, Some(b'[')) = (self.place, self.parser.source.peek()) {
-            self.place = Place::First { line: self.parser.source.line() };
-            self.parser.source.next();
+        loop {
             self.parser.skip_space();
-        }
-        let next = self.parser.source.peek();
-        match (self.place, next) {
-            (Place::First { line } | Place::Within { line }, None) => {
-                Err(self.parser.source.problem(format!("the file ends in the array that begins in line {line}")))
+            match self.place.next(&mut self.parser.source)? {
+                Next::End => return Ok(None),
+                Next::Bracket => {}
+                Next::Record { separated } => {
+                    if separated {
+                        self.parser.expect(b',')?;
+                        self.parser.skip_space();
+                    }
+                    let event = self.operation()?;
+                    self.place.pass();
+                    return Ok(Some(event));
+                }
             }
-            (Place::Begin | Place::Open | Place::Behind, None) => self.parser.source.failure().map(|()| None),
-            (Place::First { .. } | Place::Within { .. }, Some(b']')) => {
-                self.parser.source.next();
-                self.place = Place::Behind;
-                self.step()
-            }
-            (Place::Behind, Some(_)) => Err(self.parser.source.problem("something follows the end of the array")),
-            (Place::Within { line }, Some(_)) => {
-                self.parser.expect(b',')?;
-                self.parser.skip_space();
-                self.operation(Place::Within { line })
-            }
-            (Place::First { line }, Some(_)) => self.operation(Place::Within { line }),
-            (Place::Begin | Place::Open, Some(_)) => self.operation(Place::Open),
         }
     }
 
-    fn operation(&mut self, then: Place) -> Result<Option<Event>, Problem> {
-        self.place = then;
+    fn operation(&mut self) -> Result<Event, Problem> {
         self.parser.source.begin_record();
         let mut draft = Draft::new(self.parser.source.line());
         self.parser.expect(b'{')?;
         self.parser.skip_space();
         if self.parser.source.peek() == Some(b'}') {
             self.parser.source.next();
-            return draft.finish().map(Some);
+            return draft.finish();
         }
         loop {
             self.parser.skip_space();
@@ -97,7 +75,7 @@ impl<R: Read> Json<R> {
             self.parser.skip_space();
             match self.parser.source.next() {
                 Some(b',') => {}
-                Some(b'}') => return draft.finish().map(Some),
+                Some(b'}') => return draft.finish(),
                 Some(_) => return Err(self.parser.source.problem("',' or '}' was expected in an operation")),
                 None => return Err(self.parser.source.problem("the file ends in an operation")),
             }

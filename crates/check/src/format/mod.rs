@@ -33,6 +33,7 @@ mod lanes;
 pub mod limits;
 mod log;
 mod object;
+mod place;
 mod plume;
 mod quorate;
 mod source;

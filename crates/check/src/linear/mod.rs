@@ -32,15 +32,15 @@ mod shrink;
 mod single;
 mod stack;
 mod text;
-mod world;
 mod zone;
 
+use crate::world::World;
 use crate::{History, Id, Judged, Key, Meter, Object, Outcome, Spent, Step, Value};
 use crate::{session, transaction};
 use item::{Item, Part, View};
 pub(crate) use search::{Tried, random};
 use single::Reads;
-use world::World;
+
 use zone::{Contradiction, NONE};
 
 pub(crate) fn linearizable(history: &History, meter: &mut Meter<'_>) -> Judged {

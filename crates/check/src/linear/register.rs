@@ -1,9 +1,9 @@
 //! Registers whose values are written once: the operations as what they need and leave.
 
 use super::item::Item;
-use super::world::World;
 use super::zone::{Contradiction, Form, NONE, Zones};
 use super::{Fast, Scratch, item::Rules};
+use crate::world::World;
 use crate::{History, Key, Step, Value};
 
 /// Judges the operations of one key by zones, if they are of the kind that zones can judge.

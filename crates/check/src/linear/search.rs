@@ -8,7 +8,7 @@
 //! - a value that an operation which must come soon waits for, and that nobody can write any more, ends the branch.
 
 use super::item::{Item, Rules};
-use super::world::{State, World};
+use crate::world::{State, World};
 use crate::{History, Meter, Spent, Step, Value};
 use rustc_hash::FxHashMap;
 
@@ -137,8 +137,8 @@ impl<'s, 'h> Search<'s, 'h> {
     fn run(&mut self, limit: u64, meter: &mut Meter<'_>) -> Result<Option<bool>, Spent> {
         let mut steps = 0;
         let mut frames: Vec<Frame> = Vec::new();
-        let mut all = self.must.iter().chain(&self.may).map(|item| item.id);
-        let mut state = self.world.first(&mut all);
+        let all = self.must.iter().chain(&self.may).map(|item| item.id);
+        let mut state = self.world.first(all);
         self.place_on_sight(state, meter)?;
         let mut cursor = self.first();
         while self.left > 0 {

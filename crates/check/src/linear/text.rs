@@ -4,10 +4,11 @@
 //! an update that needs the state before it, and one that was not seen is like a write whose value nobody read: it can
 //! stand at the end of any block, where the next one begins with a write.
 
+use super::Fast;
 use super::item::{Item, Rules};
 use super::register::by_zones;
 use super::zone::{Contradiction, Form, NONE};
-use super::{Fast, world::World};
+use crate::world::World;
 use crate::{Datum, History, Key, Step, Value};
 
 /// A write or append.

@@ -22,7 +22,8 @@
 //! - *Weak causal* (CC of Bouajjani et al. 2017): for each read alone there is an order of its causes that respects
 //!   causality and explains it. *Causal convergence* (CCv): the same order of all writes for all reads.
 //! - *Sequential* (Lamport 1979): one order of all operations that respects every session. It does not compose: each key
-//!   alone may be sequential when all together are not. (Nor do PRAM and the causal models.)
+//!   alone may be sequential when all together are not. (Nor do PRAM and the causal models.) It is the only one that is
+//!   defined for every object, and for operations of several steps, which take place at once.
 //! - *Eventual convergence* and *strong eventual*: see `converge`.
 //!
 //! Where a compare-and-set of another session is seen, it counts as the write that it was: what it read binds its own
@@ -32,12 +33,12 @@ mod causal;
 mod choice;
 mod converge;
 mod core;
+mod demand;
 mod graph;
 mod guarantee;
 mod order;
 mod plain;
 mod saturate;
-mod states;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -94,6 +95,22 @@ pub(crate) fn strong_eventual(history: &History, meter: &mut Meter<'_>) -> Judge
     judge(history, Model::StrongEventual, meter)
 }
 
+/// The first operation that these models say nothing of, but for sequential consistency: one of several steps, or a sum. They
+/// are defined by which write each read shows.
+pub(crate) fn beyond(history: &History) -> Option<Id> {
+    let said = |steps: &[Step]| !matches!(steps, [Step::Add { .. } | Step::Count { .. }] | [_, _, ..]);
+    history.ids().find(|&id| history.operation(id).outcome != Outcome::Refused && !said(history.steps(id)))
+}
+
+/// Are these reads and writes of registers or texts, of which each operation is one?
+fn is_plain(history: &History) -> bool {
+    matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv) && beyond(history).is_none()
+}
+
+fn plain(history: &History) -> Option<Plain<'_>> {
+    if is_plain(history) { Plain::new(history, Rules::TRUE).ok() } else { None }
+}
+
 fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {
     let Some(core) = find(history, model, Rules::TRUE, meter)? else { return Ok(None) };
     Ok(Some(witness(history, model, &core)))
@@ -105,16 +122,15 @@ fn find(history: &History, model: Model, rules: Rules, meter: &mut Meter<'_>) ->
     match (model, history.object()) {
         (Model::EventualConvergence, Object::Replica) => return converge::last_digests_agree(history, meter),
         (Model::StrongEventual, _) => return converge::equal_updates_agree(history, meter),
-        (_, Object::Register | Object::CasRegister | Object::Kv) => {}
-        // Of operations on several keys nothing can be said.
-        _ if history.ids().any(|id| history.steps(id).len() > 1) => return Err(Spent::Stopped),
-        _ => {
-            let exists = order::exists(history, None, &[], meter)?;
-            let all = || Core::of(&(0..history.len() as u32).collect::<Vec<u32>>());
-            return Ok((!exists).then(all));
-        }
+        _ if is_plain(history) => {}
+        (Model::Sequential, _) => return search(history, meter),
+        _ => unreachable!("{model:?} says nothing of this history, so nobody asks"),
     }
-    let plain = Plain::new(history, rules)?;
+    let plain = match Plain::new(history, rules) {
+        // Texts that can be read in too many ways.
+        Err(_) if model == Model::Sequential => return search(history, meter),
+        made => made?,
+    };
     if model == Model::EventualConvergence {
         return converge::reads_agree(&plain, meter);
     }
@@ -122,6 +138,12 @@ fn find(history: &History, model: Model, rules: Rules, meter: &mut Meter<'_>) ->
         return Ok(Some(Core::of(&[read])));
     }
     find_in(&plain, model, meter)
+}
+
+/// Is there one order of all operations?
+fn search(history: &History, meter: &mut Meter<'_>) -> Result<Option<Core>, Spent> {
+    let all = || Core::of(&(0..history.len() as u32).collect::<Vec<u32>>());
+    Ok((!order::exists(history, &[], meter)?).then(all))
 }
 
 fn find_in(plain: &Plain<'_>, model: Model, meter: &mut Meter<'_>) -> Result<Option<Core>, Spent> {
@@ -148,7 +170,7 @@ fn find_in(plain: &Plain<'_>, model: Model, meter: &mut Meter<'_>) -> Result<Opt
                     Err(core) => return Ok(Some(core)),
                 },
             };
-            let exists = order::exists(plain.history, Some(plain), &arcs, meter)?;
+            let exists = order::exists(plain.history, &arcs, meter)?;
             return Ok((!exists).then(|| Core::all(plain)));
         }
         _ => {}
@@ -200,7 +222,7 @@ fn views(plain: &Plain<'_>, shown: &[Shown], base: Base, meter: &mut Meter<'_>) 
 fn is_plainly_sequential(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Result<bool, Spent> {
     let steps = 64 * plain.acts.len() as u64 + 10_000;
     let mut short = Meter::new(Budget { steps, bytes: 64 << 20 });
-    let found = order::exists(plain.history, Some(plain), &[], &mut short);
+    let found = order::exists(plain.history, &[], &mut short);
     meter.step(short.progress().steps)?;
     Ok(plain.rules.sessions && found == Ok(true))
 }
@@ -212,7 +234,7 @@ fn witness(history: &History, model: Model, core: &Core) -> Witness {
     let mut fails = fails;
     let mut kept = kept(history, model, core, &mut fails);
     let mut meter = Meter::new(Budget { steps: 50_000_000, bytes: 1 << 30 });
-    let registers = matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv);
+    let registers = is_plain(history);
     let bound = match model {
         Model::ReadYourWrites | Model::MonotonicReads | Model::MonotonicWrites => Bound::None,
         Model::WritesFollowReads => Bound::Named,
@@ -243,8 +265,7 @@ fn witness(history: &History, model: Model, core: &Core) -> Witness {
 fn without_sources(history: &History, model: Model, mut kept: Vec<Id>) -> (Vec<Id>, Vec<Edge>) {
     let find = |kept: &[Id]| find(&history.restrict(kept), model, Rules::TRUE, &mut Meter::new(Budget::DEFAULT));
     let Ok(Some(found)) = find(&kept) else { return (kept, Vec::new()) };
-    let registers = matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv);
-    let Some(plain) = registers.then(|| Plain::new(history, Rules::TRUE).ok()).flatten() else {
+    let Some(plain) = plain(history) else {
         return (kept, Vec::new());
     };
     let edge = |edge: Edge| Edge { from: kept[edge.from.index()], to: kept[edge.to.index()], why: edge.why };
@@ -276,10 +297,7 @@ fn kept(
     core: &Core,
     fails: &mut dyn FnMut(&History, &mut Meter<'_>) -> Result<bool, Spent>,
 ) -> Vec<Id> {
-    let plain = match history.object() {
-        Object::Register | Object::CasRegister | Object::Kv => Plain::new(history, Rules::TRUE).ok(),
-        _ => None,
-    };
+    let plain = plain(history);
     let mut ids: Vec<Id> = match &plain {
         // Whether reads agree does not depend on who wrote what they saw.
         Some(_) if model == Model::EventualConvergence => core.operations.iter().map(|&id| Id(id)).collect(),
@@ -315,8 +333,7 @@ fn refused_writers(history: &History, read: u32) -> Vec<Id> {
 }
 
 fn is_from_nowhere(history: &History, kept: &[Id]) -> bool {
-    let registers = matches!(history.object(), Object::Register | Object::CasRegister | Object::Kv);
-    registers && Plain::new(&history.restrict(kept), Rules::TRUE).is_ok_and(|plain| plain.nowhere.is_some())
+    plain(&history.restrict(kept)).is_some_and(|plain| plain.nowhere.is_some())
 }
 
 /// The most specific name of what is wrong.
@@ -330,7 +347,7 @@ fn name(part: &History, model: Model, found: &Core) -> Anomaly {
         Model::StrongEventual => return Anomaly::DivergedOnEqualUpdates,
         _ => {}
     }
-    if !matches!(part.object(), Object::Register | Object::CasRegister | Object::Kv) {
+    if !is_plain(part) {
         return Anomaly::NotSequential;
     }
     if is_from_nowhere(part, &part.ids().collect::<Vec<Id>>()) {
@@ -364,7 +381,7 @@ fn name(part: &History, model: Model, found: &Core) -> Anomaly {
 /// A read that was overtaken has a name by who wrote what it missed.
 fn shape(part: &History, found: &Core) -> Option<Anomaly> {
     let first = found.arcs.iter().find(|arc| matches!(arc.why, Why::Overtaken(_) | Why::Forced(_)))?;
-    let plain = Plain::new(part, Rules::TRUE).ok()?;
+    let plain = plain(part)?;
     let (read, write) = match first.why {
         Why::Overtaken(_) => (first.from, first.to),
         _ => (first.read, first.from),

@@ -2,62 +2,67 @@
 //!
 //! Deciding it is NP-complete even for registers (Gibbons and Korach 1997), so the budget bounds the search. Reads that
 //! fit take place at once, since they change nothing; a write waits while the value that it would replace is still to be
-//! read; and no place is visited twice, a place being how far each session is and the state of each key.
+//! read (see `demand`); and no place is visited twice, a place being how far each session is and the state of each key.
+//!
+//! The keys are searched together, so an operation may have several steps on several of them, which take place at once.
 
+use super::demand::Demand;
 use super::graph::Arc;
-use super::plain::{Groups, NONE, Plain};
-use super::states::States;
-use crate::{History, Id, Meter, Outcome, Spent, Step};
-use rustc_hash::{FxHashMap, FxHashSet};
+use super::plain::{Groups, NONE};
+use crate::world::{State, World};
+use crate::{History, Id, Key, Meter, Outcome, Spent, Step};
+use rustc_hash::FxHashSet;
 
 /// Is there such an order?
-pub(super) fn exists(
-    history: &History,
-    plain: Option<&Plain<'_>>,
-    arcs: &[Arc],
-    meter: &mut Meter<'_>,
-) -> Result<bool, Spent> {
-    let mut search = Search::new(history, plain);
+pub(super) fn exists(history: &History, arcs: &[Arc], meter: &mut Meter<'_>) -> Result<bool, Spent> {
+    let mut search = Search::new(history);
     search.bind(arcs);
     search.run(meter)
 }
 
 struct Search<'h> {
     history: &'h History,
-    states: States<'h>,
+    world: World<'h>,
     /// The operations of each session that surely took place, in order.
     chains: Vec<Vec<u32>>,
     /// Operations that may take place once so many of their session have.
     optional: Vec<(u32, u32)>,
     used: Vec<bool>,
     next: Vec<u32>,
-    state: Vec<u32>,
+    /// The state of each key, and its number among those that are needed.
+    state: Vec<State>,
+    number: Vec<u32>,
     left: usize,
-    /// Distinct values only: which write each read needs, how many reads each write still has, the last write of each key.
-    source: Vec<u32>,
-    readers: Vec<u32>,
-    last: Vec<u32>,
+    demand: Demand,
     /// What must come after each operation, and for how many each still waits.
     after: Groups,
     later: Vec<u32>,
     waits: Vec<u32>,
-    /// Is it known of every write who read it?
-    eager: bool,
+    /// The bytes of states that are charged to the meter.
+    held: u64,
     hash: u128,
     seen: FxHashSet<u128>,
     done: Vec<Done>,
+    changes: Vec<Change>,
     frames: Vec<Frame>,
 }
 
-/// One operation that took place, and how to take it back.
+/// One operation that took place.
 #[derive(Clone, Copy)]
 struct Done {
     id: u32,
     /// The place among the optional ones, if it is one.
     optional: u32,
+    /// So many changes came before those that it made.
+    changes: u32,
+}
+
+/// What a key had before a step.
+#[derive(Clone, Copy)]
+struct Change {
     key: u32,
-    state: u32,
-    last: u32,
+    state: State,
+    number: u32,
 }
 
 struct Frame {
@@ -78,62 +83,45 @@ fn mix(a: u64, b: u64) -> u128 {
 }
 
 impl<'h> Search<'h> {
-    fn new(history: &'h History, plain: Option<&Plain<'_>>) -> Search<'h> {
-        let (values, keys, sessions) = history.counts();
-        let mut states = States::new(history);
-        let state: Vec<u32> = (0..keys as u32).map(|key| states.first(crate::Key(key))).collect();
+    fn new(history: &'h History) -> Search<'h> {
+        let (_, keys, sessions) = history.counts();
+        let all: Vec<Key> = (0..keys as u32).map(Key).collect();
+        let mut world = World::new(history, &all, World::empty_text(history));
+        world.prepare(history.ids());
+        let state: Vec<State> = all.into_iter().map(|key| world.first_of(key)).collect();
+        let demand = Demand::new(history, &world);
+        let number = state.iter().enumerate().map(|(key, &state)| demand.number(key as u32, state)).collect();
         let mut chains = vec![Vec::new(); sessions];
         let mut optional = Vec::new();
-        let wanted = Wanted::new(history, values);
-        for id in history.ids() {
+        for id in history.ids().filter(|&id| !history.steps(id).is_empty()) {
             let operation = history.operation(id);
             let session = operation.session.0 as usize;
-            let [step] = history.steps(id) else { continue };
             match operation.outcome {
                 Outcome::Done => chains[session].push(id.0),
-                Outcome::Unknown if step.is_read() || !wanted.wants(step) => {}
+                Outcome::Unknown if demand.is_useless(id) || only_reads(history.steps(id)) => {}
                 Outcome::Unknown => optional.push((id.0, chains[session].len() as u32)),
                 Outcome::Refused => {}
             }
         }
-        let settled = plain.filter(|plain| plain.ambiguous.is_empty() && !plain.has_appends);
-        let mut source = vec![NONE; if settled.is_some() { history.len() } else { 0 }];
-        let mut readers = vec![0; source.len()];
-        if let Some(plain) = settled {
-            for id in 0..history.len() as u32 {
-                if plain.acts[id as usize].sees()
-                    && let Some(from) = plain.source(plain.shown[id as usize], 0)
-                    && from < history.len() as u32
-                {
-                    source[id as usize] = from;
-                    readers[from as usize] += 1;
-                }
-            }
-        }
-        let left = chains.iter().map(Vec::len).sum();
-        let unclear = |id: Id| {
-            let known = history.operation(id).outcome == Outcome::Done;
-            matches!(history.steps(id), [Step::Cas { took, .. }] if took.is_none() || !known)
-        };
         Search {
             history,
-            states,
             used: vec![false; optional.len()],
             next: vec![0; sessions],
-            last: vec![NONE; keys],
+            left: chains.iter().map(Vec::len).sum(),
+            world,
             chains,
             optional,
             state,
-            left,
-            source,
-            readers,
+            number,
+            demand,
             after: Groups::default(),
             later: Vec::new(),
             waits: Vec::new(),
-            eager: !history.ids().any(unclear),
+            held: 0,
             hash: 0,
             seen: FxHashSet::default(),
             done: Vec::new(),
+            changes: Vec::new(),
             frames: Vec::new(),
         }
     }
@@ -209,76 +197,73 @@ impl<'h> Search<'h> {
         Ok(())
     }
 
-    fn step_of(&self, id: u32) -> Option<Step> {
-        match self.history.steps(Id(id)) {
-            [step] => Some(*step),
-            _ => None,
-        }
-    }
-
+    /// May it come next? An optional operation that would change nothing is of no use.
     fn fits(&mut self, id: u32, open: bool) -> bool {
-        let session = self.history.operation(Id(id)).session.0;
-        let Some(step) = self.step_of(id) else { return true };
-        let Some(key) = step.key() else { return true };
         if self.waits.get(id as usize).is_some_and(|&waits| waits > 0) {
             return false;
         }
-        if self.replaces(&step, self.state[key.0 as usize]) && self.still_read(id, key.0) {
-            return false;
+        if let [step] = self.history.steps(Id(id))
+            && let Some(Key(key)) = step.key()
+        {
+            let (old, session) = (self.state[key as usize], self.history.operation(Id(id)).session.0);
+            let new = self.world.step(old, step, session, open);
+            let missed = || self.demand.is_missed(id, self.number[key as usize]);
+            return new.is_some_and(|new| if new == old { !open } else { !missed() });
         }
-        self.states.after(self.state[key.0 as usize], &step, session, open).is_some()
+        let before = self.changes.len();
+        let fits = self.apply(id, open);
+        let mut changed =
+            self.changes[before..].iter().filter(|change| self.state[change.key as usize] != change.state);
+        let useful = !open || changed.clone().next().is_some();
+        let fits = fits && useful && !changed.any(|change| self.demand.is_missed(id, change.number));
+        self.revert(before);
+        fits
     }
 
-    /// Does it replace the value? Only registers are asked, whose states are their values.
-    fn replaces(&self, step: &Step, state: u32) -> bool {
-        match *step {
-            Step::Cas { from, took: None, .. } => !self.source.is_empty() && from.0 == state,
-            _ => !step.is_read(),
+    /// All steps take place, or none if one does not fit.
+    fn apply(&mut self, id: u32, open: bool) -> bool {
+        let (history, before) = (self.history, self.changes.len());
+        let session = history.operation(Id(id)).session.0;
+        for step in history.steps(Id(id)) {
+            let Some(Key(key)) = step.key() else { continue };
+            let state = self.state[key as usize];
+            let Some(new) = self.world.step(state, step, session, open) else {
+                self.revert(before);
+                return false;
+            };
+            if new != state {
+                self.changes.push(Change { key, state, number: self.number[key as usize] });
+                self.set(key, new, self.demand.number(key, new));
+            }
+        }
+        true
+    }
+
+    fn revert(&mut self, before: usize) {
+        while self.changes.len() > before {
+            let Some(Change { key, state, number }) = self.changes.pop() else { return };
+            self.set(key, state, number);
         }
     }
 
-    /// Has the value that it would replace reads that are still to come, besides its own?
-    fn still_read(&self, id: u32, key: u32) -> bool {
-        let last = self.last[key as usize];
-        if self.source.is_empty() || last == NONE {
-            return false;
-        }
-        self.readers[last as usize] > u32::from(self.source[id as usize] == last)
+    fn set(&mut self, key: u32, new: State, number: u32) {
+        let old = std::mem::replace(&mut self.state[key as usize], new);
+        self.number[key as usize] = number;
+        self.hash ^= mix(1 << 30 | u64::from(key), u64::from(old)) ^ mix(1 << 30 | u64::from(key), u64::from(new));
     }
 
     fn take(&mut self, id: u32, optional: u32, meter: &mut Meter<'_>) -> Result<bool, Spent> {
-        let session = self.history.operation(Id(id)).session.0;
-        let step = self.step_of(id);
-        let key = step.and_then(|step| step.key()).map(|key| key.0);
-        let mut done = Done { id, optional, key: NONE, state: 0, last: NONE };
-        if let (Some(step), Some(key)) = (step, key) {
-            let old = self.state[key as usize];
-            let known = self.states.len();
-            let Some(new) = self.states.after(old, &step, session, optional != NONE) else { return Ok(false) };
-            if self.states.len() > known {
-                meter.hold(self.states.bytes(new))?;
-            }
-            done = Done { key, state: old, last: self.last[key as usize], ..done };
-            self.change(key, new);
-            if !self.source.is_empty() {
-                if let Some(readers) = self.readers.get_mut(self.source[id as usize] as usize) {
-                    *readers -= 1;
-                }
-                if self.replaces(&step, old) {
-                    self.last[key as usize] = id;
-                }
-            }
+        let changes = self.changes.len() as u32;
+        if !self.apply(id, optional != NONE) {
+            return Ok(false);
         }
+        let more = self.world.bytes() - self.held;
+        self.held += more;
+        meter.hold(more)?;
+        self.demand.take(id);
         self.count(id, optional, true);
-        self.done.push(done);
+        self.done.push(Done { id, optional, changes });
         Ok(true)
-    }
-
-    fn change(&mut self, key: u32, new: u32) {
-        let old = std::mem::replace(&mut self.state[key as usize], new);
-        if old != new {
-            self.hash ^= mix(1 << 30 | u64::from(key), u64::from(old)) ^ mix(1 << 30 | u64::from(key), u64::from(new));
-        }
     }
 
     fn count(&mut self, id: u32, optional: u32, forth: bool) {
@@ -307,74 +292,36 @@ impl<'h> Search<'h> {
 
     fn take_back(&mut self, mark: usize) {
         while self.done.len() > mark {
-            let Some(Done { id, optional, key, state, last }) = self.done.pop() else { return };
-            if key != NONE {
-                self.change(key, state);
-                self.last[key as usize] = last;
-                if !self.source.is_empty()
-                    && let Some(readers) = self.readers.get_mut(self.source[id as usize] as usize)
-                {
-                    *readers += 1;
-                }
-            }
+            let Some(Done { id, optional, changes }) = self.done.pop() else { return };
+            self.revert(changes as usize);
+            self.demand.take_back(id);
             self.count(id, optional, false);
         }
     }
 
-    /// A write that nobody reads (nor may have, in a compare-and-set of unknown answer) changes nothing for anybody, once what it replaces is not read any more.
-    fn is_unread(&self, id: u32) -> bool {
-        self.eager && self.readers.get(id as usize) == Some(&0) && matches!(self.step_of(id), Some(Step::Write { .. }))
+    /// A write that nobody needs changes nothing for anybody, once nobody needs what it replaces.
+    fn is_idle(&self, id: u32) -> bool {
+        let keys = self.history.steps(Id(id)).iter().filter_map(Step::key);
+        self.demand.is_idle(id, keys.map(|Key(key)| self.number[key as usize]))
     }
 
-    /// All reads that fit take place, and writes that nobody reads. Did any of those?
+    /// All reads that fit take place, and writes that nobody needs. Did any of those?
     fn read_all(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
         let mut changed = false;
         for session in 0..self.chains.len() {
             while let Some(&id) = self.chains[session].get(self.next[session] as usize) {
                 meter.step(1)?;
-                let pure = self.step_of(id).is_none_or(|step| step.is_read()) || self.is_unread(id);
-                if !pure || !self.fits(id, false) || !self.take(id, NONE, meter)? {
+                let reads = only_reads(self.history.steps(Id(id)));
+                if !(reads || self.is_idle(id)) || !self.fits(id, false) || !self.take(id, NONE, meter)? {
                     break;
                 }
-                changed |= self.is_unread(id);
+                changed |= !reads;
             }
         }
         Ok(changed)
     }
 }
 
-/// What anybody waits for: a write whose outcome is unknown is of use only then.
-struct Wanted {
-    values: FxHashMap<(u32, u32), ()>,
-    any: Vec<bool>,
-    registers: bool,
-}
-
-impl Wanted {
-    fn new(history: &History, _values: usize) -> Wanted {
-        let registers = matches!(history.object(), crate::Object::Register | crate::Object::CasRegister);
-        let mut wanted = Wanted { values: FxHashMap::default(), any: vec![false; history.counts().1], registers };
-        for id in history.ids() {
-            let known = history.operation(id).outcome == Outcome::Done;
-            match history.steps(id) {
-                [Step::Read { key, value: Some(value) }] if known => {
-                    wanted.values.insert((key.0, value.0), ());
-                }
-                [Step::Cas { key, from, took, .. }] => {
-                    wanted.values.insert((key.0, from.0), ());
-                    wanted.any[key.0 as usize] |= known && *took == Some(false);
-                }
-                _ => {}
-            }
-        }
-        wanted
-    }
-    fn wants(&self, step: &Step) -> bool {
-        match step {
-            Step::Write { key, value } | Step::Cas { key, to: value, .. } if self.registers => {
-                self.any[key.0 as usize] || self.values.contains_key(&(key.0, value.0))
-            }
-            _ => true,
-        }
-    }
+fn only_reads(steps: &[Step]) -> bool {
+    steps.iter().all(Step::is_read)
 }

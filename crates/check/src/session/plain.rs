@@ -109,6 +109,7 @@ pub(super) struct Plain<'h> {
 }
 
 impl<'h> Plain<'h> {
+    /// Of a history of which every operation is one read or write.
     pub(super) fn new(history: &'h History, rules: Rules) -> Result<Plain<'h>, Spent> {
         let count = history.len();
         let mut plain = Plain {
@@ -128,14 +129,14 @@ impl<'h> Plain<'h> {
             texts: text::Readings::default(),
             has_appends: false,
         };
-        plain.take_operations()?;
+        plain.take_operations();
         let written = |id: u32| plain.acts[id as usize].written().map(|_| plain.keys[id as usize]);
         plain.writes = Groups::new(history.counts().1, count, written);
         plain.explain_reads()?;
         Ok(plain)
     }
 
-    fn take_operations(&mut self) -> Result<(), Spent> {
+    fn take_operations(&mut self) {
         let mut last = vec![NONE; self.history.counts().2];
         for id in self.history.ids() {
             let operation = self.history.operation(id);
@@ -144,8 +145,7 @@ impl<'h> Plain<'h> {
             let (act, key) = match self.history.steps(id) {
                 _ if operation.outcome == Outcome::Refused || unknown && !self.rules.pending => (Act::Idle, 0),
                 [] => (Act::Idle, 0),
-                // Of operations of several steps, and of sums, nothing can be said.
-                [Step::Add { .. } | Step::Count { .. }] | [_, _, ..] => return Err(Spent::Stopped),
+                [_, _, ..] => unreachable!("nobody asks for this of operations of several steps"),
                 [step] => (self.act(step, unknown), step.key().map_or(0, |key| key.0)),
             };
             self.has_appends |= matches!(act, Act::Appended(_));
@@ -161,7 +161,6 @@ impl<'h> Plain<'h> {
                 last[session as usize] = id.0;
             }
         }
-        Ok(())
     }
 
     fn act(&self, step: &Step, unknown: bool) -> Act {

@@ -28,14 +28,14 @@ pub(super) fn missing(history: &History, model: Model, kept: &[Id]) -> Option<Id
 fn saw_nothing_real(history: &History, model: Model, kept: &[Id]) -> bool {
     // What a number or a text is depends on more than one operation.
     let by_value = |step: &Step| !matches!(step, Step::Append { .. } | Step::Add { .. });
-    if matches!(model, Model::EventualConvergence | Model::Safe)
+    // Regular and safe speak of reads, each with the updates that count for it.
+    if matches!(model, Model::EventualConvergence | Model::Regular | Model::Safe)
         || history.object().is_transactional()
         || !history.ids().flat_map(|id| history.steps(id)).all(by_value)
     {
         return false;
     }
-    let one_order =
-        matches!(model, Model::Linearizable | Model::Sequential | Model::Regular | Model::BoundedStaleness(_));
+    let one_order = matches!(model, Model::Linearizable | Model::Sequential | Model::BoundedStaleness(_));
     // How many may have written it.
     let writers = |key: Option<Key>, value: Value| {
         let took_place = history.ids().filter(|&id| history.operation(id).outcome != Outcome::Refused);

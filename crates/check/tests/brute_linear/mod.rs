@@ -62,6 +62,8 @@ pub struct Kind {
     pub time: u64,
     /// Multi-step operations.
     pub steps: bool,
+    /// Operations consist of up to so many requests, each of a key of its own.
+    pub parts: u64,
 }
 
 impl Kind {
@@ -78,6 +80,7 @@ impl Kind {
             length: 8,
             time: 14,
             steps: false,
+            parts: 1,
         }
     }
 }
@@ -109,7 +112,8 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
         let end = begin + random.below(kind.length);
         let session = random.below(3);
         let name = recorder.session(&Datum::Integer(session as i64));
-        let steps = ask(kind, &mut recorder, random, &mut fresh);
+        let more = if kind.parts > 1 { random.below(kind.parts) } else { 0 };
+        let steps: Vec<Step> = (0..=more).flat_map(|_| ask(kind, &mut recorder, random, &mut fresh)).collect();
         let ticket = recorder.begin(name, begin, 0, &steps);
         let fate = if random.percent(kind.open) {
             Outcome::Unknown

@@ -5,7 +5,7 @@ use crate::paint;
 use clap::Args;
 use quorate_check::format::{self, Format, Options};
 use quorate_check::witness::Checked;
-use quorate_check::{Budget, Datum, Finding, History, Meter, Model, Object, Progress, Verdict, Witness, witness};
+use quorate_check::{Budget, Datum, Finding, History, Id, Meter, Model, Object, Progress, Verdict, Witness, witness};
 use serde_json::json;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -200,7 +200,10 @@ impl Check {
         let one = |&model: &Model| {
             let verdict = verdict(model).map_err(|inapplicable| {
                 let wrong = Failure { exit: Exit::Unknown, ..Failure::usage(inapplicable.to_string()) };
-                wrong.hint("name what the history is about with --object, or ask for --all")
+                match inapplicable.operation {
+                    Some(first) => wrong.hint(format!("{}; ask for sequential, or for --all", located(history, first))),
+                    None => wrong.hint("name what the history is about with --object, or ask for --all"),
+                }
             })?;
             Ok(Finding { model, verdict, by: None })
         };
@@ -297,6 +300,13 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
         rows.push(vec![finding.model.word().to_owned(), mark, note]);
     }
     print!("{}", paint::table(&rows));
+    if let (true, Some((models, first))) = (all, silent(history)) {
+        println!(
+            "\nNot asked, since they say nothing about operations of several steps, nor about sums ({}): {}.",
+            located(history, first),
+            models.join(", ")
+        );
+    }
     for (model, witness) in witness::distinct(findings) {
         println!("\n{}", witness::text(history, model, witness).trim_end());
     }
@@ -305,11 +315,26 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
     }
 }
 
+/// The models that say nothing about some operation, and the first such operation.
+fn silent(history: &History) -> Option<(Vec<&'static str>, Id)> {
+    let silent = quorate_check::silent(history);
+    let first = silent.iter().find_map(|inapplicable| inapplicable.operation)?;
+    Some((silent.iter().map(|inapplicable| inapplicable.model.word()).collect(), first))
+}
+
+/// The first operation of its kind, and where it is.
+fn located(history: &History, first: Id) -> String {
+    match history.operation(first).line {
+        0 => format!("the first is {}", history.describe(first)),
+        line => format!("the first is in line {line}: {}", history.describe(first)),
+    }
+}
+
 fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -> serde_json::Value {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
     let check_ms =
         |model: Model| times.checks.iter().find(|(known, _)| *known == model).map(|(_, time)| milliseconds(*time));
-    let operation = |&id: &quorate_check::Id| {
+    let operation = |&id: &Id| {
         let operation = history.operation(id);
         json!({
             "place": id.0,
@@ -353,5 +378,6 @@ fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -
         "read_ms": milliseconds(times.read),
         "peak_mib": peak_mib(),
         "verdicts": findings.iter().map(one).collect::<Vec<_>>(),
+        "silent": silent(history).map(|(models, first)| json!({ "models": models, "first": operation(&first) })),
     })
 }
