@@ -228,7 +228,8 @@ impl History {
     pub fn list(&self, list: List) -> &[Value] {
         &self.shared.lists[list.first as usize..(list.first + list.length) as usize]
     }
-    /// The value of a key before anything took place.
+    /// The value of a key before anything took place; [`Value::NIL`] if it was absent, or is an account whose balance nobody
+    /// told.
     pub fn initial(&self, key: Key) -> Value {
         self.shared.initial.get(&key).copied().unwrap_or(self.shared.initial_of_all)
     }
@@ -367,7 +368,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A history of this kind of object, whose keys are absent at first.
+    /// A history of this kind of object, whose keys are absent at first; the balances of accounts are unknown.
     pub fn new(object: Object) -> Recorder {
         let mut values = Table::default();
         values.id(&Datum::Nil);

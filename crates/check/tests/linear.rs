@@ -2,8 +2,9 @@
 
 mod brute_linear;
 
-use brute_linear::{Kind, Random, linearizable, print, simulate};
-use quorate_check::{Budget, History, Id, Meter, Model, Object, Verdict, check};
+use brute_linear::{Kind, Random, linearizable, print, record, simulate};
+use quorate_check::{Budget, Datum, History, Id, Key, Meter, Model, Object, Outcome, Recorder, Step, Verdict, check};
+use std::collections::BTreeSet;
 
 fn verdict(history: &History, model: Model) -> Verdict {
     check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("the model applies")
@@ -76,6 +77,7 @@ fn other_objects_agree_with_every_order_tried() {
     for (object, values, keys, steps) in [
         (Object::Counter, 0, 1, false),
         (Object::Counter, 2, 1, true),
+        (Object::Bank, 2, 1, false),
         (Object::Bank, 2, 2, false),
         (Object::Set, 0, 1, false),
         (Object::Set, 3, 1, false),
@@ -91,6 +93,86 @@ fn other_objects_agree_with_every_order_tried() {
         let kind = Kind { values, keys, steps, ..Kind::new(object) };
         compare(kind, 8_000, Model::Linearizable, |history| linearizable(history, 0));
     }
+}
+
+/// Every first balance of an account that some read could have found, if some of the additions came before it.
+fn possible_balances(history: &History, of: Key) -> BTreeSet<i64> {
+    let steps = || {
+        let took_place = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused);
+        took_place.flat_map(|id| history.steps(id)).filter(|step| step.key() == Some(of))
+    };
+    let mut sums = BTreeSet::from([0]);
+    for step in steps() {
+        if let Step::Add { by, .. } = *step {
+            sums.extend(sums.clone().into_iter().map(|sum| sum + by));
+        }
+    }
+    let found = steps().filter_map(|step| if let Step::Count { number, .. } = *step { number } else { None });
+    let possible: BTreeSet<i64> = found.flat_map(|found| sums.iter().map(move |sum| found - sum)).collect();
+    // Of an account that nobody looked at, any.
+    if possible.is_empty() { BTreeSet::from([0]) } else { possible }
+}
+
+/// Is there a first balance of each of these accounts with which the history is linearizable?
+fn linearizable_from_some(recorder: &Recorder, accounts: &[Key]) -> bool {
+    let Some((&account, others)) = accounts.split_first() else { return linearizable(&recorder.clone().finish(), 0) };
+    possible_balances(&recorder.clone().finish(), account).into_iter().any(|balance| {
+        let mut recorder = recorder.clone();
+        let value = recorder.value(&Datum::Integer(balance));
+        recorder.initial(account, value);
+        linearizable_from_some(&recorder, others)
+    })
+}
+
+#[test]
+fn unknown_first_balances_agree_with_every_balance_tried() {
+    let mut random = Random(0xBA_4C5);
+    let (mut valid, mut invalid) = (0, 0);
+    for round in 0..6_000 {
+        let keys = 1 + round % 2;
+        let kind = Kind { values: 2, keys, first: 25, wrong: 60, length: 5, open: 20, ..Kind::new(Object::Bank) };
+        let recorder = record(kind, &mut random);
+        let history = recorder.clone().finish();
+        let is_unknown = |key: &Key| *history.value(history.initial(*key)) == Datum::Nil;
+        let unknown: Vec<Key> = (0..history.counts().1 as u32).map(Key).filter(is_unknown).collect();
+        let expected = linearizable_from_some(&recorder, &unknown);
+        assert_eq!(linearizable(&history, 0), expected, "the second opinion on\n{}", print(&history));
+        let is = verdict(&history, Model::Linearizable) == Verdict::Valid;
+        assert_eq!(is, expected, "{} unknown in\n{}", unknown.len(), print(&history));
+        if !unknown.is_empty() {
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+    }
+    assert!(valid > 500 && invalid > 500, "{valid} valid, {invalid} invalid");
+}
+
+/// Where only sessions are known, a history is judged by one order that respects these.
+#[test]
+fn unknown_first_balances_stay_unknown_without_times() {
+    let mut random = Random(0x5E55_1045);
+    let (mut valid, mut invalid) = (0, 0);
+    for _ in 0..6_000 {
+        let mut recorder = Recorder::new(Object::Bank);
+        recorder.without_real_time();
+        let key = recorder.key(&"x".into());
+        for at in 0..2 + random.below(6) {
+            let session = recorder.session(&(random.below(3) as i64).into());
+            let step = match random.below(2) {
+                0 => Step::Add { key, by: random.below(5) as i64 - 2 },
+                _ => Step::Count { key, number: Some(random.below(4) as i64) },
+            };
+            let ticket = recorder.begin(session, at * 2, 0, &[step]);
+            if random.percent(85) {
+                recorder.end(ticket, at * 2 + 1, &[step]);
+            }
+        }
+        let expected = linearizable_from_some(&recorder, &[key]);
+        let history = recorder.finish();
+        assert_eq!(linearizable(&history, 0), expected, "the second opinion on\n{}", print(&history));
+        assert_eq!(verdict(&history, Model::Linearizable) == Verdict::Valid, expected, "{}", print(&history));
+        *(if expected { &mut valid } else { &mut invalid }) += 1;
+    }
+    assert!(valid > 500 && invalid > 500, "{valid} valid, {invalid} invalid");
 }
 
 #[test]
@@ -207,7 +289,7 @@ fn build(object: Object, asks: &[Ask], choice: &[usize], order: &[(usize, bool)]
 
 #[test]
 fn all_small_histories_get_their_verdict() {
-    use quorate_check::{Key, Recorder, Step, Value};
+    use quorate_check::Value;
     const X: Key = Key(0);
     fn one(recorder: &mut Recorder) -> Value {
         recorder.value(&1.into())

@@ -15,8 +15,8 @@ pub(crate) struct World<'h> {
     keys: Vec<Key>,
     values: u32,
     empty_text: Option<Value>,
-    numbers: Option<FxHashMap<i64, State>>,
-    number_of: Vec<Option<i64>>,
+    numbers: Option<FxHashMap<Number, State>>,
+    number_of: Vec<Option<Number>>,
     texts: Option<FxHashMap<Text, State>>,
     text_of: Vec<Option<Text>>,
     beginnings: FxHashMap<Value, FxHashSet<[u64; 2]>>,
@@ -35,6 +35,14 @@ pub(crate) struct World<'h> {
     lock_names: FxHashMap<Lock, State>,
     products: Vec<Box<[State]>>,
     product_names: FxHashMap<Box<[State]>, State>,
+}
+
+/// A number, or how far it is from where it was at first, if that is not known: the balance of an account of which nothing
+/// is said. The first answer that shows it binds it; each number that it could show is possible until then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Number {
+    Known(i64),
+    Unknown { added: i128 },
 }
 
 /// A text by its length and two hashes of 61 bits: what it says is never needed, only whether it is the same.
@@ -190,11 +198,14 @@ impl<'h> World<'h> {
             | Object::CasRegister
             | Object::Kv
             | Object::Counter
-            | Object::Bank
             | Object::ListAppend
             | Object::RwRegister
             | Object::UniqueId
             | Object::Replica => self.plain(self.history.initial(key)).0,
+            Object::Bank => {
+                let known = self.history.value(self.history.initial(key)).integer();
+                self.name_number(known.map_or(Number::Unknown { added: 0 }, Number::Known))
+            }
             Object::Set => {
                 let words = self.elements.len().div_ceil(64);
                 self.name_set(vec![0; words].into())
@@ -217,10 +228,19 @@ impl<'h> World<'h> {
             }
             Step::Append { value, .. } => self.append(state, value),
             Step::Add { by, .. } => {
-                let sum = self.number(state)?.checked_add(by)?;
+                let sum = match self.number(state)? {
+                    Number::Known(number) => Number::Known(number.checked_add(by)?),
+                    Number::Unknown { added } => Number::Unknown { added: added + i128::from(by) },
+                };
                 Some(self.name_number(sum))
             }
-            Step::Count { number, .. } => agrees(number.is_none_or(|number| self.number(state) == Some(number))),
+            Step::Count { number, .. } => {
+                let Some(number) = number.filter(|_| !open) else { return Some(state) };
+                match self.number(state)? {
+                    Number::Known(is) => agrees(is == number),
+                    Number::Unknown { .. } => Some(self.name_number(Number::Known(number))),
+                }
+            }
             Step::ReadList { list, .. } => {
                 let Some(list) = list.filter(|_| !open) else { return Some(state) };
                 let mut bits = vec![0; self.elements.len().div_ceil(64)];
@@ -274,22 +294,22 @@ fn name<T: Clone + std::hash::Hash + Eq>(table: &mut Vec<T>, names: &mut FxHashM
 
 /// Numbers and texts. A state below the number of values is that value.
 impl World<'_> {
-    fn number(&self, state: State) -> Option<i64> {
+    fn number(&self, state: State) -> Option<Number> {
         if state == Value::NIL.0 {
-            Some(0)
+            Some(Number::Known(0))
         } else if state < self.values {
-            self.history.value(Value(state)).integer()
+            self.history.value(Value(state)).integer().map(Number::Known)
         } else {
             self.number_of.get((state - self.values) as usize).copied().flatten()
         }
     }
-    fn name_number(&mut self, number: i64) -> State {
+    fn name_number(&mut self, number: Number) -> State {
         if self.numbers.is_none() {
             let counter = matches!(self.history.object(), Object::Counter | Object::Bank);
-            let named = |value: u32| Some((self.history.value(Value(value)).integer()?, value));
+            let named = |value: u32| Some((Number::Known(self.history.value(Value(value)).integer()?), value));
             // A counter that was never added to is 0, and its numbers are not read as values.
             let numbers = if counter {
-                FxHashMap::from_iter([(0, Value::NIL.0)])
+                FxHashMap::from_iter([(Number::Known(0), Value::NIL.0)])
             } else {
                 (0..self.values).filter_map(named).collect()
             };

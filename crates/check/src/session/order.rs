@@ -326,13 +326,19 @@ impl<'h> Search<'h> {
         self.eager && self.readers.get(id as usize) == Some(&0) && matches!(self.step_of(id), Some(Step::Write { .. }))
     }
 
+    /// Does it change nothing? An answer that says what was unknown binds it.
+    fn only_looks(&self, step: &Step) -> bool {
+        let binds = |key: crate::Key| self.states.is_unknown(self.state[key.0 as usize]);
+        step.is_read() && !step.key().is_some_and(binds)
+    }
+
     /// All reads that fit take place, and writes that nobody reads. Did any of those?
     fn read_all(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
         let mut changed = false;
         for session in 0..self.chains.len() {
             while let Some(&id) = self.chains[session].get(self.next[session] as usize) {
                 meter.step(1)?;
-                let pure = self.step_of(id).is_none_or(|step| step.is_read()) || self.is_unread(id);
+                let pure = self.step_of(id).is_none_or(|step| self.only_looks(&step)) || self.is_unread(id);
                 if !pure || !self.fits(id, false) || !self.take(id, NONE, meter)? {
                     break;
                 }

@@ -18,9 +18,16 @@ enum Content {
     Value(Value),
     Text(Box<str>),
     Number(i64),
+    /// What was added to a number that is not known.
+    Added(i128),
     Set(BTreeSet<Value>),
     Line(Vec<Value>),
-    Lock { holder: Option<u32>, token: Option<i64>, granted: Option<i64>, newest: Option<i64> },
+    Lock {
+        holder: Option<u32>,
+        token: Option<i64>,
+        granted: Option<i64>,
+        newest: Option<i64>,
+    },
 }
 
 impl<'h> States<'h> {
@@ -38,6 +45,10 @@ impl<'h> States<'h> {
                 Content::Lock { holder: None, token: None, granted: None, newest: None }
             }
             Object::Counter => Content::Number(self.history.value(self.history.initial(key)).integer().unwrap_or(0)),
+            Object::Bank => {
+                let known = self.history.value(self.history.initial(key)).integer();
+                known.map_or(Content::Added(0), Content::Number)
+            }
             _ => self.of_value(self.history.initial(key)),
         };
         self.name(content)
@@ -52,8 +63,13 @@ impl<'h> States<'h> {
             Content::Text(text) => 2 * text.len() as u64,
             Content::Set(set) => 32 * set.len() as u64,
             Content::Line(line) => 8 * line.len() as u64,
-            Content::Value(_) | Content::Number(_) | Content::Lock { .. } => 64,
+            Content::Value(_) | Content::Number(_) | Content::Added(_) | Content::Lock { .. } => 64,
         }
+    }
+
+    /// Is it a number that is not known, so that an answer says what it is?
+    pub(super) fn is_unknown(&self, state: u32) -> bool {
+        !self.direct && matches!(self.contents[state as usize], Content::Added(_))
     }
 
     /// The number of different states so far.
@@ -107,6 +123,11 @@ impl<'h> States<'h> {
             (Step::Add { by, .. }, Content::Number(number)) => {
                 Some(self.name(Content::Number(number.checked_add(by)?)))
             }
+            (Step::Add { by, .. }, Content::Added(sum)) => Some(self.name(Content::Added(sum + i128::from(by)))),
+            (Step::Count { number, .. }, Content::Added(_)) => match number.filter(|_| !open) {
+                Some(number) => Some(self.name(Content::Number(number))),
+                None => Some(state),
+            },
             (Step::Count { number, .. }, Content::Number(now)) => fits(number.is_none_or(|number| number == now)),
             (Step::ReadList { list, .. }, Content::Set(set)) => {
                 let all = |list| self.history.list(list).iter().copied().collect::<BTreeSet<Value>>();

@@ -52,7 +52,8 @@ pub struct Kind {
     /// Of a hundred operations, so many have an unknown outcome.
     pub open: u64,
     pub refused: u64,
-    /// Of a hundred histories, so many name what registers hold at first: the first value that is new.
+    /// Of a hundred histories, so many name what registers hold at first: the first value that is new. Of a hundred accounts,
+    /// so many name their first balance; the others have one too.
     pub first: u64,
     /// Of a hundred histories, so many have a wrong answer.
     pub wrong: u64,
@@ -94,6 +95,11 @@ struct Plan {
 
 /// A history of a simulated object, perhaps with a wrong answer.
 pub fn simulate(kind: Kind, random: &mut Random) -> History {
+    record(kind, random).finish()
+}
+
+/// The same, to which first values can be added.
+pub fn record(kind: Kind, random: &mut Random) -> Recorder {
     let mut recorder = Recorder::new(kind.object);
     let count = 1 + random.below(kind.operations);
     let mut plans = Vec::new();
@@ -125,6 +131,16 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
     let mut order: Vec<usize> = (0..plans.len()).collect();
     order.sort_by_key(|&at| plans[at].point);
     let mut world: BTreeMap<Key, Simulated> = BTreeMap::new();
+    let accounts = if kind.object == Object::Bank { kind.keys as i64 } else { 0 };
+    for account in 0..accounts {
+        let key = recorder.key(&Datum::Integer(account));
+        let balance = Datum::Integer(random.below(5) as i64 - 2);
+        if random.percent(kind.first) {
+            let value = recorder.value(&balance);
+            recorder.initial(key, value);
+        }
+        world.insert(key, Simulated { datum: Some(balance), ..Simulated::default() });
+    }
     for at in order {
         let takes = match plans[at].fate {
             Outcome::Done => true,
@@ -153,7 +169,7 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
         }
         let _ = plan.begin;
     }
-    recorder.finish()
+    recorder
 }
 
 #[derive(Clone, Debug, Default)]
