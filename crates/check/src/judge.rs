@@ -1,21 +1,43 @@
 //! One door to all checkers: which algorithm judges which model.
 
-use crate::{History, Judged, Meter, Model, Verdict};
+use crate::{History, Judged, Meter, Model, Staleness, Verdict};
 use crate::{integrity, linear, session, transaction};
 use std::fmt;
 
-/// A model was asked of an object that it says nothing about.
+/// A model was asked of a history that it says nothing about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inapplicable {
-    /// The model.
-    pub model: Model,
-    /// The object of the history.
-    pub object: crate::Object,
+pub enum Inapplicable {
+    /// The history is about another kind of object.
+    Object {
+        /// The model.
+        model: Model,
+        /// The object of the history.
+        object: crate::Object,
+    },
+    /// The bound of the model is a time, and the history does not tell the times of all of its operations.
+    Untimed {
+        /// The model.
+        model: Model,
+        /// The line of the first operation without times; 0 if it has none.
+        line: u32,
+    },
 }
 
 impl fmt::Display for Inapplicable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} says nothing about a history of {}", self.model.word(), self.object.word())
+        match self {
+            Inapplicable::Object { model, object } => {
+                write!(f, "{} says nothing about a history of {}", model.word(), object.word())
+            }
+            Inapplicable::Untimed { model, line } => {
+                write!(f, "{model} needs the times of all operations, but ")?;
+                match line {
+                    0 => f.write_str("not all have one"),
+                    line => write!(f, "the one in line {line} does not tell them"),
+                }?;
+                f.write_str("; a bound without a unit counts moments")
+            }
+        }
     }
 }
 
@@ -23,7 +45,12 @@ impl fmt::Display for Inapplicable {
 pub fn check(history: &History, model: Model, meter: &mut Meter<'_>) -> Result<Verdict, Inapplicable> {
     let object = history.object();
     if !model.applies_to(object) {
-        return Err(Inapplicable { model, object });
+        return Err(Inapplicable::Object { model, object });
+    }
+    if let Model::BoundedStaleness(Staleness::Nanoseconds(bound)) = model {
+        let untimed = |id| Inapplicable::Untimed { model, line: history.operation(id).line };
+        let timed = history.by_the_clock().map_err(untimed)?;
+        return Ok(linear::bounded_staleness(&timed, bound, meter).into());
     }
     Ok(judge(history, model, meter).into())
 }
@@ -77,7 +104,9 @@ fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {
         Model::Linearizable => linear::linearizable(history, meter),
         Model::Regular => linear::regular(history, meter),
         Model::Safe => linear::safe(history, meter),
-        Model::BoundedStaleness(bound) => linear::bounded_staleness(history, bound, meter),
+        Model::BoundedStaleness(Staleness::Moments(bound) | Staleness::Nanoseconds(bound)) => {
+            linear::bounded_staleness(history, bound, meter)
+        }
         Model::Sequential => session::sequential(history, meter),
         Model::ReadYourWrites => session::read_your_writes(history, meter),
         Model::MonotonicReads => session::monotonic_reads(history, meter),

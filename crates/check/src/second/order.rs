@@ -281,6 +281,19 @@ pub fn linearizable(history: &History, reads_earlier: u64) -> Option<bool> {
     linearizable_until(history, reads_earlier, u64::MAX)
 }
 
+/// Is there an order that respects the times of the history (with reads as begun so many nanoseconds earlier) and explains every
+/// answer? `None` too if times are missing.
+pub fn linearizable_by_time(history: &History, reads_earlier_ns: u64) -> Option<bool> {
+    let took_place = history.ids().filter(|&id| history.operation(id).outcome != Outcome::Refused);
+    let times: BTreeMap<Id, (u64, u64)> =
+        took_place.map(|id| Some((id, history.time_ns(id)?))).collect::<Option<_>>()?;
+    let before = |a: Id, b: Id| {
+        let earlier = if history.steps(b).iter().all(Step::is_read) { reads_earlier_ns } else { 0 };
+        u128::from(times[&a].1) + u128::from(earlier) < u128::from(times[&b].0)
+    };
+    ordered(history, &|id| is_done(history, id), &before)
+}
+
 /// The same of what was known at a moment: who had not ended by then may take place or not. What keeps the model keeps it
 /// at every moment.
 pub fn linearizable_until(history: &History, reads_earlier: u64, moment: u64) -> Option<bool> {

@@ -63,6 +63,8 @@ pub struct Kind {
     pub time: u64,
     /// Multi-step operations.
     pub steps: bool,
+    /// Times are told: of each moment, up to this many nanoseconds after the one before, and a little off now and then. 0: none.
+    pub clock: u64,
 }
 
 impl Kind {
@@ -79,6 +81,7 @@ impl Kind {
             length: 8,
             time: 14,
             steps: false,
+            clock: 0,
         }
     }
 }
@@ -167,9 +170,28 @@ pub fn record(kind: Kind, random: &mut Random) -> Recorder {
             Outcome::Unknown => {}
             Outcome::Done | Outcome::Refused => recorder.refuse(plan.ticket, plan.end),
         }
-        let _ = plan.begin;
+    }
+    if kind.clock > 0 {
+        tell_times(kind, &mut recorder, random, &plans);
     }
     recorder
+}
+
+/// Time does not run evenly, may stand still from one moment to the next, and is not always read when a row is written.
+fn tell_times(kind: Kind, recorder: &mut Recorder, random: &mut Random, plans: &[Plan]) {
+    let mut now = 0;
+    let mut tick = |_| {
+        now += random.below(kind.clock + 1);
+        now
+    };
+    let clock: Vec<u64> = (0..kind.time + kind.length).map(&mut tick).collect();
+    for plan in plans {
+        let begin = clock[plan.begin as usize];
+        let mut end = clock[plan.end as usize];
+        let begin = if random.percent(10) { begin.saturating_sub(random.below(kind.clock)) } else { begin };
+        end += if random.percent(10) { random.below(kind.clock) } else { 0 };
+        recorder.time_ns(plan.ticket, begin, if plan.fate == Outcome::Unknown { u64::MAX } else { end });
+    }
 }
 
 #[derive(Clone, Debug, Default)]
