@@ -159,6 +159,9 @@ impl Operation {
     }
 }
 
+/// The time of an operation of which none is told.
+const UNTOLD: (u64, u64) = (Operation::NEVER, Operation::NEVER);
+
 /// A time during which something was done to the system: a partition, a pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Band {
@@ -228,7 +231,8 @@ impl History {
     pub fn list(&self, list: List) -> &[Value] {
         &self.shared.lists[list.first as usize..(list.first + list.length) as usize]
     }
-    /// The value of a key before anything took place.
+    /// The value of a key before anything took place; [`Value::NIL`] if it was absent, or is an account whose balance nobody
+    /// told.
     pub fn initial(&self, key: Key) -> Value {
         self.shared.initial.get(&key).copied().unwrap_or(self.shared.initial_of_all)
     }
@@ -241,9 +245,9 @@ impl History {
     pub fn sessions_bind(&self) -> bool {
         self.shared.sessions_bind
     }
-    /// Begin and end of an operation in nanoseconds, if the file told them.
+    /// Begin and end of an operation in nanoseconds, if the file told them; [`Operation::NEVER`] is an end that it did not tell.
     pub fn time_ns(&self, id: Id) -> Option<(u64, u64)> {
-        self.times.as_ref().map(|times| times[id.index()])
+        self.times.as_ref().map(|times| times[id.index()]).filter(|time| *time != UNTOLD)
     }
     /// What was done to the system meanwhile, for the picture only.
     pub fn bands(&self) -> &[Band] {
@@ -278,6 +282,22 @@ impl History {
     pub(crate) fn untimed(&self) -> History {
         let shared = Shared { real_time: false, ..(*self.shared).clone() };
         History { operations: self.operations.clone(), times: None, shared: Arc::new(shared) }
+    }
+    /// The same with times in nanoseconds as moments, which then order the operations; places stay, so that they need
+    /// not be sorted by begin. Or an operation that may have taken place and whose times are not all told.
+    pub(crate) fn by_the_clock(&self) -> Result<History, Id> {
+        let mut operations = self.operations.clone();
+        for (id, operation) in self.ids().zip(&mut operations) {
+            let time = self.time_ns(id).filter(|_| self.has_real_time());
+            let (begin, end) = match (operation.outcome, time) {
+                (Outcome::Done, Some((_, Operation::NEVER))) if operation.end != Operation::NEVER => return Err(id),
+                (_, Some((begin, end))) => (begin, end),
+                (Outcome::Refused, None) => UNTOLD,
+                (Outcome::Done | Outcome::Unknown, None) => return Err(id),
+            };
+            *operation = Operation { begin, end, ..*operation };
+        }
+        Ok(History { operations, ..self.clone() })
     }
     /// An operation in words, as pictures and witnesses print it: `write x 1`, `read x → 1`.
     pub fn describe(&self, id: Id) -> String {
@@ -367,7 +387,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A history of this kind of object, whose keys are absent at first.
+    /// A history of this kind of object, whose keys are absent at first; the balances of accounts are unknown.
     pub fn new(object: Object) -> Recorder {
         let mut values = Table::default();
         values.id(&Datum::Nil);
@@ -428,7 +448,7 @@ impl Recorder {
         let (outcome, end) = (Outcome::Unknown, Operation::NEVER);
         self.operations.push(Operation { session, outcome, begin, end, line, first, count });
         if let Some(times) = &mut self.times {
-            times.push((0, Operation::NEVER));
+            times.push(UNTOLD);
         }
         Ticket(self.operations.len() as u32 - 1)
     }
@@ -449,11 +469,12 @@ impl Recorder {
         let operation = &mut self.operations[ticket.0 as usize];
         *operation = Operation { outcome: Outcome::Refused, end, ..*operation };
     }
-    /// When it began and ended, in nanoseconds.
+    /// When it began and ended, in nanoseconds of one clock; the end is [`Operation::NEVER`] as long as it is not known, and never
+    /// before the begin.
     pub fn time_ns(&mut self, ticket: Ticket, begin: u64, end: u64) {
         let count = self.operations.len();
         let times = self.times.get_or_insert_with(Vec::new);
-        times.resize(count, (0, Operation::NEVER));
+        times.resize(count, UNTOLD);
         times[ticket.0 as usize] = (begin, end);
     }
     /// Something was done to the system.

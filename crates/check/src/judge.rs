@@ -1,26 +1,52 @@
 //! One door to all checkers: which algorithm judges which model.
 
-use crate::{History, Id, Judged, Meter, Model, Object, Verdict};
+use crate::{History, Id, Judged, Meter, Model, Object, Staleness, Verdict};
 use crate::{integrity, linear, session, transaction};
 use std::fmt;
 
 /// A model was asked of a history that it says nothing about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inapplicable {
-    /// The model.
-    pub model: Model,
-    /// The object of the history.
-    pub object: Object,
-    /// The model applies to the object, but not to operations of several steps or to sums, of which this is the first.
-    pub operation: Option<Id>,
+pub enum Inapplicable {
+    /// The history is about another kind of object.
+    Object {
+        /// The model.
+        model: Model,
+        /// The object of the history.
+        object: Object,
+    },
+    /// The model applies to the object, but not to operations of several steps or to sums.
+    Operation {
+        /// The model.
+        model: Model,
+        /// The first of those.
+        first: Id,
+    },
+    /// The bound of the model is a time, and the history does not tell the times of all of its operations.
+    Untimed {
+        /// The model.
+        model: Model,
+        /// The line of the first operation without times; 0 if it has none.
+        line: u32,
+    },
 }
 
 impl fmt::Display for Inapplicable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let model = self.model.word();
-        match self.operation {
-            None => write!(f, "{model} says nothing about a history of {}", self.object.word()),
-            Some(_) => write!(f, "{model} says nothing about operations of several steps, nor about sums"),
+        match self {
+            Inapplicable::Object { model, object } => {
+                write!(f, "{} says nothing about a history of {}", model.word(), object.word())
+            }
+            Inapplicable::Operation { model, .. } => {
+                write!(f, "{} says nothing about operations of several steps, nor about sums", model.word())
+            }
+            Inapplicable::Untimed { model, line } => {
+                write!(f, "{model} needs the times of all operations, but ")?;
+                match line {
+                    0 => f.write_str("not all have one"),
+                    line => write!(f, "the one in line {line} does not tell them"),
+                }?;
+                f.write_str("; a bound without a unit counts moments")
+            }
         }
     }
 }
@@ -32,26 +58,36 @@ impl fmt::Display for Inapplicable {
 pub fn applies(history: &History, model: Model) -> Result<(), Inapplicable> {
     let object = history.object();
     if !model.applies_to(object) {
-        return Err(Inapplicable { model, object, operation: None });
+        return Err(Inapplicable::Object { model, object });
     }
     let of_writes = model == Model::EventualConvergence && object != Object::Replica;
     let of_writes = of_writes || (model != Model::Sequential && Model::of_sessions().any(|known| known == model));
     match session::beyond(history).filter(|_| of_writes) {
         None => Ok(()),
-        operation => Err(Inapplicable { model, object, operation }),
+        Some(first) => Err(Inapplicable::Operation { model, first }),
     }
 }
 
-/// The models that say something about the object, but nothing about some operation of this history: [`classify`] leaves
-/// them out.
-pub fn silent(history: &History) -> Vec<Inapplicable> {
+/// The models that say something about the object, but nothing about some operation of this history, with the first such
+/// operation: [`classify`] leaves them out.
+pub fn silent(history: &History) -> Vec<(Model, Id)> {
     let of_object = Model::ALL.into_iter().filter(|model| model.applies_to(history.object()));
-    of_object.filter_map(|model| applies(history, model).err()).collect()
+    of_object
+        .filter_map(|model| match applies(history, model) {
+            Err(Inapplicable::Operation { model, first }) => Some((model, first)),
+            Err(Inapplicable::Object { .. } | Inapplicable::Untimed { .. }) | Ok(()) => None,
+        })
+        .collect()
 }
 
 /// Does the history keep the model? The work is charged to the meter.
 pub fn check(history: &History, model: Model, meter: &mut Meter<'_>) -> Result<Verdict, Inapplicable> {
     applies(history, model)?;
+    if let Model::BoundedStaleness(Staleness::Nanoseconds(bound)) = model {
+        let untimed = |id| Inapplicable::Untimed { model, line: history.operation(id).line };
+        let timed = history.by_the_clock().map_err(untimed)?;
+        return Ok(linear::bounded_staleness(&timed, bound, meter).into());
+    }
     Ok(judge(history, model, meter).into())
 }
 
@@ -104,7 +140,9 @@ fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {
         Model::Linearizable => linear::linearizable(history, meter),
         Model::Regular => linear::regular(history, meter),
         Model::Safe => linear::safe(history, meter),
-        Model::BoundedStaleness(bound) => linear::bounded_staleness(history, bound, meter),
+        Model::BoundedStaleness(Staleness::Moments(bound) | Staleness::Nanoseconds(bound)) => {
+            linear::bounded_staleness(history, bound, meter)
+        }
         Model::Sequential => session::sequential(history, meter),
         Model::ReadYourWrites => session::read_your_writes(history, meter),
         Model::MonotonicReads => session::monotonic_reads(history, meter),

@@ -56,6 +56,7 @@ mod object;
 #[doc(hidden)]
 pub mod second;
 mod session;
+mod staleness;
 mod transaction;
 mod verdict;
 pub mod witness;
@@ -67,4 +68,5 @@ pub use history::{Band, History, Id, Key, List, Operation, Outcome, Recorder, Se
 pub use judge::{Finding, Inapplicable, applies, check, classify, silent};
 pub use model::Model;
 pub use object::Object;
+pub use staleness::Staleness;
 pub use verdict::{Anomaly, Budget, Edge, Judged, Meter, Progress, Spent, Verdict, Why, Witness};

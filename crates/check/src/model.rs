@@ -1,6 +1,7 @@
 //! The consistency models, and which of them implies which.
 
-use crate::Object;
+use crate::{Object, Staleness};
+use std::fmt;
 
 /// A consistency model: a set of histories.
 ///
@@ -17,8 +18,9 @@ pub enum Model {
     Regular,
     /// The same for reads that overlap no write; others may give anything.
     Safe,
-    /// Linearizable if each read had begun this much earlier (in the unit of the history's moments).
-    BoundedStaleness(u64),
+    /// Linearizable if each read had begun this much earlier. If the bound is a time, all operations are ordered by the times
+    /// of the history, which it must have.
+    BoundedStaleness(Staleness),
     /// Each session sees its own writes.
     ReadYourWrites,
     /// Each session sees a state that never gets older.
@@ -76,13 +78,13 @@ pub enum Model {
 }
 
 impl Model {
-    /// All of them, stronger ones first. The bound of [`Model::BoundedStaleness`] is 0 here.
+    /// All of them, stronger ones first. The bound of [`Model::BoundedStaleness`] is 0 moments here.
     pub const ALL: [Model; 32] = [
         Model::Linearizable,
         Model::Sequential,
         Model::Regular,
         Model::Safe,
-        Model::BoundedStaleness(0),
+        Model::BoundedStaleness(Staleness::Moments(0)),
         Model::CausalMemory,
         Model::CausalConvergence,
         Model::WeakCausal,
@@ -123,7 +125,7 @@ impl Model {
     pub const EDGES: &[(Model, Model)] = &[
         (Model::Linearizable, Model::Sequential),
         (Model::Linearizable, Model::Regular),
-        (Model::Linearizable, Model::BoundedStaleness(0)),
+        (Model::Linearizable, Model::BoundedStaleness(Staleness::Moments(0))),
         (Model::Linearizable, Model::EventualConvergence),
         (Model::Regular, Model::Safe),
         (Model::Sequential, Model::CausalMemory),
@@ -234,10 +236,11 @@ impl Model {
         }
     }
 
-    /// The model of that name; `bounded-staleness=N` has a bound.
+    /// The model of that name; bounded staleness has a bound, in moments or in time: `bounded-staleness:4`,
+    /// `bounded-staleness:10ms` ([`Staleness::of_word`]). An equals sign does as well as the colon.
     pub fn of_word(word: &str) -> Option<Model> {
-        if let Some(bound) = word.strip_prefix("bounded-staleness=") {
-            return bound.parse().ok().map(Model::BoundedStaleness);
+        if let Some(("bounded-staleness", bound)) = word.split_once([':', '=']) {
+            return Staleness::of_word(bound).map(Model::BoundedStaleness);
         }
         Model::ALL.into_iter().find(|model| model.word() == word && !matches!(model, Model::BoundedStaleness(_)))
     }
@@ -258,6 +261,16 @@ impl Model {
     }
 }
 
+/// The word of the model, with its bound if it has one: `bounded-staleness of 10 ms`.
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Model::BoundedStaleness(bound) => write!(f, "{} of {bound}", self.word()),
+            _ => f.write_str(self.word()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,10 +279,18 @@ mod tests {
     fn words_lead_back() {
         for model in Model::ALL {
             let word = model.word().to_string();
-            let word = if let Model::BoundedStaleness(bound) = model { format!("{word}={bound}") } else { word };
+            let word = if let Model::BoundedStaleness(_) = model { format!("{word}:0") } else { word };
             assert_eq!(Model::of_word(&word), Some(model));
         }
         assert_eq!(Model::of_word("bounded-staleness"), None);
+        let bound = |bound| Some(Model::BoundedStaleness(bound));
+        assert_eq!(Model::of_word("bounded-staleness:10ms"), bound(Staleness::Nanoseconds(10_000_000)));
+        assert_eq!(Model::of_word("bounded-staleness=4"), bound(Staleness::Moments(4)));
+        assert_eq!(Model::of_word("bounded-staleness:4m"), None);
+        assert_eq!(
+            bound(Staleness::Nanoseconds(3_000)).map(|model| model.to_string()).as_deref(),
+            Some("bounded-staleness of 3 us")
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub enum Object {
     Mutex,
     /// A lock per key whose holders have tokens: `Acquire`, `Release`, `Guarded` (a write that carries the token).
     FencedLock,
-    /// Accounts: an operation is a transfer (two `Add`) or a read of all accounts (several `Count`).
+    /// Accounts: an operation is a transfer (two `Add`) or a read of all accounts (several `Count`). A first balance that the
+    /// history does not name may be any number.
     Bank,
     /// Transactions of `Append` (an element behind a list; unique per key) and `ReadList`.
     ListAppend,

@@ -10,7 +10,7 @@ use brute_linear::{Kind, Random, print, simulate};
 use made::{names_or_digests, transactions};
 use quorate_check::witness::{Checked, verify_alone};
 use quorate_check::{
-    Budget, History, Id, Key, Meter, Model, Object, Outcome, Recorder, Step, Value, Verdict, Witness, check,
+    Budget, History, Id, Key, Meter, Model, Object, Outcome, Recorder, Staleness, Step, Value, Verdict, Witness, check,
 };
 use std::collections::BTreeMap;
 
@@ -168,7 +168,7 @@ fn found(history: &History, model: Model) -> Option<Witness> {
 }
 
 fn judge(history: &History, counts: &mut Counts) {
-    let models = Model::ALL.into_iter().chain([Model::BoundedStaleness(4)]);
+    let models = Model::ALL.into_iter().chain([Model::BoundedStaleness(Staleness::Moments(4))]);
     for model in models.filter(|model| model.applies_to(history.object())) {
         let Some(witness) = found(history, model) else { continue };
         let count = counts.entry(model).or_default();

@@ -4,7 +4,9 @@
 mod samples;
 
 use quorate_check::format::{self, Format, Options, events};
-use quorate_check::{Datum, Event, History, Id, Kind, Object, Process, Value};
+use quorate_check::{
+    Budget, Datum, Event, History, Id, Key, Kind, Meter, Model, Object, Process, Value, Verdict, check, witness,
+};
 
 fn read(text: &str) -> History {
     format::read(text.as_bytes(), &Options::default()).unwrap_or_else(|problem| panic!("{problem}\n{text}"))
@@ -522,6 +524,34 @@ fn what_accounts_hold_at_first() {
         + &row(1, "ok", "read", "{:a 10 :b 0}")
         + &row(2, "ok", "read", "{:a 7 :b 3}");
     assert_eq!(at_first(&begun_before), ("10".to_string(), "0".to_string()));
+}
+
+/// A read that overlaps a transfer may stand before it or behind it, which makes two of the first balances.
+#[test]
+fn accounts_whose_first_balance_is_not_told_are_judged_by_what_reads_allow() {
+    let text = |later: &str| {
+        let row = |process: u32, kind: &str, function: &str, value: &str| {
+            format!("{{:process {process} :type :{kind} :f :{function} :value {value}}}\n")
+        };
+        let transfer = "{:from :a :to :b :amount 3}";
+        row(0, "invoke", "transfer", transfer)
+            + &row(1, "invoke", "read", "nil")
+            + &row(1, "ok", "read", "{:a 7 :b 3}")
+            + &row(2, "invoke", "transfer", transfer)
+            + &row(0, "ok", "transfer", transfer)
+            + &row(1, "invoke", "read", "nil")
+            + &row(1, "ok", "read", later)
+            + &row(2, "fail", "transfer", transfer)
+    };
+    for (later, expected) in [("{:a 7 :b 3}", true), ("{:a 4 :b 6}", true), ("{:a 10 :b 0}", false)] {
+        let history = read(&text(later));
+        assert_eq!(*history.value(history.initial(Key(0))), Datum::Nil);
+        let verdict = check(&history, Model::Linearizable, &mut Meter::new(Budget::DEFAULT)).unwrap();
+        assert_eq!(verdict == Verdict::Valid, expected, "{later}: {verdict:?}");
+        if let Verdict::Invalid(witness) = verdict {
+            assert_eq!(witness::verify(&history, Model::Linearizable, &witness), witness::Checked::Confirmed);
+        }
+    }
 }
 
 #[test]

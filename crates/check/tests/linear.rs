@@ -2,8 +2,12 @@
 
 mod brute_linear;
 
-use brute_linear::{Kind, Random, linearizable, print, simulate};
-use quorate_check::{Budget, History, Id, Meter, Model, Object, Verdict, check};
+use brute_linear::{Kind, Random, linearizable, print, record, simulate};
+use quorate_check::second::order;
+use quorate_check::{
+    Budget, Datum, History, Id, Key, Meter, Model, Object, Outcome, Recorder, Staleness, Step, Verdict, check,
+};
+use std::collections::BTreeSet;
 
 fn verdict(history: &History, model: Model) -> Verdict {
     check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("the model applies")
@@ -23,7 +27,7 @@ fn compare(kind: Kind, count: u64, model: Model, truth: impl Fn(&History) -> boo
                 let part = history.restrict(&witness.operations);
                 let text = || format!("{:?}\n{}of\n{}", witness.anomaly, print(&part), print(&history));
                 assert!(!truth(&part), "{kind:?} {number}: the witness proves nothing: {}", text());
-                edges_hold(&history, &witness.edges, text);
+                edges_hold(&history, model, &witness.edges, text);
             }
             Verdict::Unknown(spent) => panic!("{kind:?}: {spent}"),
         }
@@ -32,12 +36,19 @@ fn compare(kind: Kind, count: u64, model: Model, truth: impl Fn(&History) -> boo
     assert!(valid > count / 20 && invalid > count / 20, "{kind:?}: {valid} valid, {invalid} invalid");
 }
 
-fn edges_hold(history: &History, edges: &[quorate_check::Edge], text: impl Fn() -> String) {
+fn edges_hold(history: &History, model: Model, edges: &[quorate_check::Edge], text: impl Fn() -> String) {
+    let precedes = |from: Id, to: Id| match model {
+        Model::BoundedStaleness(Staleness::Nanoseconds(_)) => {
+            let time = |id| history.time_ns(id).expect("times are told");
+            time(from).1 < time(to).0
+        }
+        _ => history.operation(from).precedes(history.operation(to)),
+    };
     for (at, edge) in edges.iter().enumerate() {
         assert_eq!(edge.to, edges[(at + 1) % edges.len()].from, "{}", text());
         let (from, to): (Id, Id) = (edge.from, edge.to);
         if edge.why == quorate_check::Why::RealTime {
-            assert!(history.operation(from).precedes(history.operation(to)), "{}", text());
+            assert!(precedes(from, to), "{}", text());
         }
     }
 }
@@ -76,6 +87,7 @@ fn other_objects_agree_with_every_order_tried() {
     for (object, values, keys, steps) in [
         (Object::Counter, 0, 1, false),
         (Object::Counter, 2, 1, true),
+        (Object::Bank, 2, 1, false),
         (Object::Bank, 2, 2, false),
         (Object::Set, 0, 1, false),
         (Object::Set, 3, 1, false),
@@ -93,6 +105,86 @@ fn other_objects_agree_with_every_order_tried() {
     }
 }
 
+/// Every first balance of an account that some read could have found, if some of the additions came before it.
+fn possible_balances(history: &History, of: Key) -> BTreeSet<i64> {
+    let steps = || {
+        let took_place = history.ids().filter(|id| history.operation(*id).outcome != Outcome::Refused);
+        took_place.flat_map(|id| history.steps(id)).filter(|step| step.key() == Some(of))
+    };
+    let mut sums = BTreeSet::from([0]);
+    for step in steps() {
+        if let Step::Add { by, .. } = *step {
+            sums.extend(sums.clone().into_iter().map(|sum| sum + by));
+        }
+    }
+    let found = steps().filter_map(|step| if let Step::Count { number, .. } = *step { number } else { None });
+    let possible: BTreeSet<i64> = found.flat_map(|found| sums.iter().map(move |sum| found - sum)).collect();
+    // Of an account that nobody looked at, any.
+    if possible.is_empty() { BTreeSet::from([0]) } else { possible }
+}
+
+/// Is there a first balance of each of these accounts with which the history is linearizable?
+fn linearizable_from_some(recorder: &Recorder, accounts: &[Key]) -> bool {
+    let Some((&account, others)) = accounts.split_first() else { return linearizable(&recorder.clone().finish(), 0) };
+    possible_balances(&recorder.clone().finish(), account).into_iter().any(|balance| {
+        let mut recorder = recorder.clone();
+        let value = recorder.value(&Datum::Integer(balance));
+        recorder.initial(account, value);
+        linearizable_from_some(&recorder, others)
+    })
+}
+
+#[test]
+fn unknown_first_balances_agree_with_every_balance_tried() {
+    let mut random = Random(0xBA_4C5);
+    let (mut valid, mut invalid) = (0, 0);
+    for round in 0..6_000 {
+        let keys = 1 + round % 2;
+        let kind = Kind { values: 2, keys, first: 25, wrong: 60, length: 5, open: 20, ..Kind::new(Object::Bank) };
+        let recorder = record(kind, &mut random);
+        let history = recorder.clone().finish();
+        let is_unknown = |key: &Key| *history.value(history.initial(*key)) == Datum::Nil;
+        let unknown: Vec<Key> = (0..history.counts().1 as u32).map(Key).filter(is_unknown).collect();
+        let expected = linearizable_from_some(&recorder, &unknown);
+        assert_eq!(linearizable(&history, 0), expected, "the second opinion on\n{}", print(&history));
+        let is = verdict(&history, Model::Linearizable) == Verdict::Valid;
+        assert_eq!(is, expected, "{} unknown in\n{}", unknown.len(), print(&history));
+        if !unknown.is_empty() {
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+    }
+    assert!(valid > 500 && invalid > 500, "{valid} valid, {invalid} invalid");
+}
+
+/// Where only sessions are known, a history is judged by one order that respects these.
+#[test]
+fn unknown_first_balances_stay_unknown_without_times() {
+    let mut random = Random(0x5E55_1045);
+    let (mut valid, mut invalid) = (0, 0);
+    for _ in 0..6_000 {
+        let mut recorder = Recorder::new(Object::Bank);
+        recorder.without_real_time();
+        let key = recorder.key(&"x".into());
+        for at in 0..2 + random.below(6) {
+            let session = recorder.session(&(random.below(3) as i64).into());
+            let step = match random.below(2) {
+                0 => Step::Add { key, by: random.below(5) as i64 - 2 },
+                _ => Step::Count { key, number: Some(random.below(4) as i64) },
+            };
+            let ticket = recorder.begin(session, at * 2, 0, &[step]);
+            if random.percent(85) {
+                recorder.end(ticket, at * 2 + 1, &[step]);
+            }
+        }
+        let expected = linearizable_from_some(&recorder, &[key]);
+        let history = recorder.finish();
+        assert_eq!(linearizable(&history, 0), expected, "the second opinion on\n{}", print(&history));
+        assert_eq!(verdict(&history, Model::Linearizable) == Verdict::Valid, expected, "{}", print(&history));
+        *(if expected { &mut valid } else { &mut invalid }) += 1;
+    }
+    assert!(valid > 500 && invalid > 500, "{valid} valid, {invalid} invalid");
+}
+
 #[test]
 fn models_of_single_reads_agree_with_every_order_tried() {
     for (object, values, keys, steps) in [
@@ -108,7 +200,85 @@ fn models_of_single_reads_agree_with_every_order_tried() {
         let kind = Kind { length: 3, open: 4, ..kind };
         compare(kind, 5_000, Model::Safe, brute_linear::safe);
         let kind = Kind { length: 4, wrong: 90, ..kind };
-        compare(kind, 5_000, Model::BoundedStaleness(4), |history| linearizable(history, 4));
+        compare(kind, 5_000, Model::BoundedStaleness(Staleness::Moments(4)), |history| linearizable(history, 4));
+    }
+}
+
+/// A bound in time is judged on the times of the history, whatever the order of its rows.
+#[test]
+fn staleness_in_time_agrees_with_every_order_tried() {
+    for (object, values, steps) in [
+        (Object::Register, 0, false),
+        (Object::Register, 3, true),
+        (Object::CasRegister, 0, false),
+        (Object::CasRegister, 2, false),
+        (Object::Kv, 0, false),
+    ] {
+        for (clock, bound) in [(1, 3), (8, 6), (40, 120), (8, 0)] {
+            let kind = Kind { values, steps, clock, length: 4, wrong: 90, ..Kind::new(object) };
+            let by_time = |history: &History| order::linearizable_by_time(history, bound).expect("it is small");
+            compare(kind, 2_000, Model::BoundedStaleness(Staleness::Nanoseconds(bound)), by_time);
+        }
+    }
+}
+
+/// A write of 1, one of 2 that ends at 3 ms, other work in between, and a read of 1 that begins at so many nanoseconds.
+fn stale_read(begin_ns: u64, rows_between: u64, timed: bool) -> History {
+    let mut recorder = Recorder::new(Object::Register);
+    let (x, other) = (recorder.key(&"x".into()), recorder.key(&"other".into()));
+    let session = recorder.session(&0.into());
+    let [one, two] = [1, 2].map(|number: i64| recorder.value(&number.into()));
+    let between = (0..rows_between).map(|_| (Step::Read { key: other, value: None }, 3_000_000, 3_000_000));
+    let all = [
+        (Step::Write { key: x, value: one }, 0, 1_000_000),
+        (Step::Write { key: x, value: two }, 2_000_000, 3_000_000),
+    ];
+    let read = (Step::Read { key: x, value: Some(one) }, begin_ns, begin_ns + 1);
+    for (at, (step, begin, end)) in all.into_iter().chain(between).chain([read]).enumerate() {
+        let ticket = recorder.begin(session, at as u64 * 2, 0, &[step]);
+        recorder.end(ticket, at as u64 * 2 + 1, &[step]);
+        if timed {
+            recorder.time_ns(ticket, begin, end);
+        }
+    }
+    recorder.finish()
+}
+
+#[test]
+fn rows_and_times_are_two_bounds() {
+    let is = |history: &History, bound| verdict(history, Model::BoundedStaleness(bound)) == Verdict::Valid;
+    // Near in rows, far in time.
+    let near = stale_read(20_000_000, 0, true);
+    assert!(is(&near, Staleness::Moments(2)) && !is(&near, Staleness::Moments(0)));
+    assert!(is(&near, Staleness::Nanoseconds(17_000_000)) && !is(&near, Staleness::Nanoseconds(16_999_999)));
+    // Far in rows, near in time.
+    let far = stale_read(3_005_000, 50, true);
+    assert!(is(&far, Staleness::Nanoseconds(5_000)) && !is(&far, Staleness::Nanoseconds(4_999)));
+    assert!(!is(&far, Staleness::Moments(100)) && is(&far, Staleness::Moments(101)));
+}
+
+#[test]
+fn a_bound_in_time_needs_the_times_of_all_operations() {
+    let asked = |history: &History| {
+        check(history, Model::BoundedStaleness(Staleness::Nanoseconds(10_000_000)), &mut Meter::new(Budget::DEFAULT))
+    };
+    let problem = asked(&stale_read(0, 0, false)).expect_err("there are no times").to_string();
+    assert!(problem.starts_with("bounded-staleness of 10 ms needs the times of all operations"), "{problem}");
+    // Only one has times, or one has no end.
+    for times in [[None, Some((5, 6))], [Some((5, 6)), Some((7, u64::MAX))]] {
+        let mut recorder = Recorder::new(Object::Register);
+        let (key, session) = (recorder.key(&"x".into()), recorder.session(&0.into()));
+        for (at, time) in times.into_iter().enumerate() {
+            let step = Step::Read { key, value: None };
+            let ticket = recorder.begin(session, at as u64 * 2, at as u32 + 1, &[step]);
+            recorder.end(ticket, at as u64 * 2 + 1, &[step]);
+            if let Some((begin, end)) = time {
+                recorder.time_ns(ticket, begin, end);
+            }
+        }
+        let problem = asked(&recorder.finish()).expect_err("times are missing").to_string();
+        let line = if times[0].is_none() { "line 1" } else { "line 2" };
+        assert!(problem.contains(line), "{problem}");
     }
 }
 
@@ -207,7 +377,7 @@ fn build(object: Object, asks: &[Ask], choice: &[usize], order: &[(usize, bool)]
 
 #[test]
 fn all_small_histories_get_their_verdict() {
-    use quorate_check::{Key, Recorder, Step, Value};
+    use quorate_check::Value;
     const X: Key = Key(0);
     fn one(recorder: &mut Recorder) -> Value {
         recorder.value(&1.into())

@@ -90,16 +90,22 @@ struct Said {
     length: Option<u64>,
     outcome: u8,
     steps: Vec<Saying>,
-    time: (u64, Option<u64>),
+    time: Option<(u64, Option<u64>)>,
 }
 
 fn said() -> impl Strategy<Value = Said> {
     let moment = || prop_oneof![0..6u64, Just(u64::MAX - 8), any::<u32>().prop_map(u64::from)];
     let steps = prop::collection::vec(saying(), 0..4);
     let length = prop::option::of(0..5u64);
-    (datum(), moment(), length, 0..3u8, steps, (moment(), prop::option::of(moment()))).prop_map(
-        |(session, begin, length, outcome, steps, time)| Said { session, begin, length, outcome, steps, time },
-    )
+    let time = prop::option::of((moment(), prop::option::of(0..9u64)));
+    (datum(), moment(), length, 0..3u8, steps, time).prop_map(|(session, begin, length, outcome, steps, time)| Said {
+        session,
+        begin,
+        length,
+        outcome,
+        steps,
+        time,
+    })
 }
 
 fn history() -> impl Strategy<Value = History> {
@@ -128,8 +134,8 @@ fn history() -> impl Strategy<Value = History> {
                     1 => recorder.refuse(ticket, end),
                     _ => {}
                 }
-                if timed {
-                    recorder.time_ns(ticket, said.time.0, said.time.1.unwrap_or(Operation::NEVER));
+                if timed && let Some((begin, length)) = said.time {
+                    recorder.time_ns(ticket, begin, length.map_or(Operation::NEVER, |length| begin + length));
                 }
             }
             for (what, from, length) in bands {

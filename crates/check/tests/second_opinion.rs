@@ -7,7 +7,8 @@ use brute_linear::{Kind, Random, print, simulate};
 use made::{names_or_digests, transactions};
 use quorate_check::witness::{Checked, verify};
 use quorate_check::{
-    Anomaly, Budget, Edge, History, Id, Meter, Model, Object, Outcome, Step, Verdict, Why, Witness, applies, check,
+    Anomaly, Budget, Edge, History, Id, Meter, Model, Object, Outcome, Staleness, Step, Verdict, Why, Witness, applies,
+    check,
 };
 use std::collections::BTreeMap;
 
@@ -57,7 +58,7 @@ fn made_up(history: &History, random: &mut Random, round: u64) -> Witness {
 }
 
 fn judge(history: &History, random: &mut Random, counts: &mut Counts) {
-    let models = Model::ALL.into_iter().chain([Model::BoundedStaleness(4)]);
+    let models = Model::ALL.into_iter().chain([Model::BoundedStaleness(Staleness::Moments(4))]);
     for model in models.filter(|model| applies(history, *model).is_ok()) {
         let count = counts.entry(model).or_default();
         match check(history, model, &mut Meter::new(Budget::DEFAULT)).expect("it applies") {
@@ -119,6 +120,34 @@ fn witnesses_of_objects_are_confirmed() {
         }
         report(object.word(), &counts);
     }
+}
+
+#[test]
+fn witnesses_about_times_are_confirmed() {
+    let (mut random, mut confirmed) = (Random(0xC10C4), 0);
+    for round in 0..3_000 {
+        let object = [Object::Register, Object::CasRegister, Object::Kv][round as usize % 3];
+        let kind = Kind { values: round % 4, clock: 1 + round % 9, wrong: 90, length: 4, ..Kind::new(object) };
+        let history = simulate(kind, &mut random);
+        let model = Model::BoundedStaleness(Staleness::Nanoseconds(round % 7));
+        match check(&history, model, &mut Meter::new(Budget::DEFAULT)).expect("all times are told") {
+            Verdict::Valid => {
+                let witness = made_up(&history, &mut random, 0);
+                assert!(verify(&history, model, &witness) != Checked::Confirmed, "{witness:?} of\n{}", print(&history));
+            }
+            Verdict::Invalid(witness) => {
+                confirmed += 1;
+                assert_eq!(
+                    verify(&history, model, &witness),
+                    Checked::Confirmed,
+                    "{witness:?} of\n{}",
+                    print(&history)
+                );
+            }
+            Verdict::Unknown(spent) => panic!("{spent}"),
+        }
+    }
+    assert!(confirmed > 300, "{confirmed}");
 }
 
 #[test]

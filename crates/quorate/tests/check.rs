@@ -137,6 +137,54 @@ fn wrong_input_is_told_with_its_line() {
     assert_eq!(inapplicable.status.code(), Some(3));
 }
 
+/// Rows with their times: a write of 1, one of 2 that ends after 3 ms, and a read of 1 that begins after 20 ms.
+const LATE: &str = "\
+{:process 0, :type :invoke, :f :write, :value 1, :time 0}
+{:process 0, :type :ok, :f :write, :value 1, :time 1000000}
+{:process 0, :type :invoke, :f :write, :value 2, :time 2000000}
+{:process 0, :type :ok, :f :write, :value 2, :time 3000000}
+{:process 1, :type :invoke, :f :read, :value nil, :time 20000000}
+{:process 1, :type :ok, :f :read, :value 1, :time 20000001}
+";
+
+#[test]
+fn a_bound_of_staleness_is_in_rows_or_in_time_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = file(folder.path(), "late.edn", LATE);
+    let judge = |bound: &str| {
+        let judged = check(&[late.to_str().unwrap(), "--model", &format!("bounded-staleness{bound}")]);
+        (judged.status.code(), out(&judged))
+    };
+    for (bound, code, said) in [
+        (":10ms", 1, "breaks bounded-staleness of 10 ms"),
+        ("=10ms", 1, "(20000000 to 20000001 ns)"),
+        (":16999us", 1, "bounded-staleness of 16999 us  invalid"),
+        (":17ms", 0, "bounded-staleness of 17 ms  valid"),
+        (":1s", 0, "bounded-staleness of 1 s  valid"),
+        (":0", 1, "breaks bounded-staleness of 0 moments"),
+        (":1", 0, "bounded-staleness of 1 moment  valid"),
+    ] {
+        let (judged, text) = judge(bound);
+        assert_eq!(judged, Some(code), "{bound}: {text}");
+        let plain: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(&said), "{bound}: {said:?} is not in {text}");
+    }
+    let json = check(&[late.to_str().unwrap(), "--model", "bounded-staleness:10ms", "--json"]);
+    let json: Value = serde_json::from_str(&out(&json)).unwrap();
+    let verdict = &json["verdicts"][0];
+    assert_eq!((&verdict["model"], &verdict["bound"]), (&"bounded-staleness".into(), &"10 ms".into()));
+    assert_eq!(verdict["witness"][2]["begin_ns"], 20_000_000);
+    // A history without times has no bound in time; it still has moments.
+    let rows = file(folder.path(), "rows.edn", STALE);
+    let untimed = check(&[rows.to_str().unwrap(), "--model", "bounded-staleness:10ms"]);
+    assert_eq!(untimed.status.code(), Some(3), "{}", error(&untimed));
+    assert_eq!(error(&untimed).trim_end().lines().count(), 1, "{}", error(&untimed));
+    assert!(error(&untimed).contains("line 1") && error(&untimed).contains("10 ms"), "{}", error(&untimed));
+    assert_eq!(check(&[rows.to_str().unwrap(), "--model", "bounded-staleness:1"]).status.code(), Some(0));
+    assert_eq!(check(&[rows.to_str().unwrap(), "--model", "bounded-staleness:1h"]).status.code(), Some(3));
+}
+
 #[test]
 fn the_map_of_models_shows_every_step() {
     let map = check(&["--lattice"]);

@@ -69,11 +69,12 @@ fn written(step: &Step) -> Option<(Key, Value)> {
     }
 }
 
-/// Watches transfers and reads of accounts.
+/// Watches transfers and reads of accounts. A read that no transfer overlaps leaves only one first balance to each account;
+/// of an account without such a read the first balance stays unknown, and the checkers try what reads could imply.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     /// What finished transfers have moved.
-    moved: FxHashMap<Key, i64>,
+    moved: FxHashMap<Key, i128>,
     /// Transfers that have neither taken place nor been refused.
     unsettled: u64,
     /// When a transfer last began or was settled.
@@ -103,12 +104,14 @@ impl Accounts {
         for step in steps {
             match *step {
                 Step::Add { key, by } => {
-                    let moved = self.moved.entry(key).or_default();
-                    *moved = moved.saturating_add(by);
+                    *self.moved.entry(key).or_default() += i128::from(by);
                 }
                 Step::Count { key, number: Some(number) } if quiet => {
                     let moved = self.moved.get(&key).copied().unwrap_or_default();
-                    self.found.entry(key).or_insert(number.saturating_sub(moved));
+                    // What does not fit stays unknown.
+                    if let Ok(first) = i64::try_from(i128::from(number) - moved) {
+                        self.found.entry(key).or_insert(first);
+                    }
                 }
                 _ => {}
             }

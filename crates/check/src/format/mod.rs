@@ -17,7 +17,8 @@
 //! A Jepsen history of registers does not say what they hold at first. If [`Options::initial`] does not either, each key
 //! is taken to hold what the first operation saw that saw it before any write had ended, provided that no write
 //! began before that could explain it, or only one that overlaps it; a value of a refused write is never taken. If nothing was
-//! seen so, the key is absent at first, as are all keys of transactions with the short words `:r` and `:w`. For a bank, the balances at first follow from the first read that no transfer overlaps.
+//! seen so, the key is absent at first, as are all keys of transactions with the short words `:r` and `:w`. For a bank, the balances
+//! at first follow from the first read that no transfer overlaps; what does not follow stays unknown.
 
 mod awdit;
 mod bands;

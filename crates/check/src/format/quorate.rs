@@ -127,7 +127,11 @@ impl Reader {
                 ("time", value) => {
                     let [from, to] = array(value, "time is [begin, end]")?;
                     let to = if to == Datum::Nil { Operation::NEVER } else { moment(&to)? };
-                    time = Some((moment(&from)?, to));
+                    let from = moment(&from)?;
+                    if to < from {
+                        return Err(format!("the operation ends at {to} ns, before it begins at {from} ns"));
+                    }
+                    time = Some((from, to));
                 }
                 ("steps", Datum::List(list)) => steps = Some(list),
                 (name, value) => return Err(format!("an operation has no field {name:?} with the value {value}")),

@@ -72,7 +72,7 @@ pub(crate) struct Part {
 pub(crate) struct View {
     /// The rules.
     pub rules: Rules,
-    /// Reads count as begun this much earlier.
+    /// Reads count as begun this much earlier, in the unit of the history's moments.
     pub reads_earlier: u64,
 }
 

@@ -2,7 +2,8 @@
 //! (2017). Exponential at worst, so it is charged to a budget.
 //!
 //! What keeps it small:
-//! - an operation that only looks is placed as soon as its answer fits: it could not stand anywhere better;
+//! - an operation that only looks is placed as soon as its answer fits: it could not stand anywhere better, unless
+//!   its answer says what was unknown;
 //! - of several operations that ask for the same, the one that must end first goes first;
 //! - a state that was tried with fewer of the open operations used up need not be tried again with more of them;
 //! - a value that an operation which must come soon waits for, and that nobody can write any more, ends the branch.
@@ -299,7 +300,7 @@ impl<'s, 'h> Search<'s, 'h> {
     }
 
     /// Places every operation that only looks and whose answer fits. Nothing is lost: wherever else it could stand,
-    /// it changes nothing.
+    /// it changes nothing. One that binds what is unknown does change the state, and where it stands is a choice.
     fn place_on_sight(&mut self, state: State, meter: &mut Meter<'_>) -> Result<(), Spent> {
         let mut at = self.moments[HEAD as usize].next;
         while at != HEAD && self.moments[at as usize].end != 0 {
@@ -308,7 +309,8 @@ impl<'s, 'h> Search<'s, 'h> {
             if self.idle[operation as usize] {
                 meter.step(1)?;
                 let item = self.must[operation as usize];
-                if self.world.after(state, self.history.steps(item.id), item.session, false).is_some() {
+                let next = self.world.after(state, self.history.steps(item.id), item.session, false);
+                if next == Some(state) || next.is_some() && self.rules.greedy_writes {
                     self.trail.push(at);
                     self.lift_both(at);
                     following = self.next_after_lifting(at);

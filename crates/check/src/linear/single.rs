@@ -3,7 +3,7 @@
 //! *Regular* (Lamport 1986; with several writers the weak form of Shao, Welch, Pierce and Lee 2011): each read, alone with
 //! all updates, is linearizable. *Safe*: the same for reads that overlap no update; an update of unknown outcome overlaps
 //! everything after its begin. *Bounded staleness*: linearizable if each read had begun earlier by the bound, which is in
-//! the unit of the history's moments.
+//! the unit of the history's moments. A bound in time is judged on a history whose moments are its times.
 //!
 //! If all updates are plain writes, any order of them that respects time is legal, and a read of `v` has a place if and only
 //! if some write of `v` had begun before the read ended, and no other write lies between the two. That holds for repeated

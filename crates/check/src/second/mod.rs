@@ -8,7 +8,7 @@ pub mod order;
 pub mod session;
 pub mod transaction;
 
-use crate::{History, Model, Object};
+use crate::{History, Model, Object, Staleness};
 
 /// More transactions than this are not tried in all orders.
 const MOST_TRANSACTIONS: usize = 7;
@@ -24,7 +24,8 @@ pub fn holds(history: &History, model: Model) -> Option<bool> {
         Model::Sequential | Model::StrongSessionSerializable => order::sequential(history),
         Model::Serializable | Model::RepeatableRead if history.sessions_bind() => order::sequential(history),
         Model::Serializable | Model::RepeatableRead => order::serializable(history),
-        Model::BoundedStaleness(bound) => order::linearizable(history, bound),
+        Model::BoundedStaleness(Staleness::Moments(bound)) => order::linearizable(history, bound),
+        Model::BoundedStaleness(Staleness::Nanoseconds(bound)) => order::linearizable_by_time(history, bound),
         Model::Regular => order::regular(history),
         Model::Safe => order::safe(history),
         Model::ReadUncommitted

@@ -13,9 +13,16 @@ const MOST_STATES: usize = 200_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Content {
     Value(Datum),
+    /// What was added to a first balance that nobody tells.
+    Added(i128),
     Line(Vec<Value>),
     Set(BTreeSet<Value>),
-    Lock { holder: Option<u32>, token: Option<i64>, granted: Option<i64>, newest: Option<i64> },
+    Lock {
+        holder: Option<u32>,
+        token: Option<i64>,
+        granted: Option<i64>,
+        newest: Option<i64>,
+    },
 }
 
 type World = BTreeMap<Key, Content>;
@@ -25,6 +32,7 @@ fn initial(history: &History, key: Key) -> Content {
         Object::Set => Content::Set(BTreeSet::new()),
         Object::Queue | Object::Stack | Object::ListAppend => Content::Line(Vec::new()),
         Object::Mutex | Object::FencedLock => Content::Lock { holder: None, token: None, granted: None, newest: None },
+        Object::Bank if history.value(history.initial(key)).integer().is_none() => Content::Added(0),
         _ => Content::Value(plain(history, history.value(history.initial(key)).clone())),
     }
 }
@@ -38,7 +46,7 @@ fn apply(history: &History, world: &mut World, id: Id, open: bool) -> bool {
     let session = history.operation(id).session.0;
     for step in history.steps(id) {
         let Some(key) = step.key() else { continue };
-        let content = world.entry(key).or_insert_with(|| initial(history, key));
+        let content = world.get_mut(&key).expect("every key is there from the start");
         if !apply_step(history, content, step, session, open) {
             return false;
         }
@@ -52,6 +60,11 @@ fn number(datum: &Datum) -> Option<i64> {
 
 fn apply_step(history: &History, content: &mut Content, step: &Step, session: u32, open: bool) -> bool {
     let datum = |value: Value| plain(history, history.value(value).clone());
+    if let (Step::Count { number: Some(number), .. }, Content::Added(_), false) = (step, &*content, open) {
+        // Some first balance explains it, and from here on the balance is known.
+        *content = Content::Value(Datum::Integer(*number));
+        return true;
+    }
     match (step, content) {
         (Step::Read { value, .. }, Content::Value(is)) => open || value.is_none_or(|value| datum(value) == *is),
         (Step::Write { value, .. }, Content::Value(is)) => {
@@ -78,6 +91,11 @@ fn apply_step(history: &History, content: &mut Content, step: &Step, session: u3
             }
             None => false,
         },
+        (Step::Add { by, .. }, Content::Added(sum)) => {
+            *sum += i128::from(*by);
+            true
+        }
+        (Step::Count { .. }, Content::Added(_)) => true,
         (Step::Count { number: what, .. }, Content::Value(is)) => {
             open || what.is_none_or(|what| number(is) == Some(what))
         }
@@ -183,14 +201,17 @@ impl Part<'_> {
         (fits && !(self.is_open(at) && next == *world)).then_some(next)
     }
 
-    /// Is there an order? Tried depth first; whoever only looks and fits is placed at once, as waiting cannot help it.
+    /// Is there an order? Tried depth first; whoever only looks and fits is placed at once, as waiting cannot help it,
+    /// unless its answer tells a first balance.
     fn has_order(&self) -> Option<bool> {
         let looks = |at: usize| {
             self.history.steps(self.ids[at]).iter().all(|step| step.is_read() && !matches!(step, Step::Cas { .. }))
         };
         let looks: Vec<bool> = (0..self.ids.len()).map(looks).collect();
-        let mut seen = FxHashSet::from_iter([(Places::default(), World::new())]);
-        let mut open = vec![(Places::default(), World::new())];
+        let keys = self.ids.iter().flat_map(|&id| self.history.steps(id)).filter_map(Step::key);
+        let first: World = keys.map(|key| (key, initial(self.history, key))).collect();
+        let mut seen = FxHashSet::from_iter([(Places::default(), first.clone())]);
+        let mut open = vec![(Places::default(), first)];
         while let Some((placed, world)) = open.pop() {
             if placed.contains(&self.must) {
                 return Some(true);
@@ -198,7 +219,7 @@ impl Part<'_> {
             let mut choices = Vec::new();
             for (at, &only_looks) in looks.iter().enumerate() {
                 if let Some(next) = self.after(&world, &placed, at) {
-                    if only_looks {
+                    if only_looks && next == world {
                         choices = vec![(at, next)];
                         break;
                     }
@@ -258,6 +279,19 @@ fn same_session(history: &History, a: Id, b: Id) -> bool {
 /// Is there an order that respects time (with reads as begun so much earlier) and explains every answer?
 pub fn linearizable(history: &History, reads_earlier: u64) -> Option<bool> {
     linearizable_until(history, reads_earlier, u64::MAX)
+}
+
+/// Is there an order that respects the times of the history (with reads as begun so many nanoseconds earlier) and explains every
+/// answer? `None` too if times are missing.
+pub fn linearizable_by_time(history: &History, reads_earlier_ns: u64) -> Option<bool> {
+    let took_place = history.ids().filter(|&id| history.operation(id).outcome != Outcome::Refused);
+    let times: BTreeMap<Id, (u64, u64)> =
+        took_place.map(|id| Some((id, history.time_ns(id)?))).collect::<Option<_>>()?;
+    let before = |a: Id, b: Id| {
+        let earlier = if history.steps(b).iter().all(Step::is_read) { reads_earlier_ns } else { 0 };
+        u128::from(times[&a].1) + u128::from(earlier) < u128::from(times[&b].0)
+    };
+    ordered(history, &|id| is_done(history, id), &before)
 }
 
 /// The same of what was known at a moment: who had not ended by then may take place or not. What keeps the model keeps it

@@ -305,13 +305,20 @@ impl<'h> Search<'h> {
         self.demand.is_idle(id, keys.map(|Key(key)| self.number[key as usize]))
     }
 
+    /// Does it change nothing? An answer that says what was unknown binds it.
+    fn only_looks(&self, id: u32) -> bool {
+        let steps = self.history.steps(Id(id));
+        let binds = |Key(key): Key| self.world.is_unknown(self.state[key as usize]);
+        only_reads(steps) && !steps.iter().filter_map(Step::key).any(binds)
+    }
+
     /// All reads that fit take place, and writes that nobody needs. Did any of those?
     fn read_all(&mut self, meter: &mut Meter<'_>) -> Result<bool, Spent> {
         let mut changed = false;
         for session in 0..self.chains.len() {
             while let Some(&id) = self.chains[session].get(self.next[session] as usize) {
                 meter.step(1)?;
-                let reads = only_reads(self.history.steps(Id(id)));
+                let reads = self.only_looks(id);
                 if !(reads || self.is_idle(id)) || !self.fits(id, false) || !self.take(id, NONE, meter)? {
                     break;
                 }

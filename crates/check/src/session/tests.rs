@@ -249,7 +249,7 @@ fn what_a_model_says_nothing_of_is_refused_with_the_reason() {
     assert_eq!(check(Model::Sequential), Ok(crate::Verdict::Valid));
     for model in models().into_iter().skip(1) {
         let inapplicable = check(model).expect_err("it has two steps");
-        assert_eq!(inapplicable.operation, Some(Id(0)));
+        assert_eq!(inapplicable, crate::Inapplicable::Operation { model, first: Id(0) });
         let text = "says nothing about operations of several steps, nor about sums";
         assert_eq!(inapplicable.to_string(), format!("{} {text}", model.word()));
     }

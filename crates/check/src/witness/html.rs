@@ -35,11 +35,11 @@ pub fn html(history: &History, title: &str, findings: &[Finding]) -> String {
             Verdict::Invalid(witness) => ("invalid", witness.anomaly.word().to_string()),
             Verdict::Unknown(spent) => ("unknown", spent.to_string()),
         };
-        put(&format!("<tr><td>{}</td><td class=\"{word}\">{word}</td><td>{}</td></tr>\n", model.word(), escape(&note)));
+        put(&format!("<tr><td>{}</td><td class=\"{word}\">{word}</td><td>{}</td></tr>\n", model, escape(&note)));
     }
     put("</table>\n");
     for (model, witness) in distinct(findings) {
-        put(&format!("<section>\n<h2>{} breaks {}</h2>\n", escape(witness.anomaly.word()), model.word()));
+        put(&format!("<section>\n<h2>{} breaks {}</h2>\n", escape(witness.anomaly.word()), model));
         put(&format!(
             "<p>{}</p>\n<figure>{}</figure>\n<table>\n",
             escape(witness.anomaly.meaning()),

@@ -27,7 +27,7 @@ pub fn svg(history: &History, model: Model, witness: &Witness) -> String {
     let layout = layout(history, witness);
     let names: Vec<String> = layout.lanes.iter().map(|&lane| history.session(lane).to_string()).collect();
     let left = 24 + LETTER * names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 16;
-    let title = format!("{} breaks {}", witness.anomaly.word(), model.word());
+    let title = format!("{} breaks {}", witness.anomaly.word(), model);
     let meaning = witness.anomaly.meaning();
     let way = if history.has_real_time() {
         "Time flows to the right, not to scale; a bar lasts from call to answer."

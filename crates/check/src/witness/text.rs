@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, layout};
 use super::reasons;
-use crate::{History, Model, Witness};
+use crate::{History, Id, Model, Operation, Staleness, Witness};
 use std::fmt::Write;
 
 /// Wider pictures are left out: the list says the same.
@@ -12,7 +12,7 @@ const WIDTH_MAX: usize = 110;
 pub fn text(history: &History, model: Model, witness: &Witness) -> String {
     let mut out = String::new();
     let line = |out: &mut String, text: &str| writeln!(out, "  {}", text.trim_end()).expect("a string takes it");
-    line(&mut out, &format!("{} breaks {}: {}", witness.anomaly.word(), model.word(), witness.anomaly.meaning()));
+    line(&mut out, &format!("{} breaks {}: {}", witness.anomaly.word(), model, witness.anomaly.meaning()));
     line(&mut out, "");
     let layout = layout(history, witness);
     let names: Vec<String> = layout.lanes.iter().map(|&lane| history.session(lane).to_string()).collect();
@@ -30,7 +30,11 @@ pub fn text(history: &History, model: Model, witness: &Witness) -> String {
         let source = if operation.line == 0 { String::new() } else { format!("line {}, ", operation.line) };
         let session = history.session(operation.session);
         let mark = if bar.bad { "✗" } else { " " };
-        line(&mut out, &format!("{:>3} {mark} {source}session {session}: {}", bar.number, history.describe(bar.id)));
+        let time = time(history, model, bar.id);
+        line(
+            &mut out,
+            &format!("{:>3} {mark} {source}session {session}: {}{time}", bar.number, history.describe(bar.id)),
+        );
     }
     let reasons = reasons(history, witness);
     if !reasons.is_empty() {
@@ -38,6 +42,16 @@ pub fn text(history: &History, model: Model, witness: &Witness) -> String {
         reasons.iter().for_each(|reason| line(&mut out, reason));
     }
     out
+}
+
+/// When the operation began and ended, if the model is about that.
+fn time(history: &History, model: Model, id: Id) -> String {
+    let Model::BoundedStaleness(Staleness::Nanoseconds(_)) = model else { return String::new() };
+    match history.time_ns(id) {
+        None => String::new(),
+        Some((begin, Operation::NEVER)) => format!("  (from {begin} ns)"),
+        Some((begin, end)) => format!("  ({begin} to {end} ns)"),
+    }
 }
 
 /// A lane in as few rows as its bars need without touching each other.

@@ -3,7 +3,7 @@
 use super::missing::missing;
 use super::{cycle, forced};
 use crate::second;
-use crate::{Edge, History, Id, Key, Model, Outcome, Step, Witness};
+use crate::{Edge, History, Id, Key, Model, Outcome, Staleness, Step, Witness};
 use std::collections::BTreeSet;
 
 /// What the second check says of a witness.
@@ -21,6 +21,8 @@ pub enum Checked {
 /// history and the model forbids such cycles; or its operations alone break the model by the definition, and leaving the
 /// others out cannot have done that; or else, of a small history, the whole breaks it too.
 pub fn verify(history: &History, model: Model, witness: &Witness) -> Checked {
+    let timed = as_judged(history, model);
+    let history = timed.as_ref().unwrap_or(history);
     match examine(history, model, witness) {
         Ok(checked) => checked,
         Err(id) => match whole(history, model, &witness.operations) {
@@ -35,7 +37,14 @@ pub fn verify(history: &History, model: Model, witness: &Witness) -> Checked {
 
 /// The same without a look at the whole: do these operations show it by themselves, in whatever history they stand?
 pub fn verify_alone(history: &History, model: Model, witness: &Witness) -> Checked {
+    let timed = as_judged(history, model);
+    let history = timed.as_ref().unwrap_or(history);
     examine(history, model, witness).unwrap_or_else(|id| Checked::Undecided(may_matter(history, id)))
+}
+
+/// The history with times for moments, if the model is about times and the history has them.
+fn as_judged(history: &History, model: Model) -> Option<History> {
+    matches!(model, Model::BoundedStaleness(Staleness::Nanoseconds(_))).then(|| history.by_the_clock().ok()).flatten()
 }
 
 fn may_matter(history: &History, left_out: Id) -> String {

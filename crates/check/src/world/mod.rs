@@ -143,6 +143,11 @@ impl<'h> World<'h> {
         self.values.plain(value)
     }
 
+    /// Is the state of a key a number that is not known, so that an answer says what it is?
+    pub(crate) fn is_unknown(&self, state: State) -> bool {
+        self.history.object() == Object::Bank && self.values.is_unknown(state)
+    }
+
     /// Is the state the value, or can it become so by appends alone?
     pub(crate) fn leads_to(&mut self, state: State, value: Value) -> bool {
         self.values.leads_to(state, value)

@@ -15,13 +15,21 @@ pub(super) struct Values<'h> {
     count: u32,
     /// The next number of a state that is no value.
     next: State,
-    sums: Option<Names<i64>>,
+    sums: Option<Names<Number>>,
     texts: Option<Names<Text>>,
     /// Every beginning of a text that somebody asks for, if all that is done to texts is known to be that or to make them.
     asked: Option<FxHashSet<[u64; 2]>>,
     /// The state of all texts that are no beginning of one that somebody asks for.
     lost: Option<State>,
     beginnings: FxHashMap<Value, FxHashSet<[u64; 2]>>,
+}
+
+/// A number, or how far it is from where it was at first, if that is not known: the balance of an account of which nothing
+/// is said. The first answer that shows it binds it; each number that it could show is possible until then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Number {
+    Known(i64),
+    Unknown { added: i128 },
 }
 
 /// What states mean, both ways.
@@ -91,10 +99,11 @@ impl<'h> Values<'h> {
     pub(super) fn first_of(&mut self, key: Key) -> State {
         let initial = self.plain(self.history.initial(key));
         self.learn(initial);
-        match self.number(initial.0) {
+        match (self.history.object(), self.history.value(initial).integer()) {
+            (Object::Bank, None) => self.name_sum(Number::Unknown { added: 0 }),
             // A counter is asked for numbers only.
-            Some(number) if matches!(self.history.object(), Object::Counter | Object::Bank) => self.name_sum(number),
-            Some(_) | None => initial.0,
+            (Object::Counter | Object::Bank, Some(number)) => self.name_sum(Number::Known(number)),
+            _ => initial.0,
         }
     }
 
@@ -110,10 +119,19 @@ impl<'h> Values<'h> {
             }
             Step::Append { value, .. } => self.append(state, value),
             Step::Add { by, .. } => {
-                let sum = self.number(state)?.checked_add(by)?;
+                let sum = match self.number(state)? {
+                    Number::Known(number) => Number::Known(number.checked_add(by)?),
+                    Number::Unknown { added } => Number::Unknown { added: added + i128::from(by) },
+                };
                 Some(self.name_sum(sum))
             }
-            Step::Count { number, .. } => agrees(number.is_none_or(|number| self.number(state) == Some(number))),
+            Step::Count { number, .. } => {
+                let Some(number) = number.filter(|_| !open) else { return Some(state) };
+                match self.number(state)? {
+                    Number::Known(is) => agrees(is == number),
+                    Number::Unknown { .. } => Some(self.name_sum(Number::Known(number))),
+                }
+            }
             Step::Generate { .. } | Step::Digest { .. } => Some(state),
             _ => None,
         }
@@ -126,7 +144,7 @@ impl<'h> Values<'h> {
             Datum::Text(text) => self.know_text(state, text),
             Datum::Integer(number) => {
                 if let Some(sums) = &mut self.sums {
-                    sums.add(*number, state);
+                    sums.add(Number::Known(*number), state);
                 }
             }
             Datum::Bool(_) | Datum::Number(_) | Datum::List(_) | Datum::Map(_) => {}
@@ -162,19 +180,25 @@ impl<T: Copy + Eq + std::hash::Hash> Names<T> {
 
 /// Numbers.
 impl Values<'_> {
-    fn number(&self, state: State) -> Option<i64> {
+    /// Is it a number that is not known, so that an answer says what it is?
+    pub(super) fn is_unknown(&self, state: State) -> bool {
+        matches!(self.number(state), Some(Number::Unknown { .. }))
+    }
+
+    fn number(&self, state: State) -> Option<Number> {
         if state == Value::NIL.0 {
-            return Some(0);
+            return Some(Number::Known(0));
         }
         match &self.sums {
             Some(sums) => sums.meaning.get(&state).copied(),
-            None => self.history.value(Value(state)).integer(),
+            None if state < self.count => self.history.value(Value(state)).integer().map(Number::Known),
+            None => None,
         }
     }
 
-    fn name_sum(&mut self, number: i64) -> State {
+    fn name_sum(&mut self, number: Number) -> State {
         let counter = matches!(self.history.object(), Object::Counter | Object::Bank);
-        if counter && number == 0 {
+        if counter && number == Number::Known(0) {
             return Value::NIL.0;
         }
         if let Some(&state) = self.sums.as_ref().and_then(|sums| sums.state.get(&number)) {

@@ -52,7 +52,8 @@ pub struct Kind {
     /// Of a hundred operations, so many have an unknown outcome.
     pub open: u64,
     pub refused: u64,
-    /// Of a hundred histories, so many name what registers hold at first: the first value that is new.
+    /// Of a hundred histories, so many name what registers hold at first: the first value that is new. Of a hundred accounts,
+    /// so many name their first balance; the others have one too.
     pub first: u64,
     /// Of a hundred histories, so many have a wrong answer.
     pub wrong: u64,
@@ -64,6 +65,8 @@ pub struct Kind {
     pub steps: bool,
     /// Operations consist of up to so many requests, each of a key of its own.
     pub parts: u64,
+    /// Times are told: of each moment, up to this many nanoseconds after the one before, and a little off now and then. 0: none.
+    pub clock: u64,
 }
 
 impl Kind {
@@ -81,6 +84,7 @@ impl Kind {
             time: 14,
             steps: false,
             parts: 1,
+            clock: 0,
         }
     }
 }
@@ -97,6 +101,11 @@ struct Plan {
 
 /// A history of a simulated object, perhaps with a wrong answer.
 pub fn simulate(kind: Kind, random: &mut Random) -> History {
+    record(kind, random).finish()
+}
+
+/// The same, to which first values can be added.
+pub fn record(kind: Kind, random: &mut Random) -> Recorder {
     let mut recorder = Recorder::new(kind.object);
     let count = 1 + random.below(kind.operations);
     let mut plans = Vec::new();
@@ -129,6 +138,16 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
     let mut order: Vec<usize> = (0..plans.len()).collect();
     order.sort_by_key(|&at| plans[at].point);
     let mut world: BTreeMap<Key, Simulated> = BTreeMap::new();
+    let accounts = if kind.object == Object::Bank { kind.keys as i64 } else { 0 };
+    for account in 0..accounts {
+        let key = recorder.key(&Datum::Integer(account));
+        let balance = Datum::Integer(random.below(5) as i64 - 2);
+        if random.percent(kind.first) {
+            let value = recorder.value(&balance);
+            recorder.initial(key, value);
+        }
+        world.insert(key, Simulated { datum: Some(balance), ..Simulated::default() });
+    }
     for at in order {
         let takes = match plans[at].fate {
             Outcome::Done => true,
@@ -155,9 +174,28 @@ pub fn simulate(kind: Kind, random: &mut Random) -> History {
             Outcome::Unknown => {}
             Outcome::Done | Outcome::Refused => recorder.refuse(plan.ticket, plan.end),
         }
-        let _ = plan.begin;
     }
-    recorder.finish()
+    if kind.clock > 0 {
+        tell_times(kind, &mut recorder, random, &plans);
+    }
+    recorder
+}
+
+/// Time does not run evenly, may stand still from one moment to the next, and is not always read when a row is written.
+fn tell_times(kind: Kind, recorder: &mut Recorder, random: &mut Random, plans: &[Plan]) {
+    let mut now = 0;
+    let mut tick = |_| {
+        now += random.below(kind.clock + 1);
+        now
+    };
+    let clock: Vec<u64> = (0..kind.time + kind.length).map(&mut tick).collect();
+    for plan in plans {
+        let begin = clock[plan.begin as usize];
+        let mut end = clock[plan.end as usize];
+        let begin = if random.percent(10) { begin.saturating_sub(random.below(kind.clock)) } else { begin };
+        end += if random.percent(10) { random.below(kind.clock) } else { 0 };
+        recorder.time_ns(plan.ticket, begin, if plan.fate == Outcome::Unknown { u64::MAX } else { end });
+    }
 }
 
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! What the connections asked and heard, for `quorate check`.
 
-use quorate_check::{Datum, History, Key, Object, Recorder, Step, Ticket, Value};
+use quorate_check::{Datum, History, Key, Object, Operation, Recorder, Step, Ticket, Value};
 use quorate_client::{Applied, Error, Reply, parse};
 use std::time::Instant;
 
@@ -33,10 +33,12 @@ pub enum What {
 pub struct Asked {
     ticket: Ticket,
     key: Key,
+    /// When it was sent.
+    begin: u64,
     what: What,
 }
 
-/// The history of a run. Moments are nanoseconds since its start.
+/// The history of a run. Moments and times are nanoseconds since its start.
 pub struct Record {
     recorder: Recorder,
     start: Instant,
@@ -72,14 +74,17 @@ impl Record {
             What::Incr => Step::Add { key, by: 1 },
         };
         let begin = self.start.elapsed().as_nanos() as u64;
-        Asked { ticket: self.recorder.begin(session, begin, 0, &[step]), key, what }
+        let ticket = self.recorder.begin(session, begin, 0, &[step]);
+        self.recorder.time_ns(ticket, begin, Operation::NEVER);
+        Asked { ticket, key, begin, what }
     }
 
     /// Its reply has arrived. An operation whose reply tells nothing stays open.
     pub fn end(&mut self, asked: Asked, reply: &[u8]) {
         let end = self.start.elapsed().as_nanos() as u64;
         let Ok(Some((reply, _))) = parse(reply) else { return };
-        let Asked { ticket, key, what } = asked;
+        let Asked { ticket, key, begin, what } = asked;
+        self.recorder.time_ns(ticket, begin, end);
         match (what, reply) {
             (_, Reply::Error(text)) => match Error::of_reply(&text).applied {
                 Applied::No => self.recorder.refuse(ticket, end),

@@ -5,7 +5,9 @@ use crate::paint;
 use clap::Args;
 use quorate_check::format::{self, Format, Options};
 use quorate_check::witness::Checked;
-use quorate_check::{Budget, Datum, Finding, History, Id, Meter, Model, Object, Progress, Verdict, Witness, witness};
+use quorate_check::{
+    Budget, Datum, Finding, History, Id, Inapplicable, Meter, Model, Object, Progress, Verdict, Witness, witness,
+};
 use serde_json::json;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -35,8 +37,8 @@ pub struct Check {
     /// fenced-lock, bank, list-append, rw-register, unique-id or replica
     #[arg(long, value_parser = object_of)]
     object: Option<Object>,
-    /// A model to judge by; may be given several times. `bounded-staleness=N` has a bound in moments: rows of a log, or
-    /// the unit in which the history counts
+    /// A model to judge by; may be given several times. `bounded-staleness:10ms` (ns, us, ms or s) has a bound in time, by the
+    /// times of the history; `bounded-staleness:4` has one in moments: rows of a log, or the unit in which the history counts
     #[arg(long = "model", value_name = "MODEL", value_parser = model_of, conflicts_with = "all")]
     models: Vec<Model>,
     /// Judge by every model that says something about the object
@@ -93,7 +95,8 @@ fn object_of(word: &str) -> Result<Object, String> {
 
 fn model_of(word: &str) -> Result<Model, String> {
     let known = || Model::ALL.map(Model::word).join(", ");
-    Model::of_word(word).ok_or_else(|| format!("the models are {} (bounded-staleness=N)", known()))
+    Model::of_word(word)
+        .ok_or_else(|| format!("the models are {} (bounded-staleness:10ms or, in moments, :4)", known()))
 }
 
 fn value_of(text: &str) -> Result<Datum, String> {
@@ -146,7 +149,7 @@ impl Check {
             match witness::verify(&history, model, witness) {
                 Checked::Confirmed => {}
                 Checked::Undecided(why) => {
-                    eprintln!("note: the second check of what breaks {} cannot tell: {why}", model.word())
+                    eprintln!("note: the second check of what breaks {model} cannot tell: {why}")
                 }
                 Checked::Refuted(problem) => return Err(refuted(&history, model, witness, &problem)),
             }
@@ -200,9 +203,14 @@ impl Check {
         let one = |&model: &Model| {
             let verdict = verdict(model).map_err(|inapplicable| {
                 let wrong = Failure { exit: Exit::Unknown, ..Failure::usage(inapplicable.to_string()) };
-                match inapplicable.operation {
-                    Some(first) => wrong.hint(format!("{}; ask for sequential, or for --all", located(history, first))),
-                    None => wrong.hint("name what the history is about with --object, or ask for --all"),
+                match inapplicable {
+                    Inapplicable::Object { .. } => {
+                        wrong.hint("name what the history is about with --object, or ask for --all")
+                    }
+                    Inapplicable::Operation { first, .. } => {
+                        wrong.hint(format!("{}; ask for sequential, or for --all", located(history, first)))
+                    }
+                    Inapplicable::Untimed { .. } => wrong,
                 }
             })?;
             Ok(Finding { model, verdict, by: None })
@@ -210,7 +218,7 @@ impl Check {
         models.iter().map(one).collect()
     }
 
-    fn verdict(&self, history: &History, model: Model, live: bool) -> Result<Verdict, quorate_check::Inapplicable> {
+    fn verdict(&self, history: &History, model: Model, live: bool) -> Result<Verdict, Inapplicable> {
         let (start, worth) = (Instant::now(), self.budget);
         let mut shown = false;
         let mut watch = |progress: Progress| {
@@ -236,8 +244,7 @@ impl Check {
 fn refuted(history: &History, model: Model, witness: &Witness, problem: &str) -> Failure {
     let operations: Vec<String> = witness.operations.iter().map(|&id| history.describe(id)).collect();
     let what = format!(
-        "{} seemed broken ({}), but the second check refutes it: {problem}\n  {}",
-        model.word(),
+        "{model} seemed broken ({}), but the second check refutes it: {problem}\n  {}",
         witness.anomaly.word(),
         operations.join("\n  ")
     );
@@ -297,7 +304,7 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
             (Verdict::Invalid(_), Some(by)) => (paint::bad("invalid"), format!("breaks {} already", by.word())),
             (Verdict::Unknown(spent), _) => (paint::error("unknown"), spent.to_string()),
         };
-        rows.push(vec![finding.model.word().to_owned(), mark, note]);
+        rows.push(vec![finding.model.to_string(), mark, note]);
     }
     print!("{}", paint::table(&rows));
     if let (true, Some((models, first))) = (all, silent(history)) {
@@ -318,8 +325,8 @@ fn print(history: &History, path: &Path, findings: &[Finding], all: bool) {
 /// The models that say nothing about some operation, and the first such operation.
 fn silent(history: &History) -> Option<(Vec<&'static str>, Id)> {
     let silent = quorate_check::silent(history);
-    let first = silent.iter().find_map(|inapplicable| inapplicable.operation)?;
-    Some((silent.iter().map(|inapplicable| inapplicable.model.word()).collect(), first))
+    let &(_, first) = silent.first()?;
+    Some((silent.iter().map(|(model, _)| model.word()).collect(), first))
 }
 
 /// The first operation of its kind, and where it is.
@@ -335,21 +342,24 @@ fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -
     let check_ms =
         |model: Model| times.checks.iter().find(|(known, _)| *known == model).map(|(_, time)| milliseconds(*time));
     let operation = |&id: &Id| {
-        let operation = history.operation(id);
+        let (time, operation) = (history.time_ns(id), history.operation(id));
+        let end = |end: u64| (end != quorate_check::Operation::NEVER).then_some(end);
         json!({
             "place": id.0,
             "line": operation.line,
             "session": history.session(operation.session).to_string(),
             "operation": history.describe(id),
             "begin": operation.begin,
-            "end": (operation.end != quorate_check::Operation::NEVER).then_some(operation.end),
+            "end": end(operation.end),
+            "begin_ns": time.map(|time| time.0),
+            "end_ns": time.and_then(|time| end(time.1)),
         })
     };
     let edge = |edge: &quorate_check::Edge| json!({ "from": edge.from.0, "to": edge.to.0, "why": edge.why.word() });
     let one = |finding: &Finding| {
         let by = finding.by.map(Model::word);
         let model = finding.model.word();
-        match &finding.verdict {
+        let mut told = match &finding.verdict {
             Verdict::Valid => {
                 json!({ "model": model, "verdict": "valid", "by": by, "check_ms": check_ms(finding.model) })
             }
@@ -367,7 +377,11 @@ fn report(history: &History, path: &Path, findings: &[Finding], times: &Times) -
                 "edges": witness.edges.iter().map(edge).collect::<Vec<_>>(),
                 "reasons": witness::reasons(history, witness),
             }),
+        };
+        if let Model::BoundedStaleness(bound) = finding.model {
+            told["bound"] = json!(bound.to_string());
         }
+        told
     };
     json!({
         "history": path.display().to_string(),
