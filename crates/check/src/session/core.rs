@@ -2,7 +2,7 @@
 
 use super::graph::Arc;
 use super::plain::{Act, INITIAL, NONE, Plain, Shown};
-use crate::{Budget, History, Id, Meter, Spent};
+use crate::{History, Id, Meter, Spent};
 use std::ops::Range;
 
 /// Some operations that break a model, and the circle that shows it.
@@ -45,19 +45,65 @@ pub(super) fn with_sources(plain: &Plain<'_>, operations: &[u32]) -> Vec<Id> {
     (0..kept.len() as u32).filter(|&id| kept[id as usize]).map(Id).collect()
 }
 
+/// Making a witness smaller may take so many times the steps that were done before it.
+const MULTIPLE: u64 = 4;
+/// And as many more, so that small histories are made as small as can be.
+const FLOOR: u64 = 1 << 20;
+/// One try may take so many: one that is hard should not keep the others from being made.
+const MOST_OF_ONE: u64 = 2_000_000;
+
+/// Work on a witness, charged to the caller's meter, as long as there are steps left for it.
+pub(super) struct Tries<'m, 'w> {
+    meter: &'m mut Meter<'w>,
+    left: u64,
+}
+
+impl<'m, 'w> Tries<'m, 'w> {
+    /// In proportion to the steps that were done so far.
+    pub(super) fn after_finding(meter: &'m mut Meter<'w>) -> Tries<'m, 'w> {
+        let left = MULTIPLE.saturating_mul(meter.progress().steps).saturating_add(FLOOR);
+        Tries { meter, left }
+    }
+    /// Steps of its own for the name, which is looked for in what is left of the witness.
+    pub(super) fn of_name(&mut self) -> Tries<'_, 'w> {
+        Tries { meter: &mut *self.meter, left: FLOOR }
+    }
+    /// A try that may take whatever is left. `None` if that is too little.
+    pub(super) fn all<T>(&mut self, work: impl FnOnce(&mut Meter<'_>) -> Result<T, Spent>) -> Option<T> {
+        self.at_most(u64::MAX, work)
+    }
+    /// One of many tries.
+    pub(super) fn one<T>(&mut self, work: impl FnOnce(&mut Meter<'_>) -> Result<T, Spent>) -> Option<T> {
+        self.at_most(MOST_OF_ONE, work)
+    }
+    fn at_most<T>(&mut self, most: u64, work: impl FnOnce(&mut Meter<'_>) -> Result<T, Spent>) -> Option<T> {
+        if self.is_over() {
+            return None;
+        }
+        let (done, took) = self.meter.within(most.min(self.left), work);
+        // Some of the work is done even if no step is charged; whoever said stop means all of it.
+        let stopped = matches!(done, Err(Spent::Stopped));
+        self.left = if stopped { 0 } else { self.left.saturating_sub(took.max(1)) };
+        done.ok()
+    }
+    fn is_over(&self) -> bool {
+        self.left == 0
+    }
+}
+
 /// Of the operations of a history, as few as possible that are still invalid. What takes too long is left as it is.
 pub(super) fn shrink(
     history: &History,
     mut kept: Vec<Id>,
     without: &Without<'_>,
     fails: &mut dyn FnMut(&History, &mut Meter<'_>) -> Result<bool, Spent>,
-    meter: &mut Meter<'_>,
+    tries: &mut Tries<'_, '_>,
 ) -> Vec<Id> {
     let mut chunk = kept.len().div_ceil(2);
-    while chunk > 0 {
+    while chunk > 0 && !tries.is_over() {
         let mut end = kept.len();
         let mut smaller = false;
-        while end > 0 {
+        while end > 0 && !tries.is_over() {
             let start = end.saturating_sub(chunk);
             let rest = without(history, &kept, start..end);
             end = start;
@@ -65,13 +111,7 @@ pub(super) fn shrink(
                 continue;
             }
             let part = history.restrict(&rest);
-            // A try may cost some; the whole of them no more than the caller has left.
-            let mut try_meter = Meter::new(Budget { steps: 2_000_000, bytes: 1 << 28 });
-            let failed = fails(&part, &mut try_meter);
-            if meter.step(try_meter.progress().steps + rest.len() as u64).is_err() {
-                return kept;
-            }
-            if failed == Ok(true) {
+            if tries.one(|meter| fails(&part, meter)) == Some(true) {
                 kept = rest;
                 end = end.min(kept.len());
                 smaller = true;

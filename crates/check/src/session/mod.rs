@@ -44,7 +44,7 @@ mod tests;
 mod text;
 mod view;
 
-use self::core::{Bound, Core};
+use self::core::{Bound, Core, Tries};
 use crate::{Anomaly, Budget, Edge, History, Id, Judged, Meter, Model, Object, Outcome, Spent, Step, Why, Witness};
 use causal::Causal;
 use plain::{Plain, Rules, Shown};
@@ -112,8 +112,12 @@ fn plain(history: &History) -> Option<Plain<'_>> {
 }
 
 fn judge(history: &History, model: Model, meter: &mut Meter<'_>) -> Judged {
-    let Some(core) = find(history, model, Rules::TRUE, meter)? else { return Ok(None) };
-    Ok(Some(witness(history, model, &core)))
+    let before = meter.progress().bytes;
+    let found = find(history, model, Rules::TRUE, meter)?;
+    // What the search remembered is gone.
+    meter.release(meter.progress().bytes.saturating_sub(before));
+    let Some(core) = found else { return Ok(None) };
+    Ok(Some(witness(history, model, &core, &mut Tries::after_finding(meter))))
 }
 
 /// What breaks the model, if anything does.
@@ -228,12 +232,10 @@ fn is_plainly_sequential(plain: &Plain<'_>, meter: &mut Meter<'_>) -> Result<boo
 }
 
 /// The fewest operations that show it.
-fn witness(history: &History, model: Model, core: &Core) -> Witness {
-    let fails =
+fn witness(history: &History, model: Model, core: &Core, tries: &mut Tries<'_, '_>) -> Witness {
+    let mut fails =
         |part: &History, meter: &mut Meter<'_>| find(part, model, Rules::TRUE, meter).map(|core| core.is_some());
-    let mut fails = fails;
-    let mut kept = kept(history, model, core, &mut fails);
-    let mut meter = Meter::new(Budget { steps: 50_000_000, bytes: 1 << 30 });
+    let mut kept = kept(history, model, core, tries);
     let registers = is_plain(history);
     let bound = match model {
         Model::ReadYourWrites | Model::MonotonicReads | Model::MonotonicWrites => Bound::None,
@@ -249,22 +251,28 @@ fn witness(history: &History, model: Model, core: &Core) -> Witness {
         false => crate::linear::without(history, kept, some),
     };
     if !is_from_nowhere(history, &kept) && !matches!(model, Model::EventualConvergence | Model::StrongEventual) {
-        kept = self::core::shrink(history, kept, &without, &mut fails, &mut meter);
+        kept = self::core::shrink(history, kept, &without, &mut fails, tries);
     }
     if !registers && let Some(shown) = crate::integrity::simplest(&history.restrict(&kept).untimed()) {
         kept = shown.into_iter().map(|id| kept[id.index()]).collect();
     }
-    let (kept, edges) = without_sources(history, model, kept);
+    let (kept, edges) = without_sources(history, model, kept, tries);
     let part = history.restrict(&kept);
-    let found = find(&part, model, Rules::TRUE, &mut Meter::new(Budget::DEFAULT)).ok().flatten().unwrap_or_default();
-    Witness { anomaly: name(&part, model, &found), operations: kept, edges }
+    let mut tries = tries.of_name();
+    let found = tries.all(|meter| find(&part, model, Rules::TRUE, meter)).flatten().unwrap_or_default();
+    Witness { anomaly: name(&part, model, &found, &mut tries), operations: kept, edges }
 }
 
 /// Leaves out what the circle does not need, if it rests on reads that have one explanation only in the whole history: that
 /// explanation does not depend on who else is left out. The circle as well.
-fn without_sources(history: &History, model: Model, mut kept: Vec<Id>) -> (Vec<Id>, Vec<Edge>) {
-    let find = |kept: &[Id]| find(&history.restrict(kept), model, Rules::TRUE, &mut Meter::new(Budget::DEFAULT));
-    let Ok(Some(found)) = find(&kept) else { return (kept, Vec::new()) };
+fn without_sources(
+    history: &History,
+    model: Model,
+    mut kept: Vec<Id>,
+    tries: &mut Tries<'_, '_>,
+) -> (Vec<Id>, Vec<Edge>) {
+    let mut find = |kept: &[Id]| tries.all(|meter| find(&history.restrict(kept), model, Rules::TRUE, meter)).flatten();
+    let Some(found) = find(&kept) else { return (kept, Vec::new()) };
     let Some(plain) = plain(history) else {
         return (kept, Vec::new());
     };
@@ -283,7 +291,7 @@ fn without_sources(history: &History, model: Model, mut kept: Vec<Id>) -> (Vec<I
     for id in kept.clone().into_iter().rev().filter(|_| !edges.is_empty()) {
         let fewer: Vec<Id> = kept.iter().copied().filter(|&other| other != id).collect();
         let in_circle = edges.iter().any(|edge| edge.from == id || edge.to == id);
-        if !in_circle && !is_from_nowhere(history, &fewer) && matches!(find(&fewer), Ok(Some(_))) {
+        if !in_circle && !is_from_nowhere(history, &fewer) && find(&fewer).is_some() {
             kept = fewer;
         }
     }
@@ -291,12 +299,7 @@ fn without_sources(history: &History, model: Model, mut kept: Vec<Id>) -> (Vec<I
 }
 
 /// The operations of a core with all that they may have read, if these alone break the model; else all operations.
-fn kept(
-    history: &History,
-    model: Model,
-    core: &Core,
-    fails: &mut dyn FnMut(&History, &mut Meter<'_>) -> Result<bool, Spent>,
-) -> Vec<Id> {
+fn kept(history: &History, model: Model, core: &Core, tries: &mut Tries<'_, '_>) -> Vec<Id> {
     let plain = plain(history);
     let mut ids: Vec<Id> = match &plain {
         // Whether reads agree does not depend on who wrote what they saw.
@@ -314,10 +317,9 @@ fn kept(
     }
     ids.sort_unstable();
     ids.dedup();
-    let budget = Budget { steps: 100_000_000, bytes: 1 << 30 };
-    let small = fails(&history.restrict(&ids), &mut Meter::new(budget)) == Ok(true);
-    debug_assert!(small, "{model:?}: {core:?} does not break it alone");
-    if small { ids } else { history.ids().collect() }
+    let fails = tries.all(|meter| Ok(find(&history.restrict(&ids), model, Rules::TRUE, meter)?.is_some()));
+    debug_assert!(fails != Some(false), "{model:?}: {core:?} does not break it alone");
+    if fails == Some(true) { ids } else { history.ids().collect() }
 }
 
 /// The operations that tried to write what a read saw, but did not take place.
@@ -337,10 +339,9 @@ fn is_from_nowhere(history: &History, kept: &[Id]) -> bool {
 }
 
 /// The most specific name of what is wrong.
-fn name(part: &History, model: Model, found: &Core) -> Anomaly {
-    let breaks = |weaker: Model| {
-        let mut meter = Meter::new(Budget { steps: 20_000_000, bytes: 1 << 28 });
-        model.implies(weaker) && find(part, weaker, Rules::TRUE, &mut meter).is_ok_and(|found| found.is_some())
+fn name(part: &History, model: Model, found: &Core, tries: &mut Tries<'_, '_>) -> Anomaly {
+    let mut breaks = |weaker: Model| {
+        model.implies(weaker) && tries.one(|meter| find(part, weaker, Rules::TRUE, meter)).flatten().is_some()
     };
     match model {
         Model::EventualConvergence => return Anomaly::Diverged,

@@ -289,3 +289,33 @@ fn a_sum_may_be_read() {
         assert_eq!(verdict, crate::Verdict::Valid, "{model:?}");
     }
 }
+
+/// The work on a witness is in proportion to that of finding it, and whoever pays for the one pays for the other.
+#[test]
+fn making_a_witness_small_is_charged_and_bounded() {
+    let mut dice = random::Dice(0x5_4A11);
+    let mut invalid = 0;
+    for round in 0..400 {
+        let object = [Object::Register, Object::CasRegister, Object::Kv][round % 3];
+        let history = random::of(object, 40, &mut dice);
+        for model in models() {
+            let worth = Budget { steps: 100_000, ..Budget::DEFAULT };
+            let meter = &mut Meter::new(worth);
+            let Ok(Some(_)) = find(&history, model, Rules::TRUE, meter) else { continue };
+            let finding = meter.progress().steps;
+            invalid += 1;
+            let meter = &mut Meter::new(Budget::DEFAULT);
+            let witness = judge(&history, model, meter).expect("in time").expect("invalid");
+            let all = meter.progress().steps;
+            assert!(all > finding, "{model:?}: the work on {witness:?} is not charged");
+            assert!(all <= 5 * finding + (2 << 20), "{model:?}: {finding} to find it, {all} in all");
+            // Without steps left there is a witness still, a large one perhaps.
+            let meter = &mut Meter::new(Budget { steps: finding, ..Budget::DEFAULT });
+            let witness = judge(&history, model, meter).expect("it was found in time").expect("invalid");
+            assert!(meter.progress().steps <= finding, "{model:?}: {finding} steps do not do");
+            let part = history.restrict(&witness.operations);
+            assert!(!holds(&part, model, Rules::TRUE), "{model:?} {witness:?} of\n{}", show(&history));
+        }
+    }
+    assert!(invalid > 500, "{invalid}");
+}
