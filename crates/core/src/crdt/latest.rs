@@ -20,7 +20,7 @@ pub struct Shown<'a> {
     pub value: &'a Bytes,
     /// When it was written.
     pub stamp: Stamp,
-    /// How many concurrent writes lost to it. No read shows them, unless this one is removed unseen by their writers.
+    /// How many concurrent writes lost to it. No read shows them, unless somebody who did not see them removes this one.
     pub dropped: usize,
 }
 

@@ -28,7 +28,7 @@
 //! | 3 | of concurrent writes the latest is shown, and a read says how many it does not show | `the_latest_of_concurrent_writes_is_shown_and_the_others_are_counted`; broken: `the_last_writer_does_not_make_the_others_forgotten` |
 //! | 4 | a flag said both ways at once goes the way that wins | `a_flag_that_is_turned_both_ways_at_once_goes_the_way_that_wins` |
 //! | 5 | a removal removes what was seen, and what it did not see wins or loses as the kind says | `an_add_wins_over_a_removal_that_did_not_see_it`, `a_removal_wins_over_an_add_that_did_not_see_it`; broken: `an_add_that_was_not_seen_is_not_removed` |
-//! | 6 | what was removed does not come back, and can be added again | broken: `what_was_removed_does_not_come_back`, `what_was_removed_can_be_added_again` |
+//! | 6 | what was removed does not come back, and can be added again | `what_is_removed_leaves_nothing_behind`; broken: `what_was_removed_does_not_come_back`, `what_was_removed_can_be_added_again` |
 //! | 7 | a counter is the sum of what no reset observed | `a_counter_is_the_sum_of_what_no_reset_observed`; broken: `an_increment_does_not_bring_back_what_was_reset` |
 //! | 8 | a counter refuses to overflow, and does not wrap | `an_overflow_is_refused_and_changes_nothing`, `a_sum_beyond_64_bits_is_told_as_it_is` |
 //! | 9 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`; broken: `rights_that_were_given_are_gone` |
@@ -40,7 +40,8 @@
 //! names of actors. What was seen is trusted: a client that forges it removes what it names, so the store signs or checks
 //! what it hands out. That a replica shows no sibling whose replacement it has not heard of: before it hears, it does. A counter
 //! keeps an entry for each actor after a reset, a removal that wins keeps its dot, a register that shows one value holds the
-//! others until they were seen. Rights of an actor whose disk was lost are lost, to the safe side.
+//! others until they were seen. Counters have no dots, so that two replicas know the same context does not say that they hold the
+//! same counters: whoever compares replicas compares those themselves. Rights of an actor whose disk was lost are lost, to the safe side.
 //!
 //! **On disk** and on the wire: what serde derives, in postcard. [`AnyCell::is_sound`] is asked of all that was decoded. The one
 //! who stores begins with a version byte.

@@ -147,6 +147,23 @@ fn what_cannot_be_removed_or_nested_is_refused() {
 }
 
 #[test]
+fn what_is_removed_leaves_nothing_behind() {
+    let (mut set, mut context) = (AddWins::default(), Context::default());
+    for round in 0..1_000 {
+        let member = Bytes::from(format!("{round}"));
+        let dot = context.advance(ACTOR);
+        let seen = set.seen_of(&member);
+        set.add(dot, &seen, &member);
+        let seen = set.seen_of(&member);
+        let removal = set.remove(&seen).expect("members are removed");
+        context.join(&removal.context);
+    }
+    assert!(set.is_bottom());
+    let bytes = postcard::to_allocvec(&(set, context)).expect("it encodes");
+    assert_eq!(bytes.len(), 7, "one actor, one count");
+}
+
+#[test]
 fn every_kind_has_its_word_and_its_empty_cell() {
     for (kind, word) in Kind::ALL {
         assert_eq!((kind.word(), Kind::from_word(word)), (word, Some(kind)));

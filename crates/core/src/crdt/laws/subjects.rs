@@ -114,7 +114,7 @@ impl Subject for Registers {
 
 #[test]
 fn siblings_are_exactly_what_was_written_concurrently() {
-    obeys(&Registers, 4, 5_000);
+    obeys(&Registers, 5, 290_000);
 }
 
 pub struct Latests;
@@ -159,7 +159,7 @@ impl Subject for Latests {
 
 #[test]
 fn the_latest_of_concurrent_writes_is_shown_and_the_others_are_counted() {
-    obeys(&Latests, 4, 10_000);
+    obeys(&Latests, 4, 38_000);
 }
 
 /// A member is in or out; a flag is a set of one.
@@ -229,8 +229,8 @@ impl<F: Wins> Subject for Flags<F> {
 
 #[test]
 fn a_flag_that_is_turned_both_ways_at_once_goes_the_way_that_wins() {
-    obeys(&Flags::<EnableWins>(PhantomData), 4, 10_000);
-    obeys(&Flags::<DisableWins>(PhantomData), 4, 10_000);
+    obeys(&Flags::<EnableWins>(PhantomData), 4, 38_000);
+    obeys(&Flags::<DisableWins>(PhantomData), 4, 38_000);
 }
 
 pub struct Sets<F>(pub PhantomData<F>);
@@ -270,12 +270,12 @@ impl<F: Wins> Subject for Sets<F> {
 
 #[test]
 fn an_add_wins_over_a_removal_that_did_not_see_it() {
-    obeys(&Sets::<EnableWins>(PhantomData), 4, 20_000);
+    obeys(&Sets::<EnableWins>(PhantomData), 4, 100_000);
 }
 
 #[test]
 fn a_removal_wins_over_an_add_that_did_not_see_it() {
-    obeys(&Sets::<DisableWins>(PhantomData), 4, 20_000);
+    obeys(&Sets::<DisableWins>(PhantomData), 4, 100_000);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -340,7 +340,7 @@ impl Subject for Counters {
 
 #[test]
 fn a_counter_is_the_sum_of_what_no_reset_observed() {
-    obeys(&Counters, 4, 10_000);
+    obeys(&Counters, 4, 37_000);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -434,7 +434,7 @@ impl Subject for Escrows {
 
 #[test]
 fn a_bounded_counter_never_falls_below_its_bound() {
-    obeys(&Escrows, 5, 20_000);
+    obeys(&Escrows, 5, 250_000);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -538,7 +538,7 @@ impl Subject for Maps {
 
 #[test]
 fn fields_of_one_name_and_two_kinds_stand_beside_each_other() {
-    obeys(&Maps, 4, 20_000);
+    obeys(&Maps, 4, 220_000);
 }
 
 /// A range of two keys that share one context.
@@ -588,5 +588,5 @@ impl Subject for Ranges {
 
 #[test]
 fn cells_share_a_context_and_nothing_else() {
-    obeys(&Ranges, 4, 10_000);
+    obeys(&Ranges, 4, 38_000);
 }
