@@ -95,10 +95,11 @@ fn length(_root: &Path, sources: &[Source], findings: &mut Findings) {
 
 /// Rooms never import each other, floors never look up, and the lab knows nothing of the server.
 fn layering(_root: &Path, sources: &[Source], findings: &mut Findings) {
-    let rules: [(&str, &[&str]); 5] = [
+    let rules: [(&str, &[&str]); 6] = [
         ("crates/core/src/state", &["crate::consensus", "crate::node"]),
         ("crates/core/src/consensus", &["crate::node"]),
         ("crates/core/src/guarantee", &["crate::consensus", "crate::state", "crate::node"]),
+        ("crates/core/src/crdt", &["crate::consensus", "crate::state", "crate::node"]),
         ("crates/core", &["std::time", "std::net", "std::fs", "std::thread"]),
         ("crates/lab", &["quorate_server", "quorate-server"]),
     ];
@@ -120,7 +121,7 @@ fn layering(_root: &Path, sources: &[Source], findings: &mut Findings) {
 /// The parts of a room card, each a heading or the bold start of a paragraph. Before them stands the idea.
 const PARTS: [&str; 5] = ["promises", "not here", "on disk", "what breaks it", "read next"];
 /// Directories of the core that are rooms.
-const ROOMS: [&str; 2] = ["consensus", "state"];
+const ROOMS: [&str; 3] = ["consensus", "state", "crdt"];
 
 /// Every room opens with its card, and every promise on it names what tests it.
 fn cards(root: &Path, sources: &[Source], findings: &mut Findings) {
@@ -287,6 +288,7 @@ mod tests {
             [
                 source("crates/core/src/consensus/mod.rs", &format!("{bold}//! - C1 {promise}\n")),
                 source("crates/core/src/state/mod.rs", &format!("{heading}//! | 1 | what | {promise} |\n")),
+                source("crates/core/src/crdt/mod.rs", &format!("{bold}//! - C1 It joins. (`one_leader`)\n")),
                 source("tests.rs", "fn one_leader() {}"),
                 source("crates/core/src/mutant.rs", "\"vote-not-durable\""),
             ]
@@ -295,7 +297,7 @@ mod tests {
         assert_eq!(errors(cards, &card("One leader.")).len(), 2);
         assert_eq!(errors(cards, &card("(`no_such_test`)")).len(), 2);
         let none = "//! nothing";
-        let bare = [source("crates/core/src/consensus/mod.rs", none), source("crates/core/src/state/mod.rs", none)];
-        assert_eq!(errors(cards, &bare).len(), 2 * (PARTS.len() + 1));
+        let bare = ROOMS.map(|room| source(&format!("crates/core/src/{room}/mod.rs"), none));
+        assert_eq!(errors(cards, &bare).len(), ROOMS.len() * (PARTS.len() + 1));
     }
 }

@@ -107,6 +107,26 @@ impl Step {
         }
     }
 
+    /// Does it tell an answer?
+    pub const fn is_answered(&self) -> bool {
+        match self {
+            Step::Read { value, .. } | Step::Take { value, .. } | Step::Generate { value, .. } => value.is_some(),
+            Step::Cas { took, .. } => took.is_some(),
+            Step::ReadList { list, .. } => list.is_some(),
+            Step::Count { number, .. } => number.is_some(),
+            Step::Contains { there, .. } => there.is_some(),
+            Step::Acquire { token, .. } => token.is_some(),
+            Step::Write { .. }
+            | Step::Append { .. }
+            | Step::Add { .. }
+            | Step::Insert { .. }
+            | Step::Remove { .. }
+            | Step::Release { .. }
+            | Step::Guarded { .. }
+            | Step::Digest { .. } => false,
+        }
+    }
+
     /// Can it only look?
     pub const fn is_read(&self) -> bool {
         matches!(

@@ -446,3 +446,28 @@ fn all_small_histories_get_their_verdict() {
     println!("{valid} valid, {invalid} invalid");
     assert!(valid > 50_000 && invalid > 50_000);
 }
+
+/// An operation without an end may have heard anything, whatever the recorder was told when it began.
+#[test]
+fn an_answer_of_an_open_operation_says_nothing() {
+    for more in [&[][..], &[5]] {
+        let mut recorder = quorate_check::Recorder::new(Object::Queue);
+        let key = recorder.key(&"x".into());
+        let mut moment = 0;
+        for number in [7, 5].iter().chain(more) {
+            let session = recorder.session(&0.into());
+            let step = [quorate_check::Step::Insert { key, value: recorder.value(&(*number).into()) }];
+            let ticket = recorder.begin(session, moment, 0, &step);
+            recorder.end(ticket, moment + 1, &step);
+            moment += 2;
+        }
+        let five = [quorate_check::Step::Take { key, value: Some(recorder.value(&5.into())) }];
+        let (open, done) = (recorder.session(&1.into()), recorder.session(&2.into()));
+        recorder.begin(open, moment, 0, &five);
+        let ticket = recorder.begin(done, moment + 1, 0, &five);
+        recorder.end(ticket, moment + 2, &five);
+        let history = recorder.finish();
+        assert!(linearizable(&history, 0));
+        assert_eq!(verdict(&history, Model::Linearizable), Verdict::Valid, "{}", print(&history));
+    }
+}

@@ -96,7 +96,9 @@ impl<'s, 'h> Search<'s, 'h> {
         let mut class_of = |item: &Item| {
             let steps = history.steps(item.id);
             let holder = matches!(steps, [Step::Acquire { .. } | Step::Release { .. }]);
-            let asked = (steps, if holder { history.operation(item.id).session.0 } else { 0 });
+            // Whatever an open operation is said to have heard, it may have heard something else.
+            let unsure = item.open && steps.iter().any(Step::is_answered);
+            let asked = (steps, unsure, if holder { history.operation(item.id).session.0 } else { 0 });
             let next = classes.len() as u32;
             *classes.entry(asked).or_insert(next)
         };
