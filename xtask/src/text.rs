@@ -95,11 +95,17 @@ fn length(_root: &Path, sources: &[Source], findings: &mut Findings) {
 
 /// Rooms never import each other, floors never look up, and the lab knows nothing of the server.
 fn layering(_root: &Path, sources: &[Source], findings: &mut Findings) {
-    let rules: [(&str, &[&str]); 6] = [
-        ("crates/core/src/state", &["crate::consensus", "crate::node"]),
-        ("crates/core/src/consensus", &["crate::node"]),
-        ("crates/core/src/guarantee", &["crate::consensus", "crate::state", "crate::node"]),
-        ("crates/core/src/crdt", &["crate::consensus", "crate::state", "crate::node"]),
+    const ROOMS_ABOVE: &[&str] = &["crate::consensus", "crate::paxos", "crate::state", "crate::node"];
+    let rules: [(&str, &[&str]); 11] = [
+        ("crates/core/src/state", &["crate::consensus", "crate::paxos", "crate::node"]),
+        ("crates/core/src/consensus", &["crate::paxos", "crate::node"]),
+        ("crates/core/src/paxos", &["crate::consensus", "crate::state", "crate::node"]),
+        ("crates/core/src/clock", ROOMS_ABOVE),
+        ("crates/core/src/crdt", ROOMS_ABOVE),
+        ("crates/core/src/detector", ROOMS_ABOVE),
+        ("crates/core/src/guarantee", ROOMS_ABOVE),
+        ("crates/core/src/placement", ROOMS_ABOVE),
+        ("crates/core/src/quorum", ROOMS_ABOVE),
         ("crates/core", &["std::time", "std::net", "std::fs", "std::thread"]),
         ("crates/lab", &["quorate_server", "quorate-server"]),
     ];
@@ -121,7 +127,7 @@ fn layering(_root: &Path, sources: &[Source], findings: &mut Findings) {
 /// The parts of a room card, each a heading or the bold start of a paragraph. Before them stands the idea.
 const PARTS: [&str; 5] = ["promises", "not here", "on disk", "what breaks it", "read next"];
 /// Directories of the core that are rooms.
-const ROOMS: [&str; 3] = ["consensus", "state", "crdt"];
+const ROOMS: [&str; 8] = ["consensus", "state", "paxos", "clock", "crdt", "detector", "placement", "quorum"];
 
 /// Every room opens with its card, and every promise on it names what tests it.
 fn cards(root: &Path, sources: &[Source], findings: &mut Findings) {
@@ -285,13 +291,17 @@ mod tests {
         let card = |promise: &str| {
             let bold = PARTS.map(|part| format!("//! **{part}.** …\n")).concat();
             let heading = PARTS.map(|part| format!("//! # {part}\n")).concat();
-            [
-                source("crates/core/src/consensus/mod.rs", &format!("{bold}//! - C1 {promise}\n")),
-                source("crates/core/src/state/mod.rs", &format!("{heading}//! | 1 | what | {promise} |\n")),
-                source("crates/core/src/crdt/mod.rs", &format!("{bold}//! - C1 It joins. (`one_leader`)\n")),
-                source("tests.rs", "fn one_leader() {}"),
-                source("crates/core/src/mutant.rs", "\"vote-not-durable\""),
-            ]
+            let room = |room: &str| {
+                let card = match room {
+                    "consensus" => format!("{bold}//! - C1 {promise}\n"),
+                    "state" => format!("{heading}//! | 1 | what | {promise} |\n"),
+                    _ => format!("{bold}//! - C1 It holds. (`one_leader`)\n"),
+                };
+                source(&format!("crates/core/src/{room}/mod.rs"), &card)
+            };
+            let others =
+                [source("tests.rs", "fn one_leader() {}"), source("crates/core/src/mutant.rs", "\"vote-not-durable\"")];
+            ROOMS.map(room).into_iter().chain(others).collect::<Vec<Source>>()
         };
         assert_eq!(errors(cards, &card("(`one_leader`, mutant `vote-not-durable`)")), Vec::<String>::new());
         assert_eq!(errors(cards, &card("One leader.")).len(), 2);

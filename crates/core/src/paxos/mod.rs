@@ -1,18 +1,26 @@
-//! **Paxos: one register per key that is changed by one step at a time.**
+//! # Paxos: one register per key, changed by one step at a time
 //!
-//! A compare-and-set needs agreement, and a log is not needed for it: each key is a Paxos instance of its own whose value is
-//! replaced ballot by ballot (CASPaxos, Rystsov 2018). A proposer first asks a majority to promise that they ignore smaller ballots and to tell the value that they
-//! accepted last; it applies the change to the value of the highest ballot and asks a majority to accept the result. A read is a change that changes nothing.
+//! **The idea.** A compare-and-set needs agreement, and a log is not needed for it: each key is a Paxos instance of its own
+//! whose value is replaced ballot by ballot (CASPaxos, Rystsov 2018). A proposer first asks a majority to promise that they
+//! ignore smaller ballots and to tell the value that they accepted last; it applies the change to the value of the highest
+//! ballot and asks a majority to accept the result. A read is a change that changes nothing.
 //!
-//! Promises, each with the test that holds it:
-//! - **X1** Every chosen value was made from the one chosen before it: changes form one line. `tests::changes_form_one_line`
-//! - **X2** A change that was told to be made is in every later value. `tests::changes_form_one_line`
-//! - **X3** Lost, doubled, late and reordered messages break neither. `tests::changes_form_one_line`
-//! - **X4** A change whose proposer gave up after it asked for acceptance may still be made: its outcome is unknown. `tests::a_given_up_change_may_surface`
+//! **Promises.**
+//! - X1 Every chosen value was made from the one chosen before it: changes form one line, and one that was told to be made is in every later value, though messages are lost, doubled, late and reordered. (`changes_form_one_line`)
+//! - X2 A change whose proposer gave up after it asked for acceptance may still be made: its outcome is unknown. (`a_given_up_change_may_surface`)
+//! - X3 An attempt that was overtaken stays over, and answers of strangers count for nothing. (`an_attempt_ends_when_it_is_overtaken`)
 //!
-//! Not here: which replicas a key has, who calls a proposer (the leaderless node), and ballots of actors that lost their disk: they never come back.
-//! What breaks it: a proposer that ignores the highest accepted value; a promise that is not durable before it is told.
-//! Said and heard: [`Ask`], [`Tell`]. What is told leaves only when what it says is durable.
+//! **Not here.** Which replicas a key has, and who calls a proposer: no node does yet. Ballots of actors that lost their disk:
+//! they never come back.
+//!
+//! **Said and heard.** [`Ask`], [`Tell`]. What is told leaves only when what it says is durable.
+//!
+//! **On disk.** For each key an [`Acceptor`], by whoever seats the room.
+//!
+//! **What breaks it.** A proposer that ignores the highest accepted value, half of the replicas as a majority, a promise that
+//! is not durable before it is told. (`every_broken_rule_is_noticed`)
+//!
+//! **Read next.** `acceptor.rs`, `proposer.rs`.
 
 mod acceptor;
 mod proposer;

@@ -1,21 +1,27 @@
-//! **Placement: which nodes hold which data.**
+//! # Placement: which nodes hold which data
 //!
-//! Keys are divided into ranges, and a range has its replicas: whoever holds one key of it holds all. Hash placement divides
-//! the hashes of keys into ranges of the same size, which spreads keys evenly and scatters neighbours; order placement
-//! divides the keys themselves at chosen bounds, which keeps neighbours together and lets a busy stretch become a hot spot. Where a
-//! range lives is told by a ring (consistent hashing, Karger and others 1997): each node has points on it, in number by its
-//! weight, and the replicas of a range are the next different nodes clockwise, zones kept apart. A node that joins or leaves moves only
-//! what it gains or held.
+//! **The idea.** Keys are divided into ranges, and a range has its replicas: whoever holds one key of it holds all. Hash
+//! placement divides the hashes of keys into ranges of the same size, which spreads keys evenly and scatters neighbours; order
+//! placement divides the keys themselves at chosen bounds, which keeps neighbours together and lets a busy stretch become a
+//! hot spot. Where a range lives is told by a ring (consistent hashing, Karger and others 1997): each node has points on it, in
+//! number by its weight, and the replicas of a range are the next different nodes clockwise, zones kept apart. A node that joins
+//! or leaves moves only what it gains or held.
 //!
-//! Promises, each with the test that holds it:
-//! - **P1** A node that joins one of N takes about 1/(N+1); nothing moves between the others. `tests::a_node_that_joins_takes_its_share_and_nothing_else_moves`
-//! - **P2** A node that leaves gives up what it held; nothing moves between the others. `tests::a_node_that_leaves_gives_up_only_its_own`
-//! - **P3** More points make the shares more even; weights are kept. `tests::more_points_make_shares_even`, `tests::shares_follow_weights`
-//! - **P4** Replicas are different nodes, in as many zones as there are. `tests::replicas_are_different_and_zones_apart`
-//! - **P5** The same members give the same places, in every version of the program. `tests::places_are_fixed`
+//! **Promises.**
+//! - P1 A node that joins N others takes about 1/(N+1); nothing moves between the others. (`a_node_that_joins_takes_its_share_and_nothing_else_moves`)
+//! - P2 A node that leaves gives up what it held; nothing moves between the others. (`a_node_that_leaves_gives_up_only_its_own`)
+//! - P3 More points make the shares more even; weights are kept. (`more_points_make_shares_even`, `shares_follow_weights`)
+//! - P4 Replicas are different nodes, in as many zones as there are. (`replicas_are_different_and_zones_apart`)
+//! - P5 The same members give the same places, in every version of the program. (`places_are_fixed`)
+//! - P6 A preview tells what is copied, and to whom. (`a_preview_counts_what_is_copied`)
 //!
-//! Not here: who decides on members (their log), and how data moves. A hot key beats any placement: it is one key.
-//! What breaks it: a hash that another version computes otherwise; `key % nodes`, which moves nearly everything.
+//! **Not here.** Who decides on members (their log), and how data moves. A hot key beats any placement: it is one key.
+//!
+//! **On disk.** Nothing: places are computed from the members.
+//!
+//! **What breaks it.** A hash that another version computes otherwise; `key % nodes`, which moves nearly everything.
+//!
+//! **Read next.** `ring.rs`, `range.rs`; decision 0014.
 
 mod movement;
 mod range;
