@@ -62,7 +62,10 @@ pub fn applies(history: &History, model: Model) -> Result<(), Inapplicable> {
     }
     let of_writes = model == Model::EventualConvergence && object != Object::Replica;
     let of_writes = of_writes || (model != Model::Sequential && Model::of_sessions().any(|known| known == model));
-    match session::beyond(history).filter(|_| of_writes) {
+    // That judge does not know the order of the steps of one operation.
+    let several = || history.ids().find(|&id| history.steps(id).len() > 1);
+    let of_elements = if model == Model::SetIntegrity { several() } else { None };
+    match session::beyond(history).filter(|_| of_writes).or(of_elements) {
         None => Ok(()),
         Some(first) => Err(Inapplicable::Operation { model, first }),
     }

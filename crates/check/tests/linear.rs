@@ -471,3 +471,39 @@ fn an_answer_of_an_open_operation_says_nothing() {
         assert_eq!(verdict(&history, Model::Linearizable), Verdict::Valid, "{}", print(&history));
     }
 }
+
+/// Where a history falls quiet again and again, a search of ten times the length takes about ten times the steps.
+#[test]
+fn a_search_grows_with_the_history_where_it_falls_quiet() {
+    let steps = |count: u64| {
+        let mut meter = Meter::new(Budget::DEFAULT);
+        let mut random = Random(0x0DD_5EED);
+        // Bursts of six operations, one behind the other; the values repeat.
+        let mut recorder = quorate_check::Recorder::new(Object::CasRegister);
+        let key = recorder.key(&"x".into());
+        let mut now = 0;
+        for burst in 0..count / 6 {
+            let values: Vec<quorate_check::Value> =
+                (0..6).map(|_| recorder.value(&(random.below(3) as i64).into())).collect();
+            let mut tickets = Vec::new();
+            for (at, &value) in values.iter().enumerate() {
+                let session = recorder.session(&(at as i64).into());
+                let step = quorate_check::Step::Write { key, value };
+                tickets.push((recorder.begin(session, now + at as u64, 0, &[step]), step));
+            }
+            tickets.into_iter().for_each(|(ticket, step)| recorder.end(ticket, now + 10, &[step]));
+            // All writes overlap: any of them may be the last.
+            let seen = values[random.below(6) as usize];
+            let session = recorder.session(&7.into());
+            let read = [quorate_check::Step::Read { key, value: Some(seen) }];
+            let ticket = recorder.begin(session, now + 11, 0, &read);
+            recorder.end(ticket, now + 12, &read);
+            now = 20 * (burst + 1);
+        }
+        let found = check(&recorder.finish(), Model::Linearizable, &mut meter);
+        assert_eq!(found, Ok(Verdict::Valid));
+        meter.progress().steps
+    };
+    let (short, long) = (steps(600), steps(6_000));
+    assert!(long < 12 * short, "{short} steps, then {long}");
+}

@@ -100,7 +100,23 @@ impl Verb {
     }
 }
 
+/// The exit code of a program that wrote to a pipe that nobody reads any more, as shells know it.
+const PIPE_CLOSED: i32 = 141;
+
+/// Ends quietly when whoever reads the output has read enough, as `head` does: printing panics then.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe")) {
+            std::process::exit(PIPE_CLOSED);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_with_the_reader();
     let verb = match CommandLine::try_parse() {
         Ok(line) => line.verb,
         Err(error) => {

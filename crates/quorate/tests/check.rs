@@ -223,3 +223,17 @@ fn models_that_say_nothing_are_told_with_the_reason() {
     assert_eq!(json["silent"]["models"].as_array().unwrap().len(), 9, "{json}");
     assert_eq!(json["silent"]["first"]["line"], 2);
 }
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["check", "--lattice"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), error(&output)), (Some(141), String::new()));
+}

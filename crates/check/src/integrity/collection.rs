@@ -11,6 +11,8 @@ struct Element {
     removes: Vec<Event>,
     /// Reads that asked for it or listed it, and whether it was there.
     looks: Vec<(Event, bool)>,
+    /// The last list that it was in, by number from 1.
+    list: u32,
 }
 
 /// Nothing that was surely added is lost, nothing comes from nowhere or comes back, and no read lists an element twice.
@@ -22,6 +24,7 @@ pub(super) fn set(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Jud
     let mut places: FxHashMap<(Key, Value), u32> = FxHashMap::default();
     let mut elements: Vec<((Key, Value), Element)> = Vec::new();
     let mut lists: Vec<Vec<Event>> = vec![Vec::new(); history.counts().1];
+    let mut read = 0;
     let mut place = |elements: &mut Vec<((Key, Value), Element)>, key: Key, value: Value| {
         let next = elements.len() as u32;
         let place = *places.entry((key, value)).or_insert(next);
@@ -48,14 +51,15 @@ pub(super) fn set(history: &History, rules: Rules, meter: &mut Meter<'_>) -> Jud
                 }
                 Step::ReadList { key, list: Some(list) } if event.is_done => {
                     meter.step(history.list(list).len() as u64)?;
+                    read += 1;
                     for &value in history.list(list) {
                         let at = place(&mut elements, key, value);
-                        let looks = &mut elements[at].1.looks;
-                        if looks.last().is_some_and(|(other, _)| other.id == event.id) {
-                            let inserts = elements[at].1.inserts.iter().map(|insert| insert.id);
+                        let element = &mut elements[at].1;
+                        if std::mem::replace(&mut element.list, read) == read {
+                            let inserts = element.inserts.iter().map(|insert| insert.id);
                             return found(Anomaly::DuplicatedElement, inserts.chain([event.id]));
                         }
-                        looks.push((event, true));
+                        element.looks.push((event, true));
                     }
                     lists[key.0 as usize].push(event);
                 }

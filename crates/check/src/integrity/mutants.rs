@@ -56,8 +56,15 @@ fn wrong((model, objects, judge): Judge, rules: Rules) -> (u32, String) {
             Object::Bank => accounts(&mut random),
             Object::UniqueId => made::names_or_digests(object, &mut random),
             _ => {
-                let kind =
-                    Kind { values: round as u64 / 2 % 3, open: 20, steps: object == Object::Set, ..Kind::new(object) };
+                let round = round as u64;
+                let steps = object == Object::Set;
+                // The integrity of sets says nothing of operations of several steps.
+                let parts = if matches!(object, Object::Mutex | Object::FencedLock | Object::Set) {
+                    1
+                } else {
+                    1 + round / 6 % 3
+                };
+                let kind = Kind { values: round / 2 % 3, open: 20, steps, parts, ..Kind::new(object) };
                 simulate(kind, &mut random)
             }
         };

@@ -5,6 +5,8 @@
 //! - an operation that only looks is placed as soon as its answer fits: it could not stand anywhere better, unless
 //!   its answer says what was unknown;
 //! - of several operations that ask for the same, the one that must end first goes first;
+//! - at a moment when nothing is under way, only the state counts: all orders that lead to the same one are tried once, so
+//!   that the memory does what splitting the history there would do, and tries no state that is not needed;
 //! - a state that was tried with fewer of the open operations used up need not be tried again with more of them;
 //! - a value that an operation which must come soon waits for, and that nobody can write any more, ends the branch.
 

@@ -319,3 +319,17 @@ fn making_a_witness_small_is_charged_and_bounded() {
     }
     assert!(invalid > 500, "{invalid}");
 }
+
+#[test]
+fn the_integrity_of_sets_says_nothing_of_several_steps() {
+    let mut recorder = Recorder::new(Object::Set);
+    let (key, session) = (recorder.key(&"x".into()), recorder.session(&"a".into()));
+    let list = Some(recorder.list(&[]));
+    let steps = [Step::ReadList { key, list }, Step::ReadList { key, list }];
+    let ticket = recorder.begin(session, 0, 0, &steps);
+    recorder.end(ticket, 1, &steps);
+    let history = recorder.finish();
+    let said = crate::check(&history, Model::SetIntegrity, &mut Meter::new(Budget::DEFAULT));
+    assert_eq!(said, Err(crate::Inapplicable::Operation { model: Model::SetIntegrity, first: Id(0) }));
+    assert!(crate::silent(&history).iter().any(|(model, _)| *model == Model::SetIntegrity));
+}
