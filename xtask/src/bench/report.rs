@@ -74,7 +74,8 @@ impl Report {
     /// All of it, as Markdown.
     pub fn text(&self) -> String {
         let mut out = String::from(
-            "# Results\n\nWritten by `cargo xtask bench --write`. Only ratios within one run mean anything; under 30 % is a tie.\n\n",
+            "# Results\n\nWritten by `cargo xtask bench --write`. Only ratios within one run mean anything; under 30 % is a tie. The checkers are \
+             in [CHECK.md](CHECK.md), how the hour under load went in [HOUR.md](HOUR.md).\n\n",
         );
         let first = |text: Option<String>| text.and_then(|text| Some(text.lines().next()?.to_owned()));
         let or_not = |text: Option<String>| text.unwrap_or_else(|| "not installed".to_owned());
