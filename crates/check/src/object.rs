@@ -1,6 +1,6 @@
 //! What a history is about.
 
-use crate::Model;
+use crate::{Model, Step};
 
 /// The kind of object that the operations of a history act on. It says which steps occur and what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +80,33 @@ impl Object {
     /// The object of that name.
     pub fn of_word(word: &str) -> Option<Object> {
         Object::ALL.into_iter().find(|object| object.word() == word)
+    }
+
+    /// Do its operations have such steps?
+    pub const fn has(self, step: &Step) -> bool {
+        match self {
+            Object::Register | Object::CasRegister => matches!(
+                step,
+                Step::Read { .. } | Step::Write { .. } | Step::Cas { .. } | Step::Add { .. } | Step::Count { .. }
+            ),
+            Object::Kv => {
+                matches!(step, Step::Read { .. } | Step::Write { .. } | Step::Append { .. } | Step::Cas { .. })
+            }
+            Object::Counter | Object::Bank => matches!(step, Step::Add { .. } | Step::Count { .. }),
+            Object::Set => matches!(
+                step,
+                Step::Insert { .. } | Step::Remove { .. } | Step::Contains { .. } | Step::ReadList { .. }
+            ),
+            Object::Queue | Object::Stack => matches!(step, Step::Insert { .. } | Step::Take { .. }),
+            Object::Mutex => matches!(step, Step::Acquire { .. } | Step::Release { .. }),
+            Object::FencedLock => {
+                matches!(step, Step::Acquire { .. } | Step::Release { .. } | Step::Guarded { .. })
+            }
+            Object::ListAppend => matches!(step, Step::Append { .. } | Step::ReadList { .. }),
+            Object::RwRegister => matches!(step, Step::Read { .. } | Step::Write { .. }),
+            Object::UniqueId => matches!(step, Step::Generate { .. }),
+            Object::Replica => matches!(step, Step::Digest { .. }),
+        }
     }
 
     /// The model that is asked of it unless another is named.

@@ -624,6 +624,8 @@ fn a_broken_file_of_our_own_is_wrong() {
         ("{\"session\":1,\"begin\":-1,\"steps\":[]}", "line 2: a whole number from 0 was expected, not -1"),
         ("{\"session\":1,\"begin\":1,\"steps\":[[\"jump\",1]]}", "line 2: there is no such step: [jump 1]"),
         ("{\"session\":1,\"begin\":1,\"steps\":[[\"write\",1]]}", "line 2: there is no such step: [write 1]"),
+        ("{\"session\":1,\"begin\":1,\"steps\":[[\"take\",1]]}", "line 2: a register has no step take"),
+        ("{\"session\":1,\"begin\":1,\"steps\":[[\"generate\"]]}", "line 2: a register has no step generate"),
         (
             "{\"session\":1,\"begin\":1,\"outcome\":\"odd\",\"steps\":[]}",
             "line 2: an outcome is done, unknown or refused, not \"odd\"",

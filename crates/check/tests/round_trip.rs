@@ -77,6 +77,13 @@ fn step(recorder: &mut Recorder, saying: &Saying) -> Step {
     }
 }
 
+/// The step, or the next kind of one that the object has.
+fn step_of(object: Object, recorder: &mut Recorder, saying: &Saying) -> Step {
+    let next = |more: usize| Saying { which: (saying.which + more) % STEPS, ..saying.clone() };
+    let mut steps = (0..STEPS).map(|more| step(recorder, &next(more)));
+    steps.find(|step| object.has(step)).expect("every object has some")
+}
+
 fn saying() -> impl Strategy<Value = Saying> {
     let values = prop::collection::vec(datum(), 2..5);
     (0..STEPS, datum(), values, any::<i64>(), any::<bool>(), any::<bool>())
@@ -114,7 +121,8 @@ fn history() -> impl Strategy<Value = History> {
     let flags = (0..Object::ALL.len(), any::<bool>(), any::<bool>());
     (flags, prop::collection::vec(said(), 0..7), bands, initials).prop_map(
         |((object, real_time, timed), operations, bands, (of_all, initials))| {
-            let mut recorder = Recorder::new(Object::ALL[object]);
+            let object = Object::ALL[object];
+            let mut recorder = Recorder::new(object);
             if !real_time {
                 recorder.without_real_time();
             }
@@ -125,7 +133,7 @@ fn history() -> impl Strategy<Value = History> {
                 recorder.initial(key, value);
             }
             for said in &operations {
-                let steps: Vec<Step> = said.steps.iter().map(|saying| step(&mut recorder, saying)).collect();
+                let steps: Vec<Step> = said.steps.iter().map(|saying| step_of(object, &mut recorder, saying)).collect();
                 let session = recorder.session(&said.session);
                 let ticket = recorder.begin(session, said.begin, 0, &steps);
                 let end = said.length.map_or(Operation::NEVER, |length| said.begin + length);

@@ -53,6 +53,7 @@ fn fields(value: Datum) -> Result<Fields, Why> {
 }
 
 struct Reader {
+    object: Object,
     recorder: Recorder,
     operations: u32,
     kept: u64,
@@ -108,7 +109,7 @@ impl Reader {
         if let Some(initial) = &options.initial {
             super::interpret::set_initial(&mut recorder, initial);
         }
-        Ok((Reader { recorder, operations: 0, kept: 0, steps: Vec::new() }, promised))
+        Ok((Reader { object, recorder, operations: 0, kept: 0, steps: Vec::new() }, promised))
     }
 
     fn line(&mut self, value: Datum, line: u32) -> Result<(), Why> {
@@ -194,16 +195,23 @@ impl Reader {
         let mut parts = list.iter();
         let name = parts.next().and_then(Datum::name).ok_or_else(wrong)?;
         let rest: Vec<&Datum> = parts.collect();
-        if name == "generate" {
-            return match rest[..] {
-                [] => Ok(Step::Generate { value: None }),
-                [value] => Ok(Step::Generate { value: Some(self.value(value)?) }),
-                _ => Err(wrong()),
-            };
-        }
-        let Some((key, rest)) = rest.split_first() else { return Err(wrong()) };
-        let key = self.key(key)?;
-        Ok(match (name, rest) {
+        let made = if name == "generate" {
+            match rest[..] {
+                [] => Step::Generate { value: None },
+                [value] => Step::Generate { value: Some(self.value(value)?) },
+                _ => return Err(wrong()),
+            }
+        } else {
+            let Some((key, rest)) = rest.split_first() else { return Err(wrong()) };
+            let key = self.key(key)?;
+            self.step_of(name, key, rest)?.ok_or_else(wrong)?
+        };
+        if self.object.has(&made) { Ok(made) } else { Err(format!("a {} has no step {name}", self.object.word())) }
+    }
+
+    /// A step of a key by its name. `None` if there is none of that name with so many parts of these kinds.
+    fn step_of(&mut self, name: &str, key: Key, rest: &[&Datum]) -> Result<Option<Step>, Why> {
+        Ok(Some(match (name, rest) {
             ("read", []) => Step::Read { key, value: None },
             ("read", [value]) => Step::Read { key, value: Some(self.value(value)?) },
             ("write", [value]) => Step::Write { key, value: self.value(value)? },
@@ -237,8 +245,8 @@ impl Reader {
             ("digest", [updates, state]) => {
                 Step::Digest { key, updates: self.value(updates)?, state: self.value(state)? }
             }
-            _ => return Err(wrong()),
-        })
+            _ => return Ok(None),
+        }))
     }
 
     fn value(&mut self, value: &Datum) -> Result<Value, Why> {
