@@ -8,6 +8,10 @@ use serde_json::json;
 
 /// Work something out without a cluster: what a quorum promises
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate calc quorum --replicas 3 --read 2 --write 2
+  quorate calc quorum --replicas 5 --preset fast-reads")]
 pub struct Calc {
     #[command(subcommand)]
     what: What,
