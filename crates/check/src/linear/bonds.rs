@@ -22,6 +22,7 @@ pub(crate) fn without(
 ) -> Option<Vec<Item>> {
     let mut bonds = Bonds::new(history, items, before);
     some.into_iter().for_each(|at| bonds.go(at as u32));
+    bonds.listen();
     bonds.settle();
     let rest: Vec<Item> = items.iter().zip(&bonds.gone).filter(|(_, gone)| !**gone).map(|(item, _)| *item).collect();
     (!rest.is_empty()).then_some(rest)
@@ -33,6 +34,8 @@ struct Bonds<'a> {
     before: Before,
     gone: Vec<bool>,
     todo: Vec<u32>,
+    /// Who surely took place and tells what was there, of those that were not left out at first.
+    ears: Vec<u32>,
     /// Who saw or handled a value.
     seen_by: FxHashMap<(Key, Value), Vec<u32>>,
     /// Who left a value or put it in.
@@ -60,6 +63,7 @@ impl<'a> Bonds<'a> {
             before,
             gone: vec![false; items.len()],
             todo: Vec::new(),
+            ears: Vec::new(),
             seen_by: FxHashMap::default(),
             left_by: FxHashMap::default(),
             wary: FxHashMap::default(),
@@ -128,6 +132,14 @@ impl<'a> Bonds<'a> {
         }
     }
 
+    fn listen(&mut self) {
+        let ears = |&at: &u32| {
+            let item = &self.items[at as usize];
+            !self.gone[at as usize] && !item.open && !self.tells_nothing(item)
+        };
+        self.ears = (0..self.items.len() as u32).filter(ears).collect();
+    }
+
     fn settle(&mut self) {
         loop {
             while let Some(at) = self.todo.pop() {
@@ -148,10 +160,9 @@ impl<'a> Bonds<'a> {
     fn bound_to(&self, at: u32) -> Vec<u32> {
         let item = &self.items[at as usize];
         let mut bound = Vec::new();
-        let is_deaf = |(other, gone): (&Item, &bool)| {
-            *gone || other.open || (self.before)(other, item) || self.tells_nothing(other)
-        };
-        if self.items.iter().zip(&self.gone).all(is_deaf) {
+        // The last ones first: they rarely come before it.
+        let hears = |&other: &u32| !self.gone[other as usize] && !(self.before)(&self.items[other as usize], item);
+        if !self.ears.iter().rev().any(hears) {
             // Whoever could come after it and surely took place does not tell what was there.
             return bound;
         }
