@@ -6,7 +6,7 @@ use crate::machine::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// A set of nodes.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeSet(u64);
 
 impl NodeSet {

@@ -34,14 +34,14 @@ pub enum Verdict<V> {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Phase<V> {
-    /// Who promised, a bit for each node; and the value of the highest ballot that any of them told.
+    /// Which replicas promised, and the value of the highest ballot that any of them told.
     Preparing {
-        promised: u64,
+        promised: NodeSet,
         newest: Option<(Ballot, V)>,
     },
-    /// Who accepted, a bit for each node.
+    /// Which replicas accepted.
     Accepting {
-        accepted: u64,
+        accepted: NodeSet,
         value: V,
     },
     Over,
@@ -64,19 +64,14 @@ impl Rules {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proposer<V> {
     ballot: Ballot,
-    replicas: u64,
+    replicas: NodeSet,
     phase: Phase<V>,
-}
-
-fn bit(node: NodeId) -> u64 {
-    1 << node.0
 }
 
 impl<V: Clone> Proposer<V> {
     /// Begins with a ballot that is higher than all that this actor has used or seen for the key. Ask [`Proposer::first`] of all replicas.
     pub fn new(ballot: Ballot, replicas: NodeSet) -> Proposer<V> {
-        let replicas = replicas.iter().fold(0, |all, node| all | bit(node));
-        Proposer { ballot, replicas, phase: Phase::Preparing { promised: 0, newest: None } }
+        Proposer { ballot, replicas, phase: Phase::Preparing { promised: NodeSet::default(), newest: None } }
     }
 
     /// What to ask first.
@@ -89,8 +84,9 @@ impl<V: Clone> Proposer<V> {
         matches!(self.phase, Phase::Accepting { .. })
     }
 
-    fn is_majority(&self, of: u64, rules: Rules) -> bool {
-        let (some, all) = ((of & self.replicas).count_ones(), self.replicas.count_ones());
+    /// Are these replicas more than half of all?
+    fn is_majority(&self, of: NodeSet, rules: Rules) -> bool {
+        let (some, all) = (of.len(), self.replicas.len());
         if rules.majority { 2 * some > all } else { 2 * some + 1 >= all }
     }
 
@@ -110,7 +106,7 @@ impl<V: Clone> Proposer<V> {
         let told = match &tell {
             Tell::Promised(ballot, _) | Tell::Accepted(ballot) | Tell::Refused { asked: ballot, .. } => *ballot,
         };
-        if told != self.ballot || self.replicas & bit(from) == 0 {
+        if told != self.ballot || !self.replicas.contains(from) {
             // An answer to an earlier attempt, or of a node that is no replica.
             return Verdict::Open;
         }
@@ -124,7 +120,7 @@ impl<V: Clone> Proposer<V> {
                 Verdict::Overtaken { by: promised, unknown }
             }
             (Tell::Promised(_, value), Phase::Preparing { promised, newest }) => {
-                *promised |= bit(from);
+                promised.insert(from);
                 let told = value.as_ref().map(|(ballot, _)| *ballot);
                 let known = newest.as_ref().map(|(ballot, _)| *ballot);
                 if told > known && (rules.highest || known.is_none()) {
@@ -142,11 +138,11 @@ impl<V: Clone> Proposer<V> {
                         return Verdict::Chosen(None);
                     }
                 };
-                self.phase = Phase::Accepting { accepted: 0, value: next.clone() };
+                self.phase = Phase::Accepting { accepted: NodeSet::default(), value: next.clone() };
                 Verdict::Ask(Ask::Accept(self.ballot, next))
             }
             (Tell::Accepted(_), Phase::Accepting { accepted, value }) => {
-                *accepted |= bit(from);
+                accepted.insert(from);
                 let (accepted, value) = (*accepted, value.clone());
                 if !self.is_majority(accepted, rules) {
                     return Verdict::Open;
