@@ -20,6 +20,34 @@ use value::Values;
 /// The number of a state.
 pub(crate) type State = u32;
 
+/// What stands at a key: which part of the world knows its states.
+#[derive(Clone, Copy)]
+enum Content {
+    Value,
+    Set,
+    Line,
+    Lock,
+}
+
+impl Content {
+    const fn of(object: Object) -> Content {
+        match object {
+            Object::Register
+            | Object::CasRegister
+            | Object::Kv
+            | Object::Counter
+            | Object::Bank
+            | Object::ListAppend
+            | Object::RwRegister
+            | Object::UniqueId
+            | Object::Replica => Content::Value,
+            Object::Set => Content::Set,
+            Object::Queue | Object::Stack => Content::Line,
+            Object::Mutex | Object::FencedLock => Content::Lock,
+        }
+    }
+}
+
 /// Gives states their numbers and applies operations to them.
 pub(crate) struct World<'h> {
     history: &'h History,
@@ -73,36 +101,20 @@ impl<'h> World<'h> {
     pub(crate) fn prepare(&mut self, operations: impl Iterator<Item = Id> + Clone) {
         let history = self.history;
         let steps = operations.flat_map(|id| history.steps(id));
-        match history.object() {
-            Object::Set => self.sets.prepare(steps),
-            Object::Register
-            | Object::CasRegister
-            | Object::Kv
-            | Object::Counter
-            | Object::Bank
-            | Object::ListAppend
-            | Object::RwRegister
-            | Object::UniqueId
-            | Object::Replica => self.values.prepare(steps),
-            Object::Queue | Object::Stack | Object::Mutex | Object::FencedLock => {}
+        match Content::of(history.object()) {
+            Content::Value => self.values.prepare(steps),
+            Content::Set => self.sets.prepare(steps),
+            Content::Line | Content::Lock => {}
         }
     }
 
     /// The state of one key before everything.
     pub(crate) fn first_of(&mut self, key: Key) -> State {
-        match self.history.object() {
-            Object::Register
-            | Object::CasRegister
-            | Object::Kv
-            | Object::Counter
-            | Object::Bank
-            | Object::ListAppend
-            | Object::RwRegister
-            | Object::UniqueId
-            | Object::Replica => self.values.first_of(key),
-            Object::Set => self.sets.first_of(key),
-            Object::Queue | Object::Stack => self.lines.first(),
-            Object::Mutex | Object::FencedLock => self.locks.first(),
+        match Content::of(self.history.object()) {
+            Content::Value => self.values.first_of(key),
+            Content::Set => self.sets.first_of(key),
+            Content::Line => self.lines.first(),
+            Content::Lock => self.locks.first(),
         }
     }
 
@@ -122,19 +134,11 @@ impl<'h> World<'h> {
 
     /// The state of its key that a step leaves, if its answer fits. A step that the object does not have never fits.
     pub(crate) fn step(&mut self, state: State, step: &Step, session: u32, open: bool) -> Option<State> {
-        match self.history.object() {
-            Object::Register
-            | Object::CasRegister
-            | Object::Kv
-            | Object::Counter
-            | Object::Bank
-            | Object::ListAppend
-            | Object::RwRegister
-            | Object::UniqueId
-            | Object::Replica => self.values.step(state, step, open),
-            Object::Set => self.sets.step(self.history, state, step, open),
-            Object::Queue | Object::Stack => self.lines.step(state, step, open),
-            Object::Mutex | Object::FencedLock => self.locks.step(state, step, session, open),
+        match Content::of(self.history.object()) {
+            Content::Value => self.values.step(state, step, open),
+            Content::Set => self.sets.step(self.history, state, step, open),
+            Content::Line => self.lines.step(state, step, open),
+            Content::Lock => self.locks.step(state, step, session, open),
         }
     }
 
