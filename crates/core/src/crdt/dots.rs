@@ -74,6 +74,32 @@ impl<V: Clone> Cell for DotFun<V> {
     }
 }
 
+/// Makes a cell of a type that only names a [`DotFun`]: it joins, is seen and is removed as its dots are.
+macro_rules! cell_of_dots {
+    ($cell:ident) => {
+        impl Cell for $cell {
+            type Seen = Context;
+
+            fn join(&mut self, mine: &Context, other: &Self, theirs: &Context) {
+                self.0.join(mine, &other.0, theirs);
+            }
+            fn seen(&self) -> Context {
+                self.0.seen()
+            }
+            fn remove(&mut self, seen: &Context) -> Result<Delta<Self>, Refused> {
+                Ok(self.0.remove(seen)?.map($cell))
+            }
+            fn is_bottom(&self) -> bool {
+                self.0.is_bottom()
+            }
+            fn dots(&self, each: &mut dyn FnMut(Dot)) {
+                self.0.dots(each);
+            }
+        }
+    };
+}
+pub(super) use cell_of_dots;
+
 /// A key of a [`DotMap`], which says what stands at it when nothing does.
 pub trait Place<S>: Ord + Clone {
     /// The empty state at this key.

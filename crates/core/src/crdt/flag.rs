@@ -1,5 +1,6 @@
 //! Flags: on or off, and which of the two wins when both are said concurrently.
 
+use super::dots::cell_of_dots;
 use super::{Cell, Delta, DotFun, DotSet, Refused};
 use crate::clock::{Context, Dot};
 use serde::{Deserialize, Serialize};
@@ -50,42 +51,6 @@ impl Flag for DisableWins {
     }
 }
 
-impl Cell for EnableWins {
-    type Seen = Context;
+cell_of_dots!(EnableWins);
 
-    fn join(&mut self, mine: &Context, other: &Self, theirs: &Context) {
-        self.0.join(mine, &other.0, theirs);
-    }
-    fn seen(&self) -> Context {
-        self.0.seen()
-    }
-    fn remove(&mut self, seen: &Context) -> Result<Delta<Self>, Refused> {
-        Ok(self.0.remove(seen)?.map(EnableWins))
-    }
-    fn is_bottom(&self) -> bool {
-        self.0.is_bottom()
-    }
-    fn dots(&self, each: &mut dyn FnMut(Dot)) {
-        self.0.dots(each);
-    }
-}
-
-impl Cell for DisableWins {
-    type Seen = Context;
-
-    fn join(&mut self, mine: &Context, other: &Self, theirs: &Context) {
-        self.0.join(mine, &other.0, theirs);
-    }
-    fn seen(&self) -> Context {
-        self.0.seen()
-    }
-    fn remove(&mut self, seen: &Context) -> Result<Delta<Self>, Refused> {
-        Ok(self.0.remove(seen)?.map(DisableWins))
-    }
-    fn is_bottom(&self) -> bool {
-        self.0.is_bottom()
-    }
-    fn dots(&self, each: &mut dyn FnMut(Dot)) {
-        self.0.dots(each);
-    }
-}
+cell_of_dots!(DisableWins);

@@ -1,5 +1,6 @@
 //! A register that shows the latest of concurrent writes (*lww-register*), and says how many it does not show.
 
+use super::dots::cell_of_dots;
 use super::{Cell, Delta, DotFun, Refused};
 use crate::clock::{Context, Dot, Stamp};
 use bytes::Bytes;
@@ -36,22 +37,4 @@ impl Latest {
     }
 }
 
-impl Cell for Latest {
-    type Seen = Context;
-
-    fn join(&mut self, mine: &Context, other: &Self, theirs: &Context) {
-        self.0.join(mine, &other.0, theirs);
-    }
-    fn seen(&self) -> Context {
-        self.0.seen()
-    }
-    fn remove(&mut self, seen: &Context) -> Result<Delta<Self>, Refused> {
-        Ok(self.0.remove(seen)?.map(Latest))
-    }
-    fn is_bottom(&self) -> bool {
-        self.0.is_bottom()
-    }
-    fn dots(&self, each: &mut dyn FnMut(Dot)) {
-        self.0.dots(each);
-    }
-}
+cell_of_dots!(Latest);

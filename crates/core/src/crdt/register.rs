@@ -1,5 +1,6 @@
 //! A register that keeps concurrent writes as siblings (*mv-register*), as riak does with dotted version vectors.
 
+use super::dots::cell_of_dots;
 use super::{Cell, Delta, DotFun, Refused};
 use crate::clock::{Context, Dot};
 use bytes::Bytes;
@@ -20,22 +21,4 @@ impl Register {
     }
 }
 
-impl Cell for Register {
-    type Seen = Context;
-
-    fn join(&mut self, mine: &Context, other: &Self, theirs: &Context) {
-        self.0.join(mine, &other.0, theirs);
-    }
-    fn seen(&self) -> Context {
-        self.0.seen()
-    }
-    fn remove(&mut self, seen: &Context) -> Result<Delta<Self>, Refused> {
-        Ok(self.0.remove(seen)?.map(Register))
-    }
-    fn is_bottom(&self) -> bool {
-        self.0.is_bottom()
-    }
-    fn dots(&self, each: &mut dyn FnMut(Dot)) {
-        self.0.dots(each);
-    }
-}
+cell_of_dots!(Register);
