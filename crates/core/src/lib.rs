@@ -1,7 +1,7 @@
 //! The pure node of Quorate: state machines that take inputs and give turns.
 //!
 //! Nothing here can name a clock, a thread, a socket or a file: the crate is `no_std`, so the compiler is the wall.
-//! Floor 0 holds no concept (`machine`, `store`, `random`, `limits`), floor 1 holds values (`clock`, `crdt`, `detector`,
+//! Floor 0 holds no concept (`machine`, `store`, `random`, `limits`), floor 1 holds values (`catalogue`, `clock`, `crdt`, `detector`,
 //! `guarantee`, `operation`, `placement`, `quorum`), floor 2 holds rooms (`consensus`, `paxos`, `state`), floor 3 is the
 //! one place that knows all rooms (`node`).
 #![no_std]
@@ -17,6 +17,7 @@ pub mod mutant;
 pub mod random;
 pub mod store;
 
+pub mod catalogue;
 pub mod clock;
 pub mod crdt;
 pub mod detector;

@@ -18,6 +18,8 @@ pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const IDEMPOTENCY_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
 /// Tables in a cluster.
 pub const TABLES: usize = 256;
+/// Tables that are made at run time, at any one moment.
+pub const TABLES_MADE: usize = 256;
 /// Consensus groups in a cluster.
 pub const GROUPS: u16 = 256;
 

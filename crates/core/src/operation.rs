@@ -140,6 +140,8 @@ pub struct Operate {
     pub want: Want,
     /// What this session has seen.
     pub session: Session,
+    /// What a read of this key on a leaderless table handed out: the write replaces or removes exactly that.
+    pub seen: Option<Bytes>,
     /// True when earlier writes of this caller are still unanswered. Within a group, a write and a linearizable read then
     /// take effect after them, as far as they take effect at all: the read waits for every entry that the leader holds.
     pub after_own_writes: bool,
@@ -196,6 +198,8 @@ pub enum Reply {
         outcome: Outcome,
         /// What the session has seen now.
         session: Session,
+        /// What a read of a leaderless table found: the next write of the key hands it back as [`Operate::seen`].
+        seen: Option<Bytes>,
     },
     /// How the node sees itself and the others.
     Status(Status),

@@ -141,7 +141,7 @@ impl Net {
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
         let batch =
             Batch { table: TableId(0), guards: vec![], idempotency: None, commands: vec![words], transaction: false };
-        let operate = Operate { batch, want, session, after_own_writes: false, deadline_ms: 3000 };
+        let operate = Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 3000 };
         self.step(NodeId(to), Input::Request { call, request: Request::Operate(operate) });
         call
     }
@@ -195,19 +195,16 @@ fn receipts_name_who_answered() {
     for (ack, met) in
         [(Ack::Leader, Ack::Leader), (Ack::One, Ack::One), (Ack::Majority, Ack::Majority), (Ack::All, Ack::All)]
     {
-        let outcome = net.ask(1, Want { ack, ..Want::default() }, &["SET", "k", "v"]);
+        let outcome = net.ask(1, Want::of_ack(ack), &["SET", "k", "v"]);
         let Outcome::Done { value, receipt } = outcome else { panic!("{outcome:?}") };
         assert_eq!(value, Value::OK);
         let Met::Write(Some(really)) = receipt.met() else { panic!("{receipt:?}") };
         assert!(really >= met, "{receipt:?}");
     }
-    let outcome = net.ask(2, Want { level: Level::Eventual, ..Want::default() }, &["GET", "k"]);
+    let outcome = net.ask(2, Want::of_level(Level::Eventual), &["GET", "k"]);
     let Outcome::Done { receipt, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!((receipt.met(), receipt.served_by()), (Met::Read(Level::Eventual), NodeId(2)));
-    assert_eq!(
-        net.ask(2, Want { ack: Ack::One, ..Want::default() }, &["INCR", "n"]),
-        Outcome::Refused(Refusal::AckNeedsBlindWrite)
-    );
+    assert_eq!(net.ask(2, Want::of_ack(Ack::One), &["INCR", "n"]), Outcome::Refused(Refusal::AckNeedsBlindWrite));
 }
 
 #[test]
@@ -246,7 +243,7 @@ fn a_follower_that_missed_the_log_gets_the_state() {
     }
     net.cut = None;
     net.run(2000);
-    let outcome = net.ask(cut, Want { level: Level::Eventual, ..Want::default() }, &["GET", "n"]);
+    let outcome = net.ask(cut, Want::of_level(Level::Eventual), &["GET", "n"]);
     assert!(matches!(outcome, Outcome::Done { value, .. } if value == Value::bulk(b"100")));
     let state = |net: &Net, id: u16| {
         let host = &net.hosts[&NodeId(id)];

@@ -100,7 +100,10 @@ impl Suspect for Whole {
         let commands = vec![words.into_iter().map(Bytes::from).collect()];
         let batch = Batch { table: TableId(0), guards: vec![], idempotency: None, commands, transaction: false };
         let (want, session) = (Want::default(), Session::default());
-        (node, Request::Operate(Operate { batch, want, session, after_own_writes: false, deadline_ms: 500 }))
+        (
+            node,
+            Request::Operate(Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 500 }),
+        )
     }
     fn heard(&mut self, answered: Answered<Reply>) {
         let Reply::Operated { outcome, .. } = answered.reply else { panic!("an operation is answered by its outcome") };

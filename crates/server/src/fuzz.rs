@@ -23,7 +23,7 @@ pub fn fuzz_resp(data: &[u8]) {
         connection.receive(chunk, &mut shared, &mut issues);
         while let Some(issue) = issues.pop() {
             let session = Default::default();
-            let reply = Reply::Operated { outcome: Outcome::Refused(Refusal::NoLeader), session };
+            let reply = Reply::Operated { outcome: Outcome::Refused(Refusal::NoLeader), session, seen: None };
             connection.complete(issue.slot, reply, &mut shared, &mut issues);
         }
         let written = connection.output().len();
@@ -82,6 +82,7 @@ pub fn peer_seeds() -> Vec<Vec<u8>> {
         },
         want: Want::default(),
         session: Session::default(),
+        seen: None,
         after_own_writes: true,
         deadline_ms: 5,
     };

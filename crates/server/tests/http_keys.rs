@@ -213,13 +213,13 @@ fn headers_name_the_guarantee() {
     node.ask("GET", "/v1/keys/k", &[], b"");
     let plain = node.last();
     assert_eq!(
-        (plain.want.level, plain.want.ack, plain.deadline_ms),
+        (plain.want.level(), plain.want.ack(), plain.deadline_ms),
         (Level::Linearizable, Ack::Majority, limits::DEADLINE_MS)
     );
     let headers = [("Quorate-Level", "Session"), ("Quorate-Ack", "ALL"), ("Quorate-Deadline-Ms", "1234")];
     node.ask("GET", "/v1/keys/k", &headers, b"");
     let asked = node.last();
-    assert_eq!((asked.want.level, asked.want.ack, asked.deadline_ms), (Level::Session, Ack::All, 1234));
+    assert_eq!((asked.want.level(), asked.want.ack(), asked.deadline_ms), (Level::Session, Ack::All, 1234));
     let before = node.operations();
     let too_long = (limits::DEADLINE_MAX_MS + 1).to_string();
     for (name, value, told) in [

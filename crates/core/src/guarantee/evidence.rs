@@ -2,6 +2,7 @@
 //! gives a [`Receipt`]. What a receipt says was met is computed here, never copied from what was asked.
 
 use super::level::{Ack, Level, Want};
+use crate::clock::Dot;
 use crate::machine::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,29 @@ pub struct Position {
     pub index: u64,
 }
 
+/// Where a leaderless operation stands: the rule that it was held to, and what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Round {
+    /// The range of the key.
+    pub range: u16,
+    /// The epoch of the table. Only answers of this epoch were counted.
+    pub epoch: u64,
+    /// R for a read, W for a write: so many replicas had to answer.
+    pub needed: u8,
+    /// What the table asks of the other side: W for a read, R for a write.
+    pub opposite: u8,
+    /// The event that a write was; none where it needed no name.
+    pub dot: Option<Dot>,
+    /// How many values a read found that were written concurrently, and are shown or hidden.
+    pub siblings: u16,
+    /// The read holds all that its session saw.
+    pub covered: bool,
+    /// Answers counted before they were durable.
+    pub volatile: bool,
+    /// Nodes that are no replicas and took the write in place of some.
+    pub stand_ins: NodeSet,
+}
+
 /// How an operation was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Path {
@@ -74,6 +98,16 @@ pub enum Path {
     SessionReplica,
     /// A replica, as it stood.
     Replica,
+    /// A write that W of N replicas took.
+    QuorumWrite,
+    /// A read of what R of N replicas hold together.
+    QuorumRead,
+    /// Such a read, and what it found was held by enough replicas before it was answered.
+    WriteBack,
+    /// A change that a majority of the replicas accepted in one Paxos round.
+    PaxosWrite,
+    /// A read for which a majority of the replicas accepted the value again.
+    PaxosRead,
 }
 
 impl Path {
@@ -84,6 +118,11 @@ impl Path {
             Path::LeaderRound => "leader-round",
             Path::SessionReplica => "session-replica",
             Path::Replica => "replica",
+            Path::QuorumWrite => "quorum-write",
+            Path::QuorumRead => "quorum-read",
+            Path::WriteBack => "write-back",
+            Path::PaxosWrite => "paxos-write",
+            Path::PaxosRead => "paxos-read",
         }
     }
 }
@@ -107,8 +146,29 @@ impl Tally {
     }
     /// Closes the tally. `members` is how many nodes the group has.
     pub fn settle(self, path: Path, position: Position, served_by: NodeId, members: usize) -> Evidence {
-        Evidence { answered: self.answered, durable: self.durable, path, position, served_by, members: members as u16 }
+        let (answered, durable, members) = (self.answered, self.durable, members as u16);
+        Evidence { answered, durable, path, place: Place::Log(position), served_by, members }
     }
+    /// Closes the tally of a leaderless operation. `replicas` is N.
+    pub fn settle_round(self, path: Path, round: Round, served_by: NodeId, replicas: usize) -> Evidence {
+        let (answered, durable, members) = (self.answered, self.durable, replicas as u16);
+        Evidence { answered, durable, path, place: Place::Replicas(round), served_by, members }
+    }
+    /// The nodes that answered so far.
+    pub fn answers(&self) -> NodeSet {
+        self.answered
+    }
+    /// Those of them that hold it durably.
+    pub fn held(&self) -> NodeSet {
+        self.durable
+    }
+}
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Place {
+    Log(Position),
+    Replicas(Round),
 }
 
 /// What really happened to one operation.
@@ -117,7 +177,7 @@ pub struct Evidence {
     answered: NodeSet,
     durable: NodeSet,
     path: Path,
-    position: Position,
+    place: Place,
     served_by: NodeId,
     members: u16,
 }
@@ -135,7 +195,7 @@ impl Evidence {
     /// The strongest guarantee that the answers support.
     pub fn met(&self) -> Met {
         match self.path {
-            Path::Log => {
+            Path::Log | Path::QuorumWrite | Path::PaxosWrite => {
                 let (durable, members) = (self.durable.len(), self.members as usize);
                 Met::Write(if durable == 0 {
                     None
@@ -149,16 +209,43 @@ impl Evidence {
                     Some(Ack::Leader)
                 })
             }
-            Path::LeaderRound if self.answered.len() > self.members as usize / 2 => Met::Read(Level::Linearizable),
+            Path::LeaderRound | Path::PaxosRead if self.answered.len() > self.members as usize / 2 => {
+                Met::Read(Level::Linearizable)
+            }
             Path::SessionReplica => Met::Read(Level::Session),
-            Path::LeaderRound | Path::Replica => Met::Read(Level::Eventual),
+            Path::LeaderRound | Path::PaxosRead | Path::Replica => Met::Read(Level::Eventual),
+            Path::QuorumRead | Path::WriteBack => Met::Read(self.read_of_replicas()),
+        }
+    }
+    /// What reading from these replicas gives: it depends on who answered and on how the table writes.
+    fn read_of_replicas(&self) -> Level {
+        let Place::Replicas(round) = self.place else { return Level::Eventual };
+        let replicas = usize::from(self.members);
+        let meets_writes = self.answered.len() + usize::from(round.opposite) > replicas;
+        let next_meets_it = self.durable.len() + usize::from(round.needed) > replicas;
+        match (round.covered, meets_writes) {
+            (false, _) => Level::Eventual,
+            (true, false) => Level::Session,
+            (true, true) if self.path == Path::WriteBack && next_meets_it => Level::Atomic,
+            (true, true) => Level::Regular,
         }
     }
     /// Does the evidence support what was asked?
     pub fn meets(&self, want: Want) -> bool {
-        match self.met() {
-            Met::Read(level) => level >= want.level,
-            Met::Write(ack) => ack >= Some(want.ack),
+        let round = match self.place {
+            Place::Log(_) => None,
+            Place::Replicas(round) => Some(round),
+        };
+        match (self.met(), round) {
+            (Met::Read(level), None) => level >= want.level(),
+            (Met::Write(ack), None) => ack >= Some(want.ack()),
+            (Met::Read(level), Some(round)) => {
+                level >= want.level.unwrap_or(Level::Eventual) && self.answered.len() >= usize::from(round.needed)
+            }
+            (Met::Write(_), Some(round)) => {
+                let counted = if round.volatile { self.answered } else { self.durable };
+                counted.len() + round.stand_ins.len() >= usize::from(round.needed)
+            }
         }
     }
     /// The receipt for these answers.
@@ -169,7 +256,7 @@ impl Evidence {
             evidence_answered: self.answered,
             durable: self.durable,
             path: self.path,
-            position: self.position,
+            place: self.place,
             served_by: self.served_by,
             members: self.members,
             log_time_ms,
@@ -187,7 +274,7 @@ pub struct Receipt {
     evidence_answered: NodeSet,
     durable: NodeSet,
     path: Path,
-    position: Position,
+    place: Place,
     served_by: NodeId,
     members: u16,
     log_time_ms: u64,
@@ -197,7 +284,7 @@ pub struct Receipt {
 impl Receipt {
     /// This receipt, for a reply that an idempotency key replayed: it names the position of the first application.
     pub fn replay_of(self, first: Position) -> Receipt {
-        Receipt { position: first, replayed: true, ..self }
+        Receipt { place: Place::Log(first), replayed: true, ..self }
     }
     /// The guarantee that was asked.
     pub fn asked(&self) -> Want {
@@ -219,9 +306,19 @@ impl Receipt {
     pub fn path(&self) -> Path {
         self.path
     }
-    /// For a write, its log position; for a read, the applied position that it saw.
+    /// For a write, its log position; for a read, the applied position that it saw. Zeros for a leaderless table.
     pub fn position(&self) -> Position {
-        self.position
+        match self.place {
+            Place::Log(position) => position,
+            Place::Replicas(_) => Position::default(),
+        }
+    }
+    /// On a leaderless table: the rule that the operation was held to, and what it found.
+    pub fn round(&self) -> Option<Round> {
+        match self.place {
+            Place::Log(_) => None,
+            Place::Replicas(round) => Some(round),
+        }
     }
     /// The node that evaluated the operation.
     pub fn served_by(&self) -> NodeId {
@@ -266,6 +363,26 @@ mod tests {
         ] {
             assert_eq!(write_evidence(durable, members).met(), Met::Write(met), "{durable:?} of {members}");
         }
+    }
+
+    #[test]
+    fn what_a_read_of_replicas_gives_depends_on_how_the_table_writes() {
+        let met = |answered: &[u16], held: &[u16], (needed, opposite): (u8, u8), covered, path| {
+            let mut tally = Tally::default();
+            answered.iter().for_each(|&node| tally.answered(NodeId(node)));
+            held.iter().for_each(|&node| tally.durable(NodeId(node)));
+            let round = Round { needed, opposite, covered, ..Round::default() };
+            tally.settle_round(path, round, NodeId(1), 3).met()
+        };
+        let (read, back) = (Path::QuorumRead, Path::WriteBack);
+        assert_eq!(met(&[1], &[], (1, 2), false, read), Met::Read(Level::Eventual));
+        assert_eq!(met(&[1], &[], (1, 2), true, read), Met::Read(Level::Session));
+        assert_eq!(met(&[1, 2], &[], (2, 2), true, read), Met::Read(Level::Regular));
+        assert_eq!(met(&[1, 2], &[], (2, 1), true, read), Met::Read(Level::Session), "writes to one are missed");
+        assert_eq!(met(&[1, 2], &[1, 2], (2, 2), true, read), Met::Read(Level::Regular));
+        assert_eq!(met(&[1, 2], &[1], (2, 2), true, back), Met::Read(Level::Regular), "the next read may miss it");
+        assert_eq!(met(&[1, 2], &[1, 2], (2, 2), true, back), Met::Read(Level::Atomic));
+        assert_eq!(met(&[1, 2], &[1, 2], (2, 2), false, back), Met::Read(Level::Eventual), "the session saw more");
     }
 
     #[test]

@@ -2,14 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a read must not miss. Ordered from weak to strong.
+/// What a read must not miss. Ordered from weak to strong: each is served so that it keeps those before it, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Whatever the nearest replica has applied.
     Eventual,
     /// Everything that this session has seen or written, from any replica that has applied it.
     Session,
-    /// Everything that was acknowledged before the read began.
+    /// Every write that was acknowledged before the read began; one that is on its way may be seen by one read and missed by
+    /// the next (the regular register of Lamport 1986). On a table of R and W out of N: while R + W > N.
+    Regular,
+    /// As regular, and what one read saw no later read misses (the atomic register of Attiya, Bar-Noy and Dolev 1995).
+    Atomic,
+    /// Everything that was acknowledged before the read began, compare-and-set included.
     #[default]
     Linearizable,
 }
@@ -28,23 +33,59 @@ pub enum Ack {
     All,
 }
 
-/// The guarantee that an operation names.
+/// The guarantee that an operation names. What it does not name is as the table says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Want {
     /// For reads.
-    pub level: Level,
+    pub level: Option<Level>,
     /// For writes.
-    pub ack: Ack,
+    pub ack: Option<Ack>,
+    /// How many replicas of a leaderless table must answer.
+    pub quorum: Quorum,
+}
+
+/// How many replicas of a leaderless table an operation waits for, and what counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Quorum {
+    /// R; 0 is as the table says.
+    pub read: u8,
+    /// W; 0 is as the table says.
+    pub write: u8,
+    /// Nodes that are no replicas may take a write in place of those that do not answer. Their answers never count as strict.
+    pub sloppy: bool,
+    /// An answer counts before it is durable.
+    pub volatile: bool,
+}
+
+impl Want {
+    /// A read of this level.
+    pub fn of_level(level: Level) -> Want {
+        Want { level: Some(level), ..Want::default() }
+    }
+    /// A write with this ack.
+    pub fn of_ack(ack: Ack) -> Want {
+        Want { ack: Some(ack), ..Want::default() }
+    }
+    /// The level of a read on a table of consensus groups.
+    pub fn level(self) -> Level {
+        self.level.unwrap_or_default()
+    }
+    /// The ack of a write on a table of consensus groups.
+    pub fn ack(self) -> Ack {
+        self.ack.unwrap_or_default()
+    }
 }
 
 impl Level {
     /// All levels, weak to strong.
-    pub const ALL: [Level; 3] = [Level::Eventual, Level::Session, Level::Linearizable];
+    pub const ALL: [Level; 5] = [Level::Eventual, Level::Session, Level::Regular, Level::Atomic, Level::Linearizable];
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Level::Eventual => "eventual",
             Level::Session => "session",
+            Level::Regular => "regular",
+            Level::Atomic => "atomic",
             Level::Linearizable => "linearizable",
         }
     }

@@ -14,9 +14,9 @@ impl Node {
     pub(super) fn answer(&mut self, cx: &mut Cx<'_>, origin: Origin, outcome: Outcome, session: Session) {
         self.calls -= 1;
         match origin {
-            Origin::Local(call) => cx.answer(call, Reply::Operated { outcome, session }),
+            Origin::Local(call) => cx.answer(call, Reply::Operated { outcome, session, seen: None }),
             Origin::Remote { node, call, incarnation } => {
-                let reply = Some(Reply::Operated { outcome, session });
+                let reply = Some(Reply::Operated { outcome, session, seen: None });
                 cx.send(node, Message::Answer { call, incarnation, reply });
             }
             Origin::Part { gather, part } => self.part_answered(cx, gather, part, outcome, session),

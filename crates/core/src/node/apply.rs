@@ -84,7 +84,7 @@ impl Node {
             return self.answer(cx, write.origin, outcome, write.session);
         };
         let held_by_all = seat.group.holders(index).len() == seat.group.members();
-        if write.want.ack == Ack::All && !held_by_all && seat.group.leads() {
+        if write.want.ack() == Ack::All && !held_by_all && seat.group.leads() {
             seat.settling.insert(index, Settling { write, value, time_ms: entry.time_ms, replay_of });
         } else {
             self.finish_write(cx, id, index, write, value, entry.time_ms, replay_of);

@@ -154,7 +154,7 @@ mod tests {
         let mut tally = Tally::default();
         durable.iter().for_each(|&node| tally.durable(NodeId(node)));
         let evidence = tally.settle(Path::Log, Position::default(), NodeId(1), 3);
-        evidence.receipt(Want { ack, ..Want::default() }, 0)
+        evidence.receipt(Want::of_ack(ack), 0)
     }
 
     /// A write that one group applied and another did not was neither refused nor done.

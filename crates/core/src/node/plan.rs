@@ -104,11 +104,11 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
         return gather(table.first_group, table.groups, &batch.commands, specs).map(Plan::Gather);
     };
     if !write {
-        return Ok(Plan::Read { group, level: operate.want.level });
+        return Ok(Plan::Read { group, level: operate.want.level() });
     }
     let conditional = batch.idempotency.is_some() || !batch.guards.is_empty() || batch.transaction;
     let blind = !conditional && specs.iter().zip(&batch.commands).all(|(spec, words)| command::is_blind(spec, words));
-    if operate.want.ack < Ack::Majority && !blind {
+    if operate.want.ack() < Ack::Majority && !blind {
         return Err(Refusal::AckNeedsBlindWrite);
     }
     Ok(Plan::Write { group })
@@ -221,7 +221,7 @@ mod tests {
             let table = crate::operation::TableId(0);
             let batch = crate::operation::Batch { table, guards, idempotency: None, commands, transaction };
             let (want, session) = Default::default();
-            Operate { batch, want, session, after_own_writes: false, deadline_ms: 1 }
+            Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 1 }
         };
         let absent = |key: &'static str| alloc::vec![Guard::Absent { key: bytes::Bytes::from_static(key.as_bytes()) }];
         let set = ["SET", "{a}1", "v"];

@@ -38,7 +38,10 @@ impl Node {
                 let answered = self.config.members.iter().copied().collect();
                 self.serve_read(cx, group, Some(Proof::Round { answered }), call);
             }
-            Plan::Read { group, level: Level::Linearizable } => self.read_at_leader(cx, group, call),
+            // The leader's round gives more than these two ask, at the same price.
+            Plan::Read { group, level: Level::Linearizable | Level::Atomic | Level::Regular } => {
+                self.read_at_leader(cx, group, call);
+            }
             Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
             Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),
             Plan::Gather(gathering) => self.gather(cx, gathering, call),
@@ -58,8 +61,8 @@ impl Node {
             return seat.park(call);
         };
         let Call { origin, operate, until, order: _, pinned: _, doubt } = call;
-        if operate.want.ack < Ack::Majority {
-            seat.early.insert((operate.want.ack, point.index));
+        if operate.want.ack() < Ack::Majority {
+            seat.early.insert((operate.want.ack(), point.index));
         }
         let write = Write { term: point.term, origin, want: operate.want, session: operate.session, until, doubt };
         if let Some(earlier) = seat.writes.insert(point.index, write) {
@@ -169,7 +172,9 @@ impl Node {
             Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => {
                 self.refuse(cx, forwarded.call, refusal);
             }
-            Some(Reply::Operated { outcome, session }) => self.answer(cx, forwarded.call.origin, outcome, session),
+            Some(Reply::Operated { outcome, session, seen: _ }) => {
+                self.answer(cx, forwarded.call.origin, outcome, session)
+            }
             Some(Reply::Status(_) | Reply::Transferred(_)) => {}
             None => {
                 // It did nothing there. Wait for this node to learn of the next leader.

@@ -158,7 +158,7 @@ impl Seat {
                 self.early.remove(&early);
                 // The term tells whether the entry is still in this log.
                 let term = self.group.term();
-                let waits = |write: &Write| write.term == term && write.want.ack == ack;
+                let waits = |write: &Write| write.term == term && write.want.ack() == ack;
                 if self.writes.get(&early.1).is_some_and(waits) {
                     return self.writes.remove(&early.1).map(|write| (early.1, write));
                 }

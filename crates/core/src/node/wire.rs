@@ -4,7 +4,7 @@ use super::Message;
 use alloc::vec::Vec;
 
 /// Version of the messages. Peers of another version are refused when they connect.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Appends a message.
 pub fn encode(message: &Message, out: Vec<u8>) -> Vec<u8> {
@@ -53,35 +53,40 @@ mod tests {
             },
             want: Want::default(),
             session: Session::default(),
+            seen: None,
             after_own_writes: false,
             deadline_ms: 5000,
         }
     }
 
-    /// The bytes of version 1. A change here is a new version.
+    /// The bytes of version 2. A change here is a new version.
     #[test]
     fn messages_have_the_bytes_of_their_version() {
         let consensus = |body| Message::Consensus { group: 0, message: consensus::Message { term: 7, body } };
         let entry = Entry { term: 7, time_ms: 300, payload: Payload::Batch(Bytes::from_static(b"abc")) };
         let last = Point { term: 6, index: 9 };
         let outcome = Outcome::Refused(Refusal::NoLeader);
-        let reply = Some(Reply::Operated { outcome, session: Session::default() });
-        let short = Some(Reply::Operated { outcome: Outcome::Refused(Refusal::Behind), session: Session::default() });
+        let reply = Some(Reply::Operated { outcome, session: Session::default(), seen: None });
+        let short = Some(Reply::Operated {
+            outcome: Outcome::Refused(Refusal::Behind),
+            session: Session::default(),
+            seen: None,
+        });
         let cases = [
-            (consensus(Body::PreVote { last }), "010000070006 09"),
-            (consensus(Body::Vote { last, transfer: true }), "01000007020609 01"),
+            (consensus(Body::PreVote { last }), "020000070006 09"),
+            (consensus(Body::Vote { last, transfer: true }), "02000007020609 01"),
             (
                 consensus(Body::Append { previous: last, entries: vec![entry], commit: 8 }),
-                "0100000704060901 07ac020103616263 08",
+                "0200000704060901 07ac020103616263 08",
             ),
-            (consensus(Body::Appended { matched: 10 }), "01000007050a"),
-            (consensus(Body::Heartbeat { commit: 8, round: 2, reply: true }), "0100000707080201"),
+            (consensus(Body::Appended { matched: 10 }), "02000007050a"),
+            (consensus(Body::Heartbeat { commit: 8, round: 2, reply: true }), "0200000707080201"),
             (
                 Message::Forward { call: CallId(4), incarnation: 2, group: 0, term: 7, operate: operate() },
-                "010104020007 01 01 01 01 6b 01 04 6f6e6365 01 03 03 534554 01 6b 01 76 00 02 02 00 00 8827",
+                "020104020007 01 01 01 01 6b 01 04 6f6e6365 01 03 03 534554 01 6b 01 76 00 00 00 00 00 00 00 00 00 00 8827",
             ),
-            (Message::Answer { call: CallId(4), incarnation: 2, reply }, "010204020100010000"),
-            (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "010204020100010200"),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply }, "02020402010001000000"),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "02020402010001020000"),
         ];
         for (message, expected) in cases {
             let bytes = encode(&message, vec![]);

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Ranges of a table with hash placement: small enough to move one at a time, fixed so that what is known of a range stays true when
@@ -9,11 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const RANGES: u16 = 1024;
 
 /// Some of the keys of a table, which are always together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Range(pub u16);
 
 /// How a table divides its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Division {
     /// By the highest bits of the hash of the key's tag.
     Hash,
@@ -22,6 +23,17 @@ pub enum Division {
 }
 
 impl Division {
+    /// Are the bounds in order, different, and few enough? To be asked of what was decoded or typed.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Division::Hash => true,
+            Division::Order(bounds) => {
+                bounds.len() < usize::from(RANGES)
+                    && bounds.first().is_none_or(|first| !first.is_empty())
+                    && bounds.windows(2).all(|pair| pair[0] < pair[1])
+            }
+        }
+    }
     /// The range of a key.
     pub fn range_of(&self, key: &[u8]) -> Range {
         match self {

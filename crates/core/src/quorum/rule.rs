@@ -1,9 +1,10 @@
 //! R and W out of N.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// How many replicas there are, and how many must answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rule {
     replicas: u8,
     read: u8,

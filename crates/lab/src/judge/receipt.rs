@@ -38,7 +38,13 @@ impl Judge {
     pub fn judge_reply(&mut self, simulator: &Simulator<Node>, claim: &Claim<'_>) {
         let broken = match claim.receipt.path() {
             Path::Log => self.write_lie(simulator, claim),
-            Path::LeaderRound | Path::SessionReplica | Path::Replica => read_lie(simulator, claim),
+            Path::LeaderRound
+            | Path::SessionReplica
+            | Path::Replica
+            | Path::QuorumRead
+            | Path::WriteBack
+            | Path::PaxosRead => read_lie(simulator, claim),
+            Path::QuorumWrite | Path::PaxosWrite => None,
         };
         let broken = broken.or_else(|| asked_lie(claim)).filter(|_| !self.blind_to_receipts);
         if let Some((kind, detail)) = broken.or_else(|| self.second_outcome(claim)) {
@@ -131,8 +137,8 @@ fn asked_lie(claim: &Claim<'_>) -> Option<(Kind, String)> {
         return Some((Kind::ReceiptLies, format!("{:?} is more than the nodes named support", receipt.met())));
     }
     let met = match receipt.met() {
-        Met::Write(ack) => ack >= Some(want.ack),
-        Met::Read(level) => level >= want.level,
+        Met::Write(ack) => ack >= Some(want.ack()),
+        Met::Read(level) => level >= want.level(),
     };
     (met != claim.done).then(|| (Kind::ReceiptLies, "done and met do not agree".to_string()))
 }

@@ -80,8 +80,8 @@ impl Command {
         let (name, word) = option.split_once('=').unwrap_or((option, ""));
         let wrong = || format!("{option:?} is not an option of a client command");
         match name {
-            "level" => self.want.level = Level::parse(word.as_bytes()).ok_or_else(wrong)?,
-            "ack" => self.want.ack = Ack::parse(word.as_bytes()).ok_or_else(wrong)?,
+            "level" => self.want.level = Some(Level::parse(word.as_bytes()).ok_or_else(wrong)?),
+            "ack" => self.want.ack = Some(Ack::parse(word.as_bytes()).ok_or_else(wrong)?),
             "idem" => self.idempotency = Some(Bytes::copy_from_slice(word.as_bytes())),
             "session" => self.session = Some(word.to_string()),
             "after" if word == "own" => self.after_own_writes = true,

@@ -239,7 +239,7 @@ impl Stage {
             let Entry { operation, checked, .. } = &mut self.history[asked.operation];
             let known = matches!(operation.outcome, Outcome::Done(_));
             asked.said = Some(match answered.reply {
-                Reply::Operated { outcome, session } => {
+                Reply::Operated { outcome, session, seen: _ } => {
                     if let Some(name) = &asked.session {
                         self.sessions.entry(name.clone()).or_default().merge(&session);
                     }
@@ -376,7 +376,8 @@ impl Stage {
             transaction: false,
         };
         let (want, deadline_ms) = (command.want, command.deadline_ms);
-        let operate = Operate { batch, want, session, after_own_writes: command.after_own_writes, deadline_ms };
+        let operate =
+            Operate { batch, want, session, seen: None, after_own_writes: command.after_own_writes, deadline_ms };
         let world = self.world()?;
         if world.simulator.machine(command.node).is_none() {
             return Ok(vec!["the node is down".to_string()]);
@@ -395,7 +396,7 @@ impl Stage {
             start,
             end: u64::MAX,
         };
-        let entry = Entry { operation, checked: true, level: want.level, session: command.session.clone() };
+        let entry = Entry { operation, checked: true, level: want.level(), session: command.session.clone() };
         let operation = self.enter(entry, &operate.batch);
         let asked = Asked { operate, start_us: start, operation, session: command.session, said: None };
         self.asked.insert(call, asked);
@@ -524,7 +525,7 @@ fn event(session: u32, operation: &Operation, value: &Value, receipt: &Receipt) 
         Met::Write(ack) if ack >= Some(Ack::Majority) => Did::Write(receipt.position().index),
         Met::Write(_) => return None,
         Met::Read(Level::Eventual) => Did::Glance,
-        Met::Read(Level::Session | Level::Linearizable) => Did::Read,
+        Met::Read(Level::Session | Level::Regular | Level::Atomic | Level::Linearizable) => Did::Read,
     };
     let value = match (&operation.action, answer(&operation.action, value)?) {
         (Action::Read, Answer::Value(value)) => value,
@@ -579,5 +580,9 @@ fn receipt_text(receipt: &Receipt) -> String {
         Path::Log => format!("{met}, durable on {}, {place}{replayed}", set_text(receipt.durable())),
         Path::LeaderRound => format!("{met}, answered by {}, {place}", set_text(receipt.answered())),
         Path::SessionReplica | Path::Replica => format!("{met}, from {}, {place}", receipt.served_by().0),
+        Path::QuorumWrite | Path::PaxosWrite => format!("{met}, durable on {}{replayed}", set_text(receipt.durable())),
+        Path::QuorumRead | Path::WriteBack | Path::PaxosRead => {
+            format!("{met}, answered by {}", set_text(receipt.answered()))
+        }
     }
 }

@@ -66,9 +66,9 @@ impl Workload {
             self.draw_write()
         };
         if read {
-            drawn.want.level = level(&self.mix, &mut self.random);
+            drawn.want.level = Some(level(&self.mix, &mut self.random));
         } else {
-            drawn.idempotent = drawn.want.ack >= Ack::Majority && self.random.chance(self.mix.idempotent);
+            drawn.idempotent = drawn.want.ack() >= Ack::Majority && self.random.chance(self.mix.idempotent);
         }
         drawn
     }
@@ -106,8 +106,7 @@ impl Workload {
             return self.draw_guarded(key, value);
         }
         let (random, mix) = (&mut self.random, &self.mix);
-        let mut want =
-            Want { ack: if random.chance(mix.all_acks) { Ack::All } else { Ack::Majority }, ..Want::default() };
+        let mut want = Want::of_ack(if random.chance(mix.all_acks) { Ack::All } else { Ack::Majority });
         let (action, words) = match (kind, random.below(10)) {
             ('e', _) => {
                 let time = (20 + random.below(LONGEST_EXPIRY_MS - 20)).to_string();
@@ -128,7 +127,7 @@ impl Workload {
             }
             _ => {
                 if random.chance(mix.weak_acks * 2) {
-                    want.ack = if random.chance(500) { Ack::Leader } else { Ack::One };
+                    want.ack = Some(if random.chance(500) { Ack::Leader } else { Ack::One });
                 }
                 (Action::Write(value.clone()), words(&[b"SET", &key, &value]))
             }
@@ -221,7 +220,7 @@ impl Workload {
             Asked::Add(element) => Action::Write(element.clone()),
             Asked::Empty => Action::Delete,
             Asked::List | Asked::Count | Asked::Any => {
-                want.level = level(&self.mix, &mut self.random);
+                want.level = Some(level(&self.mix, &mut self.random));
                 Action::Read
             }
         };

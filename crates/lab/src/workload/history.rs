@@ -87,7 +87,7 @@ impl Workload {
     /// The operations on registers and numbers that do not expire, without reads of weaker levels.
     fn registers(&self, least: Level) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(move |record| {
-            let weak_read = record.operation.action == Action::Read && record.want.level < least;
+            let weak_read = record.operation.action == Action::Read && record.want.level() < least;
             !record.is_element() && !record.operation.key.starts_with(b"e") && !weak_read
         })
     }
@@ -98,11 +98,11 @@ impl Workload {
         let ordered = |record: &&Record| record.pipeline.is_none() || self.links_keep_order;
         for record in self.records.iter().filter(never_absent_again).filter(ordered) {
             let (Some(receipt), Outcome::Done(answer)) = (record.receipt, &record.operation.outcome) else { continue };
-            let did = match (receipt.met(), record.want.level) {
+            let did = match (receipt.met(), record.want.level()) {
                 (Met::Write(_), _) if record.may_be_lost() => continue,
                 (Met::Write(_), _) => Did::Write(receipt.position().index),
                 (Met::Read(_), Level::Eventual) => Did::Glance,
-                (Met::Read(_), Level::Session | Level::Linearizable) => Did::Read,
+                (Met::Read(_), Level::Session | Level::Regular | Level::Atomic | Level::Linearizable) => Did::Read,
             };
             let value = match (&record.operation.action, answer) {
                 (Action::Read, Answer::Value(value)) => value.clone(),
@@ -130,7 +130,7 @@ impl Workload {
             let weak = matches!(asked, Asked::Add(_) | Asked::Empty) && record.may_be_lost();
             let told = if weak { Told::Unknown } else { record.told.clone() };
             let (start, end) = (record.operation.start, record.operation.end);
-            let fresh = record.want.level == Level::Linearizable;
+            let fresh = record.want.level() == Level::Linearizable;
             Some(elements::Event { asked: asked.clone(), told, fresh, start, end })
         };
         self.records.iter().filter_map(event).collect()

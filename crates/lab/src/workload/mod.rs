@@ -263,7 +263,7 @@ impl Workload {
     pub fn hear(&mut self, simulator: &mut Simulator<Node>, judge: &mut Judge) {
         for answered in std::mem::take(&mut simulator.answers) {
             let Some((at, record)) = self.calls.remove(&answered.call) else { continue };
-            if let Reply::Operated { outcome, session } = answered.reply {
+            if let Reply::Operated { outcome, session, seen: _ } = answered.reply {
                 self.clients[at].session.merge(&session);
                 self.heard(at, record, outcome, simulator, judge);
             }
@@ -348,7 +348,7 @@ impl Workload {
         for place in 0..writes + reads {
             let write = place < writes;
             let mut drawn = self.draw(if write { Wanted::Write } else { Wanted::Read });
-            drawn.want.level = Level::Linearizable;
+            drawn.want.level = Some(Level::Linearizable);
             let record = self.enter(at, drawn, pipeline, place > 0, simulator.now_us());
             self.attempt_at(at, record, node, simulator);
         }
@@ -376,7 +376,7 @@ impl Workload {
             carried,
         });
         let deadline_ms = self.mix.deadline_ms;
-        let operate = Operate { batch, want, session: Session::default(), after_own_writes, deadline_ms };
+        let operate = Operate { batch, want, session: Session::default(), seen: None, after_own_writes, deadline_ms };
         let (node, at_us, attempt_us) = (self.targets[0], now_us, now_us);
         let pending = Pending { operate, call: None, node, at_us, attempt_us, tries: 0, ambiguous: false };
         self.clients[at].pending.insert(record, pending);

@@ -288,7 +288,7 @@ impl Connection {
     /// Runs a command that goes to the machine.
     fn machine(&mut self, spec: &'static Spec, words: Words, wish: Option<Wish>, issues: &mut Vec<Issue>) -> Flow {
         let kind = if spec.write { Kind::Write } else { Kind::Read };
-        let level = wish.as_ref().map_or(Level::default(), |wish| wish.want.level);
+        let level = wish.as_ref().map_or(Level::default(), |wish| wish.want.level());
         if self.transaction.is_none() && self.must_hold(kind, level) {
             return Flow::Hold(words);
         }
@@ -340,8 +340,8 @@ impl Connection {
         render: Render,
         issues: &mut Vec<Issue>,
     ) {
-        let session = match wish.want.level {
-            Level::Session => self.session.clone(),
+        let session = match wish.want.level() {
+            Level::Session | Level::Regular | Level::Atomic => self.session.clone(),
             Level::Linearizable | Level::Eventual => Session::default(),
         };
         let operate = Operate {
@@ -354,6 +354,7 @@ impl Connection {
             },
             want: wish.want,
             session,
+            seen: None,
             after_own_writes: self.slots.writes() > 0,
             deadline_ms: wish.deadline_ms,
         };

@@ -42,7 +42,7 @@ pub fn short(receipt: &Receipt) -> Value {
     };
     error(format!(
         "SHORT applied: yes; asked for ack {}, met {met}: {} of {} nodes hold it durably; do not repeat it",
-        receipt.asked().ack.word(),
+        receipt.asked().ack().word(),
         receipt.durable().len(),
         receipt.members(),
     ))

@@ -29,8 +29,9 @@ fn size_of(table: TableId) -> Operate {
     let commands = vec![vec![Bytes::from_static(b"DBSIZE")]];
     Operate {
         batch: Batch { table, guards: Vec::new(), idempotency: None, commands, transaction: false },
-        want: Want { level: Level::Eventual, ..Want::default() },
+        want: Want::of_level(Level::Eventual),
         session: Session::default(),
+        seen: None,
         after_own_writes: false,
         deadline_ms: limits::DEADLINE_MS,
     }

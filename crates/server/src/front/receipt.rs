@@ -11,8 +11,8 @@ pub fn with_receipt(value: Value, receipt: &Receipt, session: &Session, cluster:
 
 fn receipt_value(receipt: &Receipt, session: &Session, cluster: u64) -> Value {
     let (asked, met) = match receipt.met() {
-        Met::Read(level) => (receipt.asked().level.word(), level.word()),
-        Met::Write(ack) => (receipt.asked().ack.word(), ack.map_or("none", |ack| ack.word())),
+        Met::Read(level) => (receipt.asked().level().word(), level.word()),
+        Met::Write(ack) => (receipt.asked().ack().word(), ack.map_or("none", |ack| ack.word())),
     };
     let position = receipt.position();
     Value::Map(vec![

@@ -14,7 +14,7 @@ use quorate_core::operation::{Outcome, Reply, Value};
 pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, shared: &mut Shared) -> Ready {
     shared.metrics.answered += 1;
     match reply {
-        Reply::Operated { outcome, session } => {
+        Reply::Operated { outcome, session, seen: _ } => {
             if let Render::Info(gathered) = render {
                 return Ready::Value(Value::Bulk(Bytes::from(gathered.text(shared))));
             }

@@ -123,7 +123,7 @@ fn exec(connection: &mut Connection, words: Words, wish: Wish, issues: &mut Vec<
     let kind = if transaction.writes { Kind::Write } else { Kind::Read };
     // Versions of watched keys are reads that the guards need.
     let versions_missing = connection.slots.reads() > 0;
-    if versions_missing || connection.must_hold(kind, wish.want.level) {
+    if versions_missing || connection.must_hold(kind, wish.want.level()) {
         return Flow::Hold(words);
     }
     let watches = std::mem::take(&mut connection.watches);

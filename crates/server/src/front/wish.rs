@@ -97,9 +97,9 @@ fn with(words: &[Bytes], wish: &mut Wish) -> Result<usize, Value> {
 /// Is the word one of WITH's? Then the wish is told.
 fn one(word: &[u8], wish: &mut Wish) -> Result<bool, Value> {
     if let Some(level) = Level::parse(word) {
-        wish.want.level = level;
+        wish.want.level = Some(level);
     } else if let Some(ack) = Ack::parse(word) {
-        wish.want.ack = ack;
+        wish.want.ack = Some(ack);
     } else if word.eq_ignore_ascii_case(b"receipt") {
         wish.receipt = true;
     } else if word.eq_ignore_ascii_case(b"if-absent") {

@@ -40,8 +40,8 @@ pub fn value(value: &Value) -> Json {
 /// A receipt as JSON, all ASCII, so that it can also travel in a header.
 pub fn receipt(receipt: &Receipt, session: &Session, cluster: u64) -> Json {
     let (asked, met) = match receipt.met() {
-        Met::Read(level) => (receipt.asked().level.word(), level.word()),
-        Met::Write(ack) => (receipt.asked().ack.word(), ack.map_or("none", |ack| ack.word())),
+        Met::Read(level) => (receipt.asked().level().word(), level.word()),
+        Met::Write(ack) => (receipt.asked().ack().word(), ack.map_or("none", |ack| ack.word())),
     };
     let nodes = |set: NodeSet| set.iter().map(|node| node.0).collect::<Vec<_>>();
     let position = receipt.position();

@@ -51,11 +51,11 @@ impl Wish {
         };
         if let Some(word) = single(headers, &LEVEL)? {
             let known = Level::ALL.map(Level::word);
-            wish.want.level = Level::parse(word).ok_or_else(|| unknown_word(&LEVEL, word, &known))?;
+            wish.want.level = Some(Level::parse(word).ok_or_else(|| unknown_word(&LEVEL, word, &known))?);
         }
         if let Some(word) = single(headers, &ACK)? {
             let known = Ack::ALL.map(Ack::word);
-            wish.want.ack = Ack::parse(word).ok_or_else(|| unknown_word(&ACK, word, &known))?;
+            wish.want.ack = Some(Ack::parse(word).ok_or_else(|| unknown_word(&ACK, word, &known))?);
         }
         if let Some(word) = single(headers, &DEADLINE)? {
             let most = limits::DEADLINE_MAX_MS;
@@ -154,12 +154,13 @@ pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
         batch,
         want: wish.want,
         session: wish.session.clone(),
+        seen: None,
         after_own_writes: false,
         deadline_ms: wish.deadline_ms,
     };
     let wait = Duration::from_millis(u64::from(wish.deadline_ms)) + GRACE;
     let (outcome, heard) = match call(&asked.site, Request::Operate(operate), wait).await {
-        Ok(Reply::Operated { outcome, session }) => (outcome, session),
+        Ok(Reply::Operated { outcome, session, seen: _ }) => (outcome, session),
         Ok(Reply::Status(_) | Reply::Transferred(_)) => return Err(misfit()),
         Err(silence) => return Err(silence.problem(writes)),
     };
@@ -175,7 +176,7 @@ pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
                 "the write was applied and {} of {} nodes hold it durably, fewer than ack {} asks; do not repeat it",
                 receipt.durable().len(),
                 receipt.members(),
-                receipt.asked().ack.word(),
+                receipt.asked().ack().word(),
             );
             Err(Problem::new(Kind::Short, detail)
                 .with("value", json::value(&value))

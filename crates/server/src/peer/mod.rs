@@ -35,6 +35,8 @@ const SILENCE_MS: u32 = 5_000;
 
 /// What peers give to the machine.
 #[derive(Debug)]
+// Nearly all arrivals are messages: a box would only cost.
+#[allow(clippy::large_enum_variant)]
 pub enum Arrival {
     /// A message.
     Message(NodeId, Message),

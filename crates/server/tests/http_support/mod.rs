@@ -170,7 +170,7 @@ fn event_loop(inbox: &Receiver<Ask>, scene: &Mutex<Scene>) {
 
 fn operated(store: &mut MemoryStore, index: &mut u64, mood: &Mood, operate: Operate) -> Option<Reply> {
     let mut session = operate.session.clone();
-    let refuse = |outcome| Some(Reply::Operated { outcome, session: operate.session.clone() });
+    let refuse = |outcome| Some(Reply::Operated { outcome, session: operate.session.clone(), seen: None });
     match mood {
         Mood::Refuse(refusal) => return refuse(Outcome::Refused(refusal.clone())),
         Mood::Unknown => return refuse(Outcome::Unknown(Doubt::Deadline)),
@@ -191,8 +191,8 @@ fn operated(store: &mut MemoryStore, index: &mut u64, mood: &Mood, operate: Oper
         (applied.value, applied.replay_of, Path::Log)
     } else {
         tally.answered(NodeId(1));
-        let path = match operate.want.level {
-            Level::Linearizable => Path::LeaderRound,
+        let path = match operate.want.level() {
+            Level::Linearizable | Level::Atomic | Level::Regular => Path::LeaderRound,
             Level::Session => Path::SessionReplica,
             Level::Eventual => Path::Replica,
         };
@@ -208,7 +208,7 @@ fn operated(store: &mut MemoryStore, index: &mut u64, mood: &Mood, operate: Oper
     session.observe(0, *index);
     let outcome =
         if evidence.meets(operate.want) { Outcome::Done { value, receipt } } else { Outcome::Short { value, receipt } };
-    Some(Reply::Operated { outcome, session })
+    Some(Reply::Operated { outcome, session, seen: None })
 }
 
 fn status(leader: Option<u16>) -> Status {

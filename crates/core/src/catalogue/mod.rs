@@ -1,0 +1,160 @@
+//! # The catalogue: which tables there are, and which life of a node may write
+//!
+//! **The idea.** What all nodes must agree on before they can serve anything, besides who they are: the tables with their shape and
+//! policy, and for each node the number of its present life as a writer. It is replicated state like any other, in the log of the first
+//! consensus group, so that every node reads the same catalogue in the same order of versions. Each table carries an epoch: the version
+//! at which the places of its data changed last. Nodes say it with every message about the table, and do not count answers of another.
+//!
+//! **Promises.**
+//! - T1 A table has a policy that its shape and its cell can give, or it is not made. (`what_a_shape_cannot_give_is_refused`)
+//! - T2 Numbers of tables are never used again, and no two lives of a node have the same number. (`numbers_are_never_used_again`)
+//! - T3 The same changes in the same order give the same bytes. (`the_catalogue_has_these_bytes`)
+//!
+//! **Not here.** The tables of the configuration file, whose numbers are lower. How the commands read (`state/table.rs`).
+//!
+//! **On disk.** One record in the state of the first group: a version byte, then what serde derives, in postcard.
+//!
+//! **What breaks it.** A life that chooses its number itself: a disk that was lost or set back chooses one that was used (riak_kv #1094).
+//!
+//! **Read next.** `table.rs`; `state/table.rs`; decision 0015.
+
+mod table;
+
+pub use table::{LeaderlessSpec, Shape, TableError, TableSpec};
+
+use crate::clock::Actor;
+use crate::limits;
+use crate::machine::NodeId;
+use crate::operation::TableId;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The consensus group whose state holds the catalogue.
+pub const CATALOGUE_GROUP: u16 = 0;
+
+/// The first number of a table that is made at run time: those below belong to the configuration.
+pub const FIRST_TABLE: u16 = limits::TABLES as u16;
+
+const FORMAT: u8 = 1;
+
+/// A node as a writer of leaderless tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Life {
+    /// How often the node was given a new life: the incarnation of its [`Actor`].
+    pub number: u32,
+    /// What the node said when it asked for this life, so that asking twice gives one.
+    pub claim: u64,
+}
+
+/// All that nodes agree on before they serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Rises with every change.
+    version: u64,
+    tables: BTreeMap<TableId, TableSpec>,
+    /// How many tables were ever made.
+    made: u16,
+    lives: BTreeMap<NodeId, Life>,
+}
+
+impl Catalogue {
+    /// Rises with every change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+    /// A table by its number.
+    pub fn table(&self, id: TableId) -> Option<&TableSpec> {
+        self.tables.get(&id)
+    }
+    /// A table by its name.
+    pub fn find(&self, name: &str) -> Option<(TableId, &TableSpec)> {
+        self.tables().find(|(_, spec)| spec.name == name)
+    }
+    /// All tables, by number.
+    pub fn tables(&self) -> impl Iterator<Item = (TableId, &TableSpec)> + '_ {
+        self.tables.iter().map(|(&id, spec)| (id, spec))
+    }
+    /// The actor as which a node writes, if it was given the life that it claimed.
+    pub fn actor(&self, node: NodeId, claim: u64) -> Option<Actor> {
+        let life = self.lives.get(&node).filter(|life| life.claim == claim)?;
+        Some(Actor { node, incarnation: life.number })
+    }
+    /// The number of the present life of a node, if it ever had one.
+    pub fn life(&self, node: NodeId) -> Option<u32> {
+        self.lives.get(&node).map(|life| life.number)
+    }
+
+    /// Makes a table.
+    ///
+    /// # Errors
+    /// If the name is taken or none, there are too many tables, or the shape cannot give the policy.
+    pub fn create(&mut self, name: &str, shape: Shape) -> Result<TableId, TableError> {
+        table::check_name(name)?;
+        shape.check()?;
+        if self.find(name).is_some() {
+            return Err(TableError::Exists);
+        }
+        if self.tables.len() >= limits::TABLES_MADE || self.made >= u16::MAX - FIRST_TABLE {
+            return Err(TableError::TooMany);
+        }
+        let id = TableId(FIRST_TABLE + self.made);
+        self.made += 1;
+        self.version += 1;
+        self.tables.insert(id, TableSpec { name: String::from(name), epoch: self.version, shape });
+        Ok(id)
+    }
+    /// Changes the policy of a table. The data stay where they are.
+    ///
+    /// # Errors
+    /// If there is no such table, or the change is none that its data can follow.
+    pub fn alter(&mut self, name: &str, shape: Shape) -> Result<TableId, TableError> {
+        shape.check()?;
+        let (id, spec) = self.find(name).ok_or(TableError::Unknown)?;
+        let moves = spec.shape.follows(&shape)?;
+        self.version += 1;
+        let version = self.version;
+        let spec = self.tables.get_mut(&id).ok_or(TableError::Unknown)?;
+        spec.shape = shape;
+        if moves {
+            spec.epoch = version;
+        }
+        Ok(id)
+    }
+    /// Removes a table.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn remove(&mut self, name: &str) -> Result<TableId, TableError> {
+        let (id, _) = self.find(name).ok_or(TableError::Unknown)?;
+        self.tables.remove(&id);
+        self.version += 1;
+        Ok(id)
+    }
+    /// Gives a node a new life as a writer, unless it has the one that it claims.
+    pub fn begin_life(&mut self, node: NodeId, claim: u64) -> u32 {
+        let life = self.lives.entry(node).or_default();
+        if life.number == 0 || life.claim != claim {
+            *life = Life { number: life.number + 1, claim };
+            self.version += 1;
+        }
+        life.number
+    }
+
+    /// The record.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, alloc::vec![FORMAT]).expect("catalogues always encode")
+    }
+    /// Reads a record. `None` if the bytes are none of this format.
+    pub fn decode(bytes: &[u8]) -> Option<Catalogue> {
+        let (&format, body) = bytes.split_first()?;
+        if format != FORMAT {
+            return None;
+        }
+        postcard::from_bytes(body).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

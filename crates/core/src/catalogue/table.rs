@@ -1,0 +1,136 @@
+//! What a table is: its shape, and the policy of that shape.
+
+use crate::crdt::Kind;
+use crate::placement::Division;
+use crate::quorum::Rule;
+use alloc::string::String;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of the name of a table.
+const NAME_BYTES: usize = 64;
+
+/// A table that was made at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TableSpec {
+    /// Its name for people.
+    pub name: String,
+    /// The version of the catalogue at which the places of its data changed last. Answers of another epoch do not count.
+    pub epoch: u64,
+    /// How it replicates.
+    pub shape: Shape,
+}
+
+/// How a table replicates.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Shape {
+    /// In the logs of the groups that the first table has.
+    Consensus,
+    /// On R and W out of N replicas, without a leader.
+    Leaderless(LeaderlessSpec),
+}
+
+/// The policy of a leaderless table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LeaderlessSpec {
+    /// How many replicas there are, and how many must answer.
+    pub rule: Rule,
+    /// What stands at each key.
+    pub kind: Kind,
+    /// What a bounded counter never falls below; 0 for other kinds.
+    pub bound: i64,
+    /// How the keys are divided into ranges.
+    pub division: Division,
+}
+
+/// Why a table cannot be made or changed. Nothing was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableError {
+    /// No table has this name.
+    Unknown,
+    /// Another has this name.
+    Exists,
+    /// A name is 1 to 64 letters, digits, `-`, `_` and `.`, and begins with a letter.
+    Name,
+    /// As many tables as there can be.
+    TooMany,
+    /// Another shape, cell or division would need other data.
+    Fixed(&'static str),
+    /// A bound means something for bounded counters only.
+    Bound,
+    /// The bounds of ranges are not in order, or too many.
+    Ranges,
+}
+
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TableError::Unknown => f.write_str("there is no table of this name"),
+            TableError::Exists => f.write_str("there is a table of this name already"),
+            TableError::Name => f.write_str(
+                "the name of a table is 1 to 64 letters, digits, '-', '_' and '.', and begins with a letter",
+            ),
+            TableError::TooMany => f.write_str("there are as many tables as there can be"),
+            TableError::Fixed(what) => {
+                write!(f, "the {what} of a table cannot be changed; make another table and copy the data")
+            }
+            TableError::Bound => f.write_str("only a table of bounded counters has a bound"),
+            TableError::Ranges => f.write_str("the bounds of ranges must be different keys in order, at most 1023"),
+        }
+    }
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), TableError> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    if first && name.len() <= NAME_BYTES && name.bytes().all(known) { Ok(()) } else { Err(TableError::Name) }
+}
+
+impl Shape {
+    /// The policy, if the table is leaderless.
+    pub fn leaderless(&self) -> Option<&LeaderlessSpec> {
+        match self {
+            Shape::Consensus => None,
+            Shape::Leaderless(spec) => Some(spec),
+        }
+    }
+    /// The word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Shape::Consensus => "consensus",
+            Shape::Leaderless(_) => "leaderless",
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), TableError> {
+        let Shape::Leaderless(spec) = self else { return Ok(()) };
+        if spec.bound != 0 && spec.kind != Kind::Bounded {
+            return Err(TableError::Bound);
+        }
+        if spec.division.is_sound() { Ok(()) } else { Err(TableError::Ranges) }
+    }
+
+    /// May data of this shape go on under another? True if they must move then.
+    pub(super) fn follows(&self, next: &Shape) -> Result<bool, TableError> {
+        match (self, next) {
+            (Shape::Consensus, Shape::Consensus) => Ok(false),
+            (Shape::Consensus, Shape::Leaderless(_)) | (Shape::Leaderless(_), Shape::Consensus) => {
+                Err(TableError::Fixed("shape"))
+            }
+            (Shape::Leaderless(old), Shape::Leaderless(new)) => {
+                if old.kind != new.kind {
+                    Err(TableError::Fixed("cell"))
+                } else if old.bound != new.bound {
+                    Err(TableError::Fixed("bound"))
+                } else if old.division != new.division {
+                    Err(TableError::Fixed("division"))
+                } else if old.rule.replicas() != new.rule.replicas() {
+                    // Until data move with their table.
+                    Err(TableError::Fixed("number of replicas"))
+                } else {
+                    Ok(false)
+                }
+            }
+        }
+    }
+}
