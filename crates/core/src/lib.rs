@@ -2,7 +2,7 @@
 //!
 //! Nothing here can name a clock, a thread, a socket or a file: the crate is `no_std`, so the compiler is the wall.
 //! Floor 0 holds no concept (`machine`, `store`, `random`, `limits`), floor 1 holds values (`catalogue`, `clock`, `crdt`, `detector`,
-//! `guarantee`, `operation`, `placement`, `quorum`), floor 2 holds rooms (`consensus`, `paxos`, `state`), floor 3 is the
+//! `guarantee`, `operation`, `placement`, `quorum`), floor 2 holds rooms (`consensus`, `leaderless`, `paxos`, `state`), floor 3 is the
 //! one place that knows all rooms (`node`).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,6 +27,7 @@ pub mod placement;
 pub mod quorum;
 
 pub mod consensus;
+pub mod leaderless;
 pub mod paxos;
 pub mod state;
 

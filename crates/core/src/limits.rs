@@ -20,6 +20,16 @@ pub const IDEMPOTENCY_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
 pub const TABLES: usize = 256;
 /// Tables that are made at run time, at any one moment.
 pub const TABLES_MADE: usize = 256;
+/// Ranges of leaderless tables that one session token holds.
+pub const SESSION_RANGES: usize = 256;
+/// Hints that one node keeps for others.
+pub const HINTS: u64 = 1_000_000;
+/// Bytes of keys in one message of a comparison, roughly.
+pub const COMPARE_BYTES: usize = 256 * 1024;
+/// Leaderless operations in flight that one node coordinates. More are refused.
+pub const LEADERLESS_ROUNDS: usize = 100_000;
+/// A stamp that is further ahead of the clock here is not believed, in milliseconds.
+pub const CLOCK_OFF_MS: u64 = 500;
 /// Consensus groups in a cluster.
 pub const GROUPS: u16 = 256;
 

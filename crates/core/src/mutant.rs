@@ -32,6 +32,19 @@ pub enum Mutant {
     IdempotencyByLogTime,
     SweepByOwnClock,
     ExpiryTickLost,
+    QuorumFromPlan,
+    AnswerCountedTwice,
+    EpochNotFenced,
+    FarFutureStampAdopted,
+    WriteBackSkipped,
+    MendReplaces,
+    StateTakenForRange,
+    SiblingDropped,
+    RemovalForgotten,
+    IdentityReused,
+    NeverCompares,
+    SumsWithoutValues,
+    HintReplayed,
 }
 
 impl Mutant {
@@ -130,36 +143,81 @@ impl Mutant {
         ),
         (Mutant::SweepByOwnClock, "sweep-by-own-clock", "a replica sweeps what its own clock says has expired"),
         (Mutant::ExpiryTickLost, "expiry-tick-lost", "a leader does not make log time pass what expired"),
+        (
+            Mutant::QuorumFromPlan,
+            "quorum-from-plan",
+            "a leaderless operation counts the replicas that it asked, not those that answered (riak_kv #388)",
+        ),
+        (
+            Mutant::AnswerCountedTwice,
+            "answer-counted-twice",
+            "a leaderless write counts confirmations, not the hosts that they came from",
+        ),
+        (Mutant::EpochNotFenced, "epoch-not-fenced", "a replica answers for an epoch of the table that is not its own"),
+        (
+            Mutant::FarFutureStampAdopted,
+            "far-future-stamp-adopted",
+            "a replica takes a write whose stamp is far ahead of its own clock",
+        ),
+        (
+            Mutant::WriteBackSkipped,
+            "write-back-skipped",
+            "an atomic read answers before what it found is held by enough",
+        ),
+        (
+            Mutant::MendReplaces,
+            "mend-replaces",
+            "a state that a read repair brings replaces the cell and is not joined",
+        ),
+        (
+            Mutant::StateTakenForRange,
+            "state-taken-for-range",
+            "what another replica knows, told with one key, is taken to be known of the whole range",
+        ),
+        (Mutant::SiblingDropped, "sibling-dropped", "of values that were written concurrently, one is kept"),
+        (
+            Mutant::RemovalForgotten,
+            "removal-forgotten",
+            "a replica forgets a removal at once, like a tombstone that is collected early (scylla #3560)",
+        ),
+        (
+            Mutant::IdentityReused,
+            "identity-reused",
+            "a node that starts makes events under the names of its earlier life (riak_kv #1094, scylla #2169)",
+        ),
+        (Mutant::NeverCompares, "never-compares", "replicas are not compared in the background"),
+        (Mutant::SumsWithoutValues, "sums-without-values", "replicas compare their keys and not what stands at them"),
+        (Mutant::HintReplayed, "hint-replayed", "a hint is delivered to a node that no longer holds the key"),
     ];
 }
 
 /// The set of rules that are broken. Empty, always, without the `lab` feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Mutants(#[cfg(feature = "lab")] u32);
+pub struct Mutants(#[cfg(any(test, feature = "lab"))] u64);
 
 impl Mutants {
     /// Nothing is broken.
     pub const fn none() -> Mutants {
         Mutants(
-            #[cfg(feature = "lab")]
+            #[cfg(any(test, feature = "lab"))]
             0,
         )
     }
 
     /// One rule is broken.
-    #[cfg(feature = "lab")]
+    #[cfg(any(test, feature = "lab"))]
     pub const fn only(mutant: Mutant) -> Mutants {
-        Mutants(1 << mutant as u32)
+        Mutants(1 << mutant as u64)
     }
 
     /// Is this rule broken?
     #[inline(always)]
     pub const fn has(self, mutant: Mutant) -> bool {
-        #[cfg(feature = "lab")]
+        #[cfg(any(test, feature = "lab"))]
         {
-            self.0 & (1 << mutant as u32) != 0
+            self.0 & (1 << mutant as u64) != 0
         }
-        #[cfg(not(feature = "lab"))]
+        #[cfg(not(any(test, feature = "lab")))]
         {
             let _ = mutant;
             false

@@ -265,6 +265,17 @@ pub enum Refusal {
     NoQuorum,
     /// The replica had not applied what the session saw before the deadline.
     Behind,
+    /// Too few replicas of a leaderless table answered before the deadline.
+    TooFewReplicas {
+        /// So many answered.
+        answered: u8,
+        /// So many had to.
+        needed: u8,
+    },
+    /// No node that holds the key was given a life to write in.
+    NoLife,
+    /// A stamp was too far in the future. The sentence says how far.
+    ClockAhead(String),
     /// The keys belong to different consensus groups.
     CrossGroup,
     /// No table has this id.
@@ -294,6 +305,13 @@ pub enum Doubt {
     LeaderChanged,
     /// The node that forwarded the operation lost the node that it forwarded to.
     LeaderLost,
+    /// Too few replicas of a leaderless table confirmed the write before the deadline. Those that have it will spread it.
+    MissedQuorum {
+        /// So many confirmed it.
+        answered: u8,
+        /// So many had to.
+        needed: u8,
+    },
 }
 
 impl Refusal {
@@ -304,6 +322,11 @@ impl Refusal {
             Refusal::NoLeader => "no leader was reachable before the deadline; try again".to_string(),
             Refusal::NoQuorum => "no majority of the nodes answered before the deadline; try again, or read with level session or eventual".to_string(),
             Refusal::Behind => "this replica has not yet applied what the session saw; try again, ask another node, or read with level linearizable".to_string(),
+            Refusal::TooFewReplicas { answered, needed } => alloc::format!(
+                "{answered} of the {needed} replicas that must answer did so before the deadline; try again, or ask fewer"
+            ),
+            Refusal::NoLife => "the nodes that hold the key have just started and may not write yet: that takes a majority of the nodes; try again".to_string(),
+            Refusal::ClockAhead(why) => why.clone(),
             Refusal::CrossGroup => "the keys belong to different groups; give them a common {tag}".to_string(),
             Refusal::UnknownTable => "there is no such table".to_string(),
             Refusal::UnknownCommand => "there is no such command".to_string(),
@@ -318,15 +341,29 @@ impl Refusal {
     pub fn may_retry(&self) -> bool {
         matches!(
             self,
-            Refusal::NoLeader | Refusal::NoQuorum | Refusal::Behind | Refusal::Superseded | Refusal::Overloaded
+            Refusal::NoLeader
+                | Refusal::NoQuorum
+                | Refusal::Behind
+                | Refusal::Superseded
+                | Refusal::Overloaded
+                | Refusal::TooFewReplicas { .. }
+                | Refusal::NoLife
+                | Refusal::ClockAhead(_)
         )
     }
 }
 
 impl Doubt {
     /// What happened and what to do, for people.
-    pub fn sentence(&self) -> &'static str {
-        match self {
+    pub fn sentence(&self) -> String {
+        use alloc::string::ToString;
+        let what = match self {
+            Doubt::MissedQuorum { answered, needed } => {
+                return alloc::format!(
+                    "{answered} of the {needed} replicas that must confirm did so before the deadline; they hold the write and \
+                     will spread it; read the state before you repeat it"
+                );
+            }
             Doubt::Deadline => {
                 "the deadline passed before the outcome was known; read the state, or repeat with an idempotency key"
             }
@@ -336,7 +373,8 @@ impl Doubt {
             Doubt::LeaderLost => {
                 "the leader was lost before the outcome was known; read the state, or repeat with an idempotency key"
             }
-        }
+        };
+        what.to_string()
     }
 }
 

@@ -39,6 +39,8 @@ pub mod drawer {
     pub const CONSENSUS: u8 = 1;
     /// Replicated state: cells, idempotency records, expiry index.
     pub const STATE: u8 = 2;
+    /// The leaderless room: contexts of ranges, cells, hints.
+    pub const LEADERLESS: u8 = 3;
 }
 
 /// The first key after all keys that start with `prefix`. The prefix must not consist of 0xFF bytes only.

@@ -307,6 +307,7 @@ fn every_outcome_says_whether_it_was_applied() {
         (Refusal::NoLeader, 503, "unavailable"),
         (Refusal::NoQuorum, 503, "unavailable"),
         (Refusal::Behind, 503, "unavailable"),
+        (Refusal::TooFewReplicas { answered: 1, needed: 2 }, 503, "unavailable"),
         (Refusal::Superseded, 503, "unavailable"),
         (Refusal::Overloaded, 503, "overloaded"),
         (Refusal::CrossGroup, 422, "impossible"),

@@ -13,7 +13,16 @@ pub struct Context {
     beyond: BTreeSet<Dot>,
 }
 
+/// Counts are below this, so that the next one always has a number.
+const COUNT_END: u64 = 1 << 62;
+
 impl Context {
+    /// Is it what [`Context::insert`] makes, with counts that can be counted on? To be asked of what was decoded.
+    pub fn is_sound(&self) -> bool {
+        let counted = |count: u64| (1..COUNT_END).contains(&count);
+        self.base.iter().all(|(_, count)| counted(count))
+            && self.beyond.iter().all(|dot| counted(dot.count) && dot.count > self.base.get(dot.actor) + 1)
+    }
     /// Is the event known?
     pub fn contains(&self, dot: Dot) -> bool {
         self.base.contains(dot) || self.beyond.contains(&dot)
@@ -153,6 +162,22 @@ mod tests {
         for order in orders {
             let context: Context = order.iter().map(|&at| dot(at)).collect();
             assert_eq!(context, of_bits(0b11111), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_insertion_makes_is_not_sound() {
+        assert!((0..256).all(|bits| of_bits(bits).is_sound()));
+        let Dot { actor, count: _ } = dot(0);
+        let with = |base: u64, beyond: &[u64]| {
+            let mut context = Context::default();
+            context.base.raise(actor, base);
+            context.beyond.extend(beyond.iter().map(|&count| Dot { actor, count }));
+            context
+        };
+        assert!(with(3, &[5, 9]).is_sound());
+        for (base, beyond) in [(3, &[4][..]), (3, &[2]), (0, &[1]), (0, &[0]), (u64::MAX, &[]), (1, &[u64::MAX])] {
+            assert!(!with(base, beyond).is_sound(), "{base} {beyond:?}");
         }
     }
 

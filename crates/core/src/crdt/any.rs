@@ -98,6 +98,26 @@ pub enum Seen {
     Map(SeenFields),
 }
 
+impl Seen {
+    /// Are the contexts in it sound? To be asked of what a client hands back.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Seen::Leaf(leaf) => leaf.is_sound(),
+            Seen::Map(fields) => fields.iter().all(|(field, leaf)| field.kind != Kind::Map && leaf.is_sound()),
+        }
+    }
+}
+
+impl SeenLeaf {
+    fn is_sound(&self) -> bool {
+        match self {
+            SeenLeaf::Nothing | SeenLeaf::Totals(_) => true,
+            SeenLeaf::Dots(context) => context.is_sound(),
+            SeenLeaf::Members(members) => members.values().all(Context::is_sound),
+        }
+    }
+}
+
 impl Leaf {
     /// The empty leaf of a kind; there is none of a map.
     pub fn new(kind: Kind) -> Option<Leaf> {

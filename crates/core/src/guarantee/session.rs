@@ -1,5 +1,8 @@
-//! The session token: what one session has seen, as an applied position per group.
+//! The session token: what one session has seen, as an applied position per group, and as events per range of a leaderless table.
 
+use crate::clock::Context;
+use crate::operation::TableId;
+use crate::placement::Range;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Session {
     seen: Vec<(u16, u64)>,
+    /// In order of tables and ranges.
+    events: Vec<(TableId, Range, Context)>,
 }
 
 /// Why a token cannot be used.
@@ -20,6 +25,8 @@ pub enum SessionError {
     Version,
     /// The token belongs to another cluster.
     Foreign,
+    /// The session saw more ranges of leaderless tables than a token holds.
+    Full,
 }
 
 impl core::fmt::Display for SessionError {
@@ -28,11 +35,15 @@ impl core::fmt::Display for SessionError {
             SessionError::Malformed => "the session token is malformed",
             SessionError::Version => "the session token is of another version",
             SessionError::Foreign => "the session token belongs to another cluster",
+            SessionError::Full => "the session token holds too many ranges of leaderless tables",
         })
     }
 }
 
+/// A token of positions alone.
 const VERSION: u8 = 1;
+/// A token of positions and events.
+const VERSION_WITH_EVENTS: u8 = 2;
 
 impl Session {
     /// The index that a replica of the group must have applied.
@@ -46,18 +57,37 @@ impl Session {
             Err(at) => self.seen.insert(at, (group, index)),
         }
     }
+    /// The events of a range that a replica, or several together, must know.
+    pub fn events(&self, table: TableId, range: Range) -> Option<&Context> {
+        let at = self.events.binary_search_by_key(&(table, range), |(table, range, _)| (*table, *range)).ok()?;
+        self.events.get(at).map(|(_, _, context)| context)
+    }
+    /// The session saw events of a range. A token of more than [`crate::limits::SESSION_RANGES`] ranges is not taken back.
+    pub fn observe_events(&mut self, table: TableId, range: Range, context: &Context) {
+        match self.events.binary_search_by_key(&(table, range), |(table, range, _)| (*table, *range)) {
+            Ok(at) => self.events[at].2.join(context),
+            Err(at) => self.events.insert(at, (table, range, context.clone())),
+        }
+    }
     /// The session saw all that another saw.
     pub fn merge(&mut self, other: &Session) {
         other.seen.iter().for_each(|&(group, index)| self.observe(group, index));
+        other.events.iter().for_each(|(table, range, context)| self.observe_events(*table, *range, context));
     }
     /// Has it seen nothing?
     pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        self.seen.is_empty() && self.events.is_empty()
     }
     /// The token as text: hexadecimal, bound to the cluster.
     pub fn token(&self, cluster: u64) -> String {
-        let mut bytes = alloc::vec![VERSION];
+        let with_events = !self.events.is_empty();
+        let mut bytes = alloc::vec![if with_events { VERSION_WITH_EVENTS } else { VERSION }];
         bytes.extend_from_slice(&cluster.to_be_bytes());
+        if with_events {
+            let events = postcard::to_allocvec(&self.events).expect("events always encode");
+            bytes.extend_from_slice(&(events.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&events);
+        }
         for (group, index) in &self.seen {
             bytes.extend_from_slice(&group.to_be_bytes());
             bytes.extend_from_slice(&index.to_be_bytes()[2..]);
@@ -77,22 +107,42 @@ impl Session {
         let digit = |d: u8| (d as char).to_digit(16).unwrap_or(0) as u8;
         let bytes: Vec<u8> = digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
         let (&version, rest) = bytes.split_first().ok_or(SessionError::Malformed)?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITH_EVENTS {
             return Err(SessionError::Version);
         }
-        let (bound, positions) = rest.split_first_chunk::<8>().ok_or(SessionError::Malformed)?;
+        let (bound, mut positions) = rest.split_first_chunk::<8>().ok_or(SessionError::Malformed)?;
         if u64::from_be_bytes(*bound) != cluster {
             return Err(SessionError::Foreign);
+        }
+        let mut session = Session::default();
+        if version == VERSION_WITH_EVENTS {
+            let (length, rest) = positions.split_first_chunk::<4>().ok_or(SessionError::Malformed)?;
+            let length = u32::from_be_bytes(*length) as usize;
+            let (events, rest) = rest.split_at_checked(length).ok_or(SessionError::Malformed)?;
+            session.read_events(events)?;
+            positions = rest;
         }
         if !positions.len().is_multiple_of(8) || positions.len() / 8 > crate::limits::GROUPS as usize {
             return Err(SessionError::Malformed);
         }
-        let mut session = Session::default();
         for pair in positions.chunks(8) {
             let index = pair[2..].iter().fold(0, |index, byte| index << 8 | u64::from(*byte));
             session.observe(u16::from_be_bytes([pair[0], pair[1]]), index);
         }
         Ok(session)
+    }
+
+    fn read_events(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        let events: Vec<(TableId, Range, Context)> =
+            postcard::from_bytes(bytes).map_err(|_| SessionError::Malformed)?;
+        if events.len() > crate::limits::SESSION_RANGES {
+            return Err(SessionError::Full);
+        }
+        if events.is_empty() || !events.iter().all(|(_, _, context)| context.is_sound()) {
+            return Err(SessionError::Malformed);
+        }
+        events.iter().for_each(|(table, range, context)| self.observe_events(*table, *range, context));
+        Ok(())
     }
 }
 
@@ -113,7 +163,32 @@ mod tests {
         assert_eq!(Session::from_token("zz", 1), Err(SessionError::Malformed));
         assert_eq!(Session::from_token("é", 1), Err(SessionError::Malformed));
         assert_eq!(Session::from_token("", 1), Err(SessionError::Malformed));
-        assert_eq!(Session::from_token("02", 1), Err(SessionError::Version));
+        assert_eq!(Session::from_token("03", 1), Err(SessionError::Version));
         assert_eq!(Session::from_token(&token[..token.len() - 2], 0xABCD), Err(SessionError::Malformed));
+    }
+
+    #[test]
+    fn a_token_of_events_comes_back() {
+        use crate::clock::{Actor, Dot};
+        use crate::machine::NodeId;
+        let dot = |node: u16, count| Dot { actor: Actor { node: NodeId(node), incarnation: 1 }, count };
+        let mut session = Session::default();
+        session.observe(3, 70_000);
+        session.observe_events(TableId(256), Range(700), &[dot(1, 1), dot(2, 9)].into_iter().collect());
+        session.observe_events(TableId(256), Range(7), &[dot(1, 1)].into_iter().collect());
+        session.observe_events(TableId(256), Range(700), &[dot(1, 2)].into_iter().collect());
+        assert_eq!(session.events(TableId(256), Range(8)), None);
+        let seen: Context = [dot(1, 1), dot(1, 2), dot(2, 9)].into_iter().collect();
+        assert_eq!(session.events(TableId(256), Range(700)), Some(&seen));
+        let token = session.token(5);
+        assert!(token.len() < 120, "{token}");
+        assert_eq!(Session::from_token(&token, 5), Ok(session));
+        for cut in (20..token.len()).step_by(2) {
+            assert!(Session::from_token(&token[..cut], 5).is_err(), "{cut}");
+        }
+        // The count of an event that nobody could have made.
+        let mut forged = Session::default();
+        forged.observe_events(TableId(256), Range(1), &[dot(1, u64::MAX)].into_iter().collect());
+        assert_eq!(Session::from_token(&forged.token(5), 5), Err(SessionError::Malformed));
     }
 }

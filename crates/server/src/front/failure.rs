@@ -21,8 +21,8 @@ use quorate_core::operation::{Doubt, Refusal, Value};
 /// The error for an operation that was certainly not applied.
 pub fn refused(refusal: &Refusal) -> Value {
     let word = match refusal {
-        Refusal::NoLeader | Refusal::NoQuorum => "CLUSTERDOWN",
-        Refusal::Behind | Refusal::Superseded | Refusal::Overloaded => "TRYAGAIN",
+        Refusal::NoLeader | Refusal::NoQuorum | Refusal::TooFewReplicas { .. } | Refusal::NoLife => "CLUSTERDOWN",
+        Refusal::Behind | Refusal::Superseded | Refusal::Overloaded | Refusal::ClockAhead(_) => "TRYAGAIN",
         Refusal::CrossGroup => "CROSSSLOT",
         Refusal::UnknownTable
         | Refusal::UnknownCommand

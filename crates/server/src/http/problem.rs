@@ -135,7 +135,13 @@ impl Problem {
     /// The operation was certainly not applied.
     pub fn refused(refusal: &Refusal) -> Problem {
         let kind = match refusal {
-            Refusal::NoLeader | Refusal::NoQuorum | Refusal::Behind | Refusal::Superseded => Kind::Unavailable,
+            Refusal::NoLeader
+            | Refusal::NoQuorum
+            | Refusal::Behind
+            | Refusal::Superseded
+            | Refusal::TooFewReplicas { .. }
+            | Refusal::NoLife
+            | Refusal::ClockAhead(_) => Kind::Unavailable,
             Refusal::Overloaded => Kind::Overloaded,
             Refusal::CrossGroup | Refusal::AckNeedsBlindWrite | Refusal::Impossible(_) => Kind::Impossible,
             Refusal::UnknownTable => Kind::UnknownTable,
@@ -238,6 +244,9 @@ mod tests {
             Refusal::NoLeader,
             Refusal::NoQuorum,
             Refusal::Behind,
+            Refusal::TooFewReplicas { answered: 1, needed: 2 },
+            Refusal::NoLife,
+            Refusal::ClockAhead("no".to_string()),
             Refusal::CrossGroup,
             Refusal::UnknownTable,
             Refusal::UnknownCommand,

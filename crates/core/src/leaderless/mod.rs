@@ -1,0 +1,265 @@
+//! # Leaderless tables: R and W out of N, and no leader
+//!
+//! **The idea.** Every replica of a key takes writes. One of them coordinates an operation: it makes an event with a name of its own
+//! (a dot), changes its cell, and sends the change to the others, which join it; a write is done when W distinct hosts said
+//! that they have it. A read asks R hosts and joins what they hold. Cells are states with a join (`crdt/`), so it does not matter in which order
+//! or how often changes arrive. Each replica keeps one context for a whole range of keys: the set of events that it has
+//! received (decision 0014). What a read finds out of date at one of those asked is mended.
+//!
+//! **Promises.**
+//! - L1 An operation counts distinct hosts that answered in the present epoch, and what they made durable. (`an_answer_counts_once_and_only_in_its_epoch`)
+//! - L2 Replicas that know the same events hold the same cells, whatever was lost, doubled or late. (`replicas_that_know_the_same_hold_the_same`)
+//! - L3 What an acknowledged write replaced or removed does not come back. (`what_was_removed_does_not_come_back`)
+//! - L4 A write that missed its quorum is told as unknown, and a read that missed it as refused. (`a_missed_quorum_is_unknown`)
+//!
+//! **Not here.** What a command does to a cell is in `command.rs`; who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
+//!
+//! **Said and heard.** [`Message`].
+//!
+//! **On disk.** The table at the top of `record.rs`.
+//!
+//! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
+//! from the plan (riak_kv #388).
+//!
+//! **Read next.** `coordinate.rs`, `replica.rs`, `record.rs`, `command.rs`. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+
+mod command;
+mod compare;
+mod coordinate;
+mod hint;
+mod message;
+mod record;
+mod replica;
+mod rule;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Progress, Summary, Talk};
+pub use coordinate::{Begun, Job, Settled};
+pub use message::{Body, Message};
+pub use record::{Place, State};
+
+use crate::catalogue::{Catalogue, LeaderlessSpec};
+use crate::clock::{Actor, Context, Hybrid};
+use crate::limits;
+use crate::machine::{Mono, NodeId, Step, Wake};
+use crate::mutant::{Mutant, Mutants};
+use crate::operation::TableId;
+use crate::placement::{Member, POINTS, Placement, Ring};
+use crate::store::{Seq, View};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use sums::Sums;
+
+/// The context in which the room runs: a step of the node, with the room's own messages.
+pub type Cx<'a> = Step<'a, (), Message>;
+
+/// What does not change during one life of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who we are.
+    pub node: NodeId,
+    /// Rises with every start.
+    pub incarnation: u64,
+    /// What a read finds out of date is mended.
+    pub mend_reads: bool,
+    /// Writes that a replica did not confirm are owed to it.
+    pub hints: bool,
+    /// A table is compared with another node this often, in milliseconds; 0 is never.
+    pub compare_ms: u64,
+    /// Rules that are broken.
+    pub mutants: Mutants,
+}
+
+/// A leaderless table, and where its ranges are.
+#[derive(Clone, Debug)]
+struct Table {
+    spec: LeaderlessSpec,
+    epoch: u64,
+    placement: Placement,
+}
+
+/// A range in memory.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    /// The events that are known of the whole range, as on disk.
+    context: Context,
+    /// Counted when a comparison first asks for them.
+    sums: Option<Sums>,
+}
+
+/// All leaderless tables, as one node sees them.
+#[derive(Debug)]
+pub struct Leaderless {
+    config: Config,
+    /// As whom this node makes events.
+    actor: Option<Actor>,
+    clock: Hybrid,
+    tables: BTreeMap<TableId, Table>,
+    /// The ranges that were used since the start.
+    ranges: BTreeMap<Place, Held>,
+    rounds: BTreeMap<u64, coordinate::Round>,
+    next_round: u64,
+    /// When rounds want to be looked at.
+    timers: BTreeSet<(Mono, u64)>,
+    /// Rounds that wait until an own write is durable.
+    unsynced: VecDeque<(Seq, u64)>,
+    /// The last own write that is durable.
+    synced: Seq,
+    settled: Vec<Settled>,
+    comparisons: BTreeMap<u64, compare::Comparison>,
+    /// Reads of single keys for a comparison.
+    fetching: BTreeMap<u64, u64>,
+    /// Hints on their way.
+    delivering: BTreeMap<u64, (NodeId, replica::Spot)>,
+    compare_at: Mono,
+    compare_turn: u64,
+    hints_at: Mono,
+    progress: Progress,
+}
+
+impl Leaderless {
+    /// The room at the start of a node. It knows no table until it is told.
+    pub fn boot(config: Config, now: Mono, disk: &dyn View) -> Leaderless {
+        let nobody = Actor { node: config.node, incarnation: 0 };
+        Leaderless {
+            config,
+            actor: None,
+            clock: Hybrid::new(nobody, limits::CLOCK_OFF_MS),
+            tables: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            next_round: 0,
+            timers: BTreeSet::new(),
+            unsynced: VecDeque::new(),
+            synced: Seq(0),
+            settled: Vec::new(),
+            comparisons: BTreeMap::new(),
+            fetching: BTreeMap::new(),
+            delivering: BTreeMap::new(),
+            compare_at: now.after_ms(config.compare_ms),
+            compare_turn: 0,
+            hints_at: now.after_ms(hint::EVERY_MS),
+            progress: Progress { hints: hint::count(disk), ..Progress::default() },
+        }
+    }
+
+    /// The catalogue changed, or the members did. Rounds of tables that moved or are gone begin anew at the node.
+    pub fn learn(&mut self, cx: &Cx<'_>, catalogue: &Catalogue, members: &[Member], actor: Option<Actor>) {
+        let actor = match actor {
+            Some(actor) if self.config.mutants.has(Mutant::IdentityReused) => Some(Actor { incarnation: 1, ..actor }),
+            actor => actor,
+        };
+        if self.actor != actor {
+            self.actor = actor;
+            if let Some(actor) = actor {
+                self.clock = Hybrid::new(actor, limits::CLOCK_OFF_MS);
+            }
+        }
+        let ring = Ring::new(members, POINTS);
+        let mut tables = BTreeMap::new();
+        for (id, table) in catalogue.tables() {
+            let Some(spec) = table.shape.leaderless() else { continue };
+            let placed = |old: &Table| old.epoch == table.epoch && old.spec.division == spec.division;
+            let placement = match self.tables.remove(&id).filter(placed) {
+                Some(old) => old.placement,
+                None => Placement::new(&ring, &spec.division, usize::from(spec.rule.replicas())),
+            };
+            tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement });
+        }
+        self.tables = tables;
+        self.end_rounds_of_other_epochs(cx);
+    }
+
+    /// A peer spoke.
+    pub fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
+        let Message { round, body } = message;
+        match &body {
+            Body::Put { target, .. } | Body::Get { target, .. } | Body::Mend { target, .. } => {
+                let target = target.clone();
+                self.asked(cx, from, round, &target, body);
+            }
+            Body::Compare { .. } => {
+                if let Body::Compare { table, epoch, talk } = body {
+                    self.talked(cx, (from, round), (table, epoch), talk);
+                }
+            }
+            Body::Done { .. } | Body::Held { .. } | Body::Fenced { .. } | Body::NotBelieved { .. } => {
+                if round.incarnation != self.config.incarnation
+                    || self.fetched(cx, from, round.number, &body)
+                    || self.hint_done(cx, from, round.number, &body)
+                {
+                    return;
+                }
+                self.answered(cx, from, round.number, body);
+            }
+        }
+    }
+
+    /// Own writes up to `upto` survive power loss.
+    pub fn synced(&mut self, cx: &mut Cx<'_>, upto: Seq) {
+        self.synced = self.synced.max(upto);
+        while let Some(&(seq, number)) = self.unsynced.front() {
+            if seq > upto {
+                break;
+            }
+            self.unsynced.pop_front();
+            self.own_write_synced(cx, number);
+        }
+    }
+
+    /// Time passed.
+    pub fn wake(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now().mono;
+        while let Some(&(at, number)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            self.look_at(cx, at, number);
+        }
+        self.deliver_hints(cx);
+        self.compare_in_turn(cx);
+    }
+
+    /// When [`Leaderless::wake`] is wanted next.
+    pub fn wake_at(&self) -> Option<Wake> {
+        if self.tables.is_empty() {
+            return None;
+        }
+        let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
+        let hints = (self.progress.hints > 0).then_some(Wake { at: self.hints_at, why: "hints" });
+        let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
+        rounds.into_iter().chain(hints).chain(compare).min_by_key(|wake| wake.at)
+    }
+
+    /// The operations that ended since this was asked last.
+    pub fn take_settled(&mut self) -> Vec<Settled> {
+        core::mem::take(&mut self.settled)
+    }
+
+    /// The nodes that hold a key of a table, the nearest on the ring first.
+    pub fn replicas(&self, table: TableId, key: &[u8]) -> &[NodeId] {
+        self.tables.get(&table).map_or(&[], |table| table.replicas(key))
+    }
+
+    /// What this replica knows of a key, for judges.
+    pub fn peek(&self, view: &dyn View, table: TableId, key: &[u8]) -> Option<State> {
+        let known = self.tables.get(&table)?;
+        let place = known.place(table, key);
+        let record = view.get(&record::cell_key(place, key)).map(|bytes| record::Record::decode(&bytes));
+        let record = record.unwrap_or_else(|| record::Record::new(known.spec.kind));
+        let mut context = record::read_context(view, place);
+        context.join(&record.extra);
+        Some(State { cell: record.cell, context })
+    }
+
+    fn range(&mut self, cx: &Cx<'_>, place: Place) -> &Held {
+        self.range_mut(cx, place)
+    }
+
+    fn range_mut(&mut self, cx: &Cx<'_>, place: Place) -> &mut Held {
+        self.ranges.entry(place).or_insert_with(|| Held { context: record::read_context(cx.view(), place), sums: None })
+    }
+}

@@ -1,0 +1,122 @@
+//! What a replica keeps: for each range one context, for each key a cell.
+//!
+//! | key | value |
+//! |---|---|
+//! | `[3, 1, table u16, range u16]` | format u8, the context of the range |
+//! | `[3, 2, table u16, range u16, key…]` | format u8, [`Record`] |
+//!
+//! All numbers are big-endian; values are what serde derives, in postcard.
+
+use crate::clock::Context;
+use crate::crdt::{AnyCell, Cell, Kind};
+use crate::operation::TableId;
+use crate::placement::Range;
+use crate::store::{View, drawer};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+const CONTEXT: u8 = 1;
+const CELL: u8 = 2;
+const FORMAT: u8 = 1;
+/// Bytes of a key on disk before the key of the client.
+const PREFIX: usize = 6;
+
+/// A range of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The table.
+    pub table: TableId,
+    /// The range.
+    pub range: Range,
+}
+
+/// What is kept of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) cell: AnyCell,
+    /// What is known of this key beyond the context of its range: another replica told its state of this key alone.
+    pub(super) extra: Context,
+}
+
+/// The state of a key as one replica tells it to another: the cell, and all that the replica knows of the key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct State {
+    /// The cell.
+    pub cell: AnyCell,
+    /// What is known; it may know events of other keys of the range, too.
+    pub context: Context,
+}
+
+impl Record {
+    pub(super) fn new(kind: Kind) -> Record {
+        Record { cell: AnyCell::new(kind), extra: Context::default() }
+    }
+    /// Need it not be kept?
+    pub(super) fn is_empty(&self) -> bool {
+        self.cell.is_bottom() && self.extra.is_empty()
+    }
+    pub(super) fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, alloc::vec![FORMAT]).expect("records always encode")
+    }
+    /// # Panics
+    /// If the bytes are no record of this format: the disk is not what this node wrote.
+    pub(super) fn decode(bytes: &[u8]) -> Record {
+        assert_eq!(bytes.first(), Some(&FORMAT), "a record on disk has a known format");
+        postcard::from_bytes(&bytes[1..]).expect("a record on disk decodes")
+    }
+}
+
+impl State {
+    /// Nothing known of a key.
+    pub fn nothing(kind: Kind) -> State {
+        State { cell: AnyCell::new(kind), context: Context::default() }
+    }
+    /// Takes in what another replica tells.
+    pub fn join(&mut self, other: &State) {
+        self.cell.join(&self.context, &other.cell, &other.context);
+        self.context.join(&other.context);
+    }
+    /// Can it be taken in? To be asked of every state that another node told.
+    pub fn is_sound(&self, kind: Kind) -> bool {
+        let mut known = true;
+        self.cell.dots(&mut |dot| known &= self.context.contains(dot));
+        known && self.cell.is_sound(kind) && self.context.is_sound()
+    }
+}
+
+pub(super) fn context_key(place: Place) -> [u8; PREFIX] {
+    prefix(CONTEXT, place)
+}
+
+pub(super) fn cell_key(place: Place, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PREFIX + key.len());
+    out.extend_from_slice(&prefix(CELL, place));
+    out.extend_from_slice(key);
+    out
+}
+
+fn prefix(kind: u8, place: Place) -> [u8; PREFIX] {
+    let (table, range) = (place.table.0.to_be_bytes(), place.range.0.to_be_bytes());
+    [drawer::LEADERLESS, kind, table[0], table[1], range[0], range[1]]
+}
+
+pub(super) fn encode_context(context: &Context) -> Vec<u8> {
+    postcard::to_extend(context, alloc::vec![FORMAT]).expect("contexts always encode")
+}
+
+/// # Panics
+/// As [`Record::decode`].
+pub(super) fn read_context(view: &dyn View, place: Place) -> Context {
+    let Some(bytes) = view.get(&context_key(place)) else { return Context::default() };
+    assert_eq!(bytes.first(), Some(&FORMAT), "a context on disk has a known format");
+    postcard::from_bytes(&bytes[1..]).expect("a context on disk decodes")
+}
+
+/// Visits the keys of a range with their records, in order, from a key on, until the visitor says that it has enough.
+pub(super) fn each(view: &dyn View, place: Place, from: &[u8], visit: &mut dyn FnMut(Bytes, Record) -> bool) {
+    let until = crate::store::after_prefix(&prefix(CELL, place));
+    view.scan(&cell_key(place, from), &until, &mut |key, value| {
+        visit(Bytes::copy_from_slice(&key[PREFIX..]), Record::decode(value))
+    });
+}

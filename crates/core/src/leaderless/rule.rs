@@ -1,0 +1,83 @@
+//! Which answers an operation waits for: what it names, or else what its table says.
+
+use super::Table;
+use crate::guarantee::{Ack, Level, Want};
+use crate::operation::Refusal;
+use alloc::format;
+use alloc::string::ToString;
+
+/// The rule that one operation is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// R of this operation.
+    pub(super) read: u8,
+    /// W of this operation.
+    pub(super) write: u8,
+    /// R and W of the table.
+    pub(super) table: (u8, u8),
+    /// The level of a read, if it names one.
+    pub(super) level: Option<Level>,
+    pub(super) volatile: bool,
+}
+
+impl Rules {
+    /// The session must be covered before a read is answered.
+    pub(super) fn waits_for_session(&self) -> bool {
+        self.level.is_some_and(|level| level >= Level::Session)
+    }
+    /// What a read found must be held by this many replicas before it is answered, so that every later read meets it.
+    pub(super) fn write_back(&self, replicas: usize) -> Option<usize> {
+        (self.level == Some(Level::Atomic)).then(|| replicas + 1 - usize::from(self.read))
+    }
+}
+
+/// Decides before anything starts.
+///
+/// # Errors
+/// If the table cannot give what is asked; the sentence says why.
+pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) -> Result<Rules, Refusal> {
+    let refuse = |why: alloc::string::String| Err(Refusal::Impossible(why));
+    let rule = table.spec.rule;
+    let count = rule.replicas();
+    if replicas < usize::from(count) {
+        return refuse(format!("the table wants {count} replicas, and the cluster has {replicas} nodes"));
+    }
+    let quorum = want.quorum;
+    for (name, number) in [("r", quorum.read), ("w", quorum.write)] {
+        if number > count {
+            return refuse(format!("{name}={number} is more than the {count} replicas of the table"));
+        }
+    }
+    if quorum.sloppy {
+        return refuse("sloppy quorums are not taken yet".to_string());
+    }
+    let named = |number: u8| (number > 0).then_some(number);
+    let write = match (named(quorum.write), want.ack) {
+        (Some(write), _) => write,
+        (None, None) => rule.write(),
+        (None, Some(Ack::All)) => count,
+        (None, Some(Ack::Majority)) => count / 2 + 1,
+        (None, Some(Ack::One)) => count.min(2),
+        (None, Some(Ack::Leader)) => return refuse("a leaderless table has no leader; name w=1".to_string()),
+    };
+    let meets_writes = count + 1 - rule.write();
+    let read = match (want.level, named(quorum.read)) {
+        (None, read) => read.unwrap_or_else(|| rule.read()),
+        (Some(Level::Eventual | Level::Session), read) => read.unwrap_or(1),
+        (Some(level @ (Level::Regular | Level::Atomic)), Some(read)) if read < meets_writes => {
+            return refuse(format!(
+                "{} reads need R + W > N: the table writes to {} of {count}, so r must be at least {meets_writes}",
+                level.word(),
+                rule.write()
+            ));
+        }
+        (Some(Level::Regular), read) => read.unwrap_or(meets_writes),
+        // Two reads must meet, too: what one wrote back the next must find.
+        (Some(Level::Atomic), read) => read.unwrap_or(meets_writes.max(count / 2 + 1)),
+        (Some(Level::Linearizable), _) if writes => rule.read(),
+        (Some(Level::Linearizable), _) => {
+            return refuse("linearizable reads are not taken by this table yet; read with level atomic".to_string());
+        }
+    };
+    Ok(Rules { read, write, table: (rule.read(), rule.write()), level: want.level, volatile: quorum.volatile })
+}

@@ -1,0 +1,91 @@
+//! What tells two copies of a range apart: a sum over all its keys and cells, in buckets. A tree of two levels (Merkle 1987), whose nodes
+//! are sums, so that one changed key changes two of them.
+
+use super::record::{self, Place, Record};
+use crate::crdt::{AnyCell, Cell};
+use crate::mutant::{Mutant, Mutants};
+use crate::store::View;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Buckets of a range.
+pub(super) const BUCKETS: usize = 256;
+
+/// The sums of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sums(Box<[u64; BUCKETS]>);
+
+impl Sums {
+    /// Counts all that is stored of a range.
+    pub(super) fn of(view: &dyn View, place: Place, mutants: Mutants) -> Sums {
+        let mut sums = Sums(Box::new([0; BUCKETS]));
+        record::each(view, place, &[], &mut |key, record| {
+            sums.change(&key, None, Some(&record.cell), mutants);
+            true
+        });
+        sums
+    }
+    /// A key holds another cell now.
+    pub(super) fn change(&mut self, key: &[u8], old: Option<&AnyCell>, new: Option<&AnyCell>, mutants: Mutants) {
+        let sum = &mut self.0[bucket(key)];
+        if let Some(old) = old {
+            *sum = sum.wrapping_sub(weight(key, old, mutants));
+        }
+        if let Some(new) = new {
+            *sum = sum.wrapping_add(weight(key, new, mutants));
+        }
+    }
+    /// The sum of all.
+    pub(super) fn total(&self) -> u64 {
+        self.0.iter().fold(0, |total, sum| total.wrapping_add(*sum))
+    }
+    /// The sum of each bucket.
+    pub(super) fn buckets(&self) -> Vec<u64> {
+        self.0.to_vec()
+    }
+}
+
+/// The bucket of a key.
+pub(super) fn bucket(key: &[u8]) -> usize {
+    // Not the hash that placed the key, whose highest bits are the same for the whole range.
+    (xxh3_64_with_seed(key, 1) % BUCKETS as u64) as usize
+}
+
+/// What a key and its cell add to the sums; nothing if there is nothing in the cell.
+fn weight(key: &[u8], cell: &AnyCell, mutants: Mutants) -> u64 {
+    if cell.is_bottom() {
+        return 0;
+    }
+    let digest = if mutants.has(Mutant::SumsWithoutValues) { 0 } else { super::replica::digest(cell) };
+    xxh3_64_with_seed(key, digest)
+}
+
+/// The keys of some buckets with the digests of their cells, from a key on, until the bytes are enough; and whether that is all.
+pub(super) fn digests(
+    view: &dyn View,
+    place: Place,
+    buckets: &[u8],
+    from: &[u8],
+    bytes: usize,
+) -> (Vec<(Bytes, u64)>, bool) {
+    let (mut found, mut size, mut all) = (Vec::new(), 0, true);
+    record::each(view, place, from, &mut |key, Record { cell, .. }| {
+        if buckets.contains(&(bucket(&key) as u8)) && !cell.is_bottom() {
+            if size > bytes {
+                all = false;
+                return false;
+            }
+            size += key.len() + size_of::<u64>();
+            found.push((key, super::replica::digest(&cell)));
+        }
+        true
+    });
+    (found, all)
+}
+
+/// Tells contexts apart.
+pub(super) fn of_context(context: &crate::clock::Context) -> u64 {
+    xxh3_64(&postcard::to_allocvec(context).expect("contexts always encode"))
+}
