@@ -30,6 +30,8 @@ struct Net {
     cut: Option<NodeId>,
     /// Answers to forwarded calls are lost.
     mute: bool,
+    /// The consensus messages of this group are lost.
+    silent: Option<u16>,
     groups: u16,
     keep: u64,
     /// Messages sent to each node.
@@ -48,6 +50,7 @@ impl Net {
             drop_per_mille: 0,
             cut: None,
             mute: false,
+            silent: None,
             groups,
             keep: 1000,
             sent: BTreeMap::new(),
@@ -116,7 +119,8 @@ impl Net {
             for _ in 0..self.queue.len() {
                 let (from, to, message) = self.queue.pop_front().unwrap();
                 let cut = self.cut.is_some_and(|cut| cut == from || cut == to)
-                    || self.mute && matches!(message, Message::Answer { .. });
+                    || self.mute && matches!(message, Message::Answer { .. })
+                    || matches!(message, Message::Consensus { group, .. } if self.silent == Some(group));
                 if !cut && !self.random.chance(self.drop_per_mille) {
                     self.step(to, Input::Message { from, message });
                 }
@@ -136,11 +140,14 @@ impl Net {
     }
 
     fn call(&mut self, to: u16, want: Want, session: Session, words: &[&str]) -> CallId {
+        self.call_on(TableId(0), to, want, session, words)
+    }
+
+    fn call_on(&mut self, table: TableId, to: u16, want: Want, session: Session, words: &[&str]) -> CallId {
         self.next_call += 1;
         let call = CallId(self.next_call);
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
-        let batch =
-            Batch { table: TableId(0), guards: vec![], idempotency: None, commands: vec![words], transaction: false };
+        let batch = Batch { table, guards: vec![], idempotency: None, commands: vec![words], transaction: false };
         let operate = Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 3000 };
         self.step(NodeId(to), Input::Request { call, request: Request::Operate(operate) });
         call
@@ -148,6 +155,10 @@ impl Net {
 
     fn ask(&mut self, to: u16, want: Want, words: &[&str]) -> Outcome {
         let call = self.call(to, want, Session::default(), words);
+        self.outcome(call)
+    }
+
+    fn outcome(&mut self, call: CallId) -> Outcome {
         for _ in 0..80 {
             if let Some(Reply::Operated { outcome, .. }) = self.replies.get(&call) {
                 return outcome.clone();
@@ -162,6 +173,19 @@ impl Net {
             Outcome::Done { value, .. } => value,
             other => panic!("{words:?}: {other:?}"),
         }
+    }
+
+    /// As `value`, on a table that was made at run time.
+    fn value_on(&mut self, table: TableId, to: u16, words: &[&str]) -> Value {
+        let call = self.call_on(table, to, Want::default(), Session::default(), words);
+        match self.outcome(call) {
+            Outcome::Done { value, .. } => value,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn node(&self, id: u16) -> &Node {
+        self.hosts[&NodeId(id)].node.as_ref().unwrap()
     }
 
     fn transfer(&mut self, from: u16, to: u16) {
@@ -467,4 +491,124 @@ fn a_snapshot_whose_sender_no_longer_leads_leaves_nothing_behind() {
     net.step(node, Input::Message { from: next, message });
     net.step(node, Input::Wake);
     assert_eq!(pieces(&net), 0);
+}
+
+fn find(net: &Net, node: u16, name: &str) -> Option<TableId> {
+    net.node(node).catalogue().find(name).map(|(id, _)| id)
+}
+
+#[test]
+fn a_table_made_on_one_node_is_known_to_all_and_survives() {
+    let mut net = Net::new(3, 4, 21);
+    assert_eq!(net.value(2, &["TABLE.CREATE", "notes"]), Value::OK);
+    net.run(300);
+    let notes = find(&net, 1, "notes").unwrap();
+    assert!((1..=3).all(|id| find(&net, id, "notes") == Some(notes)));
+    for key in ["a", "b", "c", "d", "e"] {
+        assert_eq!(net.value_on(notes, 1, &["SET", key, "note"]), Value::OK);
+    }
+    assert_eq!(net.value_on(notes, 3, &["DBSIZE"]), Value::Int(5));
+    assert_eq!(net.value(3, &["DBSIZE"]), Value::Int(0), "its keys are its own");
+
+    (1..=3).for_each(|id| net.boot(id));
+    assert!((1..=3).all(|id| find(&net, id, "notes") == Some(notes)), "read at boot");
+    assert_eq!(net.value_on(notes, 2, &["GET", "c"]), Value::bulk(b"note"));
+}
+
+#[test]
+fn a_node_that_lags_waits_until_it_has_heard_of_the_table() {
+    let mut net = Net::new(3, 1, 22);
+    net.value(1, &["SET", "k", "v"]);
+    let away = if net.leader(0) == 1 { 2 } else { 1 };
+    let near = (1..=3).find(|&id| id != away && id != net.leader(0)).unwrap();
+    net.keep = 5;
+    (1..=3).for_each(|id| net.boot(id));
+    net.run(3000);
+    net.cut = Some(NodeId(away));
+    net.run(1500);
+    assert_eq!(net.value(near, &["TABLE.CREATE", "notes"]), Value::OK);
+    let notes = find(&net, net.leader(0), "notes").unwrap();
+    for number in 0..40 {
+        net.value(near, &["SET", "k", &number.to_string()]);
+    }
+    assert_eq!(net.value_on(notes, near, &["SET", "k", "note"]), Value::OK);
+    assert_eq!(find(&net, away, "notes"), None);
+    let call = net.call_on(notes, away, Want::default(), Session::default(), &["GET", "k"]);
+    net.run(100);
+    assert_eq!(net.replies.get(&call), None, "it waits");
+    net.cut = None;
+    let Outcome::Done { value, .. } = net.outcome(call) else { panic!("it is served once the node knows") };
+    assert_eq!(value, Value::bulk(b"note"));
+    assert!(net.node(away).group(0).unwrap().applied().generation > 0, "a snapshot brought the table");
+
+    let unknown = TableId(notes.0 + 9);
+    let call = net.call_on(unknown, near, Want::default(), Session::default(), &["GET", "k"]);
+    assert_eq!(net.outcome(call), Outcome::Refused(Refusal::Behind), "at its deadline");
+}
+
+#[test]
+fn what_a_removed_table_held_is_freed_at_last() {
+    let cells = |net: &Net, id: u16| {
+        // The keys of cells: drawer, group, generation, 2, then the table.
+        let of_made = |key: &&Bytes| key[0] == 2 && key[7] == 2 && key[8..10] >= [1, 0][..];
+        net.hosts[&NodeId(id)].store.0.keys().filter(of_made).count()
+    };
+    let mut net = Net::new(3, 2, 23);
+    net.value(1, &["TABLE.CREATE", "notes"]);
+    net.run(300);
+    let notes = find(&net, 1, "notes").unwrap();
+    for key in 0..50 {
+        net.value_on(notes, 1, &["SET", &key.to_string(), "note"]);
+    }
+    net.run(300);
+    assert!((1..=3).all(|id| cells(&net, id) == 50));
+    // Whoever leads the second group hears that the table is gone, and does not get it through; then all nodes stop, and
+    // that one does not return.
+    let first = net.leader(1);
+    net.silent = Some(1);
+    assert_eq!(net.value(1, &["TABLE.DROP", "notes"]), Value::OK);
+    net.run(300);
+    assert!((1..=3).all(|id| find(&net, id, "notes").is_none()));
+    net.silent = None;
+    (1..=3).for_each(|id| net.boot(id));
+    net.hosts.get_mut(&NodeId(first)).unwrap().node = None;
+    assert!((1..=3).all(|id| cells(&net, id) > 0));
+    net.run(5000);
+    assert!((1..=3).all(|id| id == first || cells(&net, id) == 0));
+    net.boot(first);
+    net.run(5000);
+    assert_eq!(cells(&net, first), 0);
+    let call = net.call_on(notes, 1, Want::default(), Session::default(), &["GET", "1"]);
+    assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownTable));
+    assert_eq!(net.value(2, &["TABLE.CREATE", "notes"]), Value::OK);
+    net.run(300);
+    assert!(find(&net, 1, "notes").unwrap() > notes, "a number is not used again");
+}
+
+#[test]
+fn a_node_asks_for_one_life_at_each_start_while_it_needs_one() {
+    let mut net = Net::new(3, 1, 24);
+    net.value(1, &["TABLE.CREATE", "notes"]);
+    net.run(2000);
+    assert_eq!(net.node(1).catalogue().life(NodeId(1)), None, "nobody needs one");
+    net.value(1, &["TABLE.CREATE", "carts", "shape", "leaderless"]);
+    net.run(3000);
+    let lives = |net: &Net| (1..=3).map(|id| net.node(id).actor().map(|actor| actor.incarnation)).collect::<Vec<_>>();
+    assert_eq!(lives(&net), [Some(1), Some(1), Some(1)]);
+    net.run(3000);
+    assert_eq!(lives(&net), [Some(1), Some(1), Some(1)], "once given, it is not asked for again");
+    net.boot(2);
+    assert_eq!(lives(&net)[1], None, "the life that the disk remembers is over");
+    // The life is given, and node 2 does not hear of it before it asks again.
+    while net.node(net.leader(0)).catalogue().life(NodeId(2)) != Some(2) {
+        net.run(1);
+    }
+    assert_eq!(lives(&net)[1], None);
+    net.cut = Some(NodeId(2));
+    net.run(2500);
+    net.cut = None;
+    net.run(3000);
+    assert_eq!(lives(&net), [Some(1), Some(2), Some(1)]);
+    let call = net.call(1, Want::default(), Session::default(), &["TABLE.LIFE", "2", "7"]);
+    assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownCommand), "clients have no lives to give");
 }

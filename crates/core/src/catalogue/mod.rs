@@ -72,6 +72,14 @@ impl Catalogue {
     pub fn find(&self, name: &str) -> Option<(TableId, &TableSpec)> {
         self.tables().find(|(_, spec)| spec.name == name)
     }
+    /// Was this number ever given to a table, though that may be removed?
+    pub fn was_made(&self, id: TableId) -> bool {
+        id.0.checked_sub(FIRST_TABLE).is_some_and(|number| number < self.made)
+    }
+    /// Was a table of this number made and removed?
+    pub fn was_removed(&self, id: TableId) -> bool {
+        self.was_made(id) && !self.tables.contains_key(&id)
+    }
     /// All tables, by number.
     pub fn tables(&self) -> impl Iterator<Item = (TableId, &TableSpec)> + '_ {
         self.tables.iter().map(|(&id, spec)| (id, spec))

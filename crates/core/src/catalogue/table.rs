@@ -102,6 +102,20 @@ impl Shape {
         }
     }
 
+    /// What to know before such a table is used, if there is something.
+    pub fn warning(&self) -> Option<&'static str> {
+        let Shape::Leaderless(spec) = self else { return None };
+        if spec.kind == Kind::Latest {
+            Some("of concurrent writes of a key all but one are dropped; mv-register keeps them")
+        } else if spec.rule.overlap() == 0 {
+            Some(
+                "a read may miss a write that was acknowledged: read and write together are not more than the replicas",
+            )
+        } else {
+            None
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), TableError> {
         let Shape::Leaderless(spec) = self else { return Ok(()) };
         if spec.bound != 0 && spec.kind != Kind::Bounded {

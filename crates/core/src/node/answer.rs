@@ -20,6 +20,7 @@ impl Node {
                 cx.send(node, Message::Answer { call, incarnation, reply });
             }
             Origin::Part { gather, part } => self.part_answered(cx, gather, part, outcome, session),
+            Origin::Node => {}
         }
     }
 
@@ -32,6 +33,7 @@ impl Node {
     /// A group may have moved on: applies what is committed, then answers whoever waited for it.
     pub(super) fn settle(&mut self, cx: &mut Cx<'_>, id: u16) {
         self.apply(cx, id);
+        self.heed_catalogue(cx, id);
         self.settle_early(cx, id);
         self.settle_all(cx, id);
         self.settle_reads(cx, id);
@@ -40,6 +42,7 @@ impl Node {
         {
             self.forwarded_to_earlier(cx, id);
         }
+        self.free_leftovers(cx, id);
         self.unpark(cx, id);
     }
 
@@ -181,6 +184,7 @@ impl Node {
             }
         }
         self.sweep_forwarded(cx, now);
+        self.sweep_unheard(cx, now);
     }
 
     fn sweep_writes(&mut self, cx: &mut Cx<'_>, id: u16, now: Mono) {

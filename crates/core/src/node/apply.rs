@@ -58,6 +58,8 @@ impl Node {
             }
             Payload::Batch(bytes) => {
                 let batch = Batch::decode(bytes).expect("a committed batch decodes");
+                self.tables.applied(&batch);
+                seat.leftovers |= self.tables.catalogue.was_removed(batch.table);
                 Some(state::apply(&mut seat.group.holding(cx.store()), space, stamp, &batch, self.config.mutants))
             }
         };

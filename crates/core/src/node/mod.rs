@@ -4,6 +4,7 @@
 //! leader on another node, or to a place where it waits. Whatever moves a group on ends in `settle`, which applies what
 //! is committed and answers whoever waited for it.
 
+use crate::catalogue::CATALOGUE_GROUP;
 use crate::consensus;
 use crate::limits;
 use crate::machine::{CallId, Input, Machine, Mono, NodeId, Now, Step, Wake};
@@ -23,6 +24,7 @@ pub mod plan;
 mod route;
 mod seat;
 mod status;
+mod tables;
 pub mod wire;
 
 /// What does not change during one life of a node.
@@ -159,6 +161,8 @@ pub struct Node {
     next_order: u64,
     gathers: BTreeMap<u64, gather::Gather>,
     next_gather: u64,
+    /// What this node knows of tables that were made at run time.
+    tables: tables::Tables,
     /// Calls in flight here.
     calls: usize,
     /// When deadlines are looked at next.
@@ -186,9 +190,11 @@ impl Machine for Node {
             };
             (group, Seat::new(consensus::Group::boot(config, now, disk)))
         };
+        let seats: BTreeMap<u16, Seat> = groups.map(boot).collect();
         Node {
+            tables: tables::Tables::boot(seats.get(&CATALOGUE_GROUP), disk),
             config: config.clone(),
-            seats: groups.map(boot).collect(),
+            seats,
             forwarded: BTreeMap::new(),
             next_forward: 0,
             next_order: 0,
@@ -216,7 +222,8 @@ impl Machine for Node {
         let groups = self.seats.values().map(|seat| seat.group.wake_at());
         let expiry = self.seats.values().filter_map(Seat::expiry_at).map(|at| Wake { at, why: "expiry" });
         let sweep = self.sweep_at.map(|at| Wake { at, why: "deadlines" });
-        groups.chain(expiry).chain(sweep).min_by_key(|wake| wake.at)
+        let life = self.life_due().map(|at| Wake { at, why: "life" });
+        groups.chain(expiry).chain(sweep).chain(life).min_by_key(|wake| wake.at)
     }
 }
 
@@ -303,6 +310,7 @@ impl Node {
             self.expire(cx, id);
             self.settle(cx, id);
         }
+        self.ask_for_life(cx);
         if self.sweep_at.is_some_and(|at| now >= at) {
             self.sweep_deadlines(cx);
             self.sweep_at = (self.calls > 0).then(|| now.after_ms(SWEEP_MS));

@@ -1,10 +1,12 @@
 //! From an operation to the way it takes. Pure: decides before anything starts, and refuses what cannot be given.
 
 use super::Config;
+use crate::catalogue::{CATALOGUE_GROUP, Catalogue, FIRST_TABLE, LeaderlessSpec, Shape};
 use crate::guarantee::{Ack, Level};
 use crate::limits;
-use crate::operation::{Guard, Operate, Refusal, Words};
+use crate::operation::{Guard, Operate, Refusal, TableId, Words};
 use crate::placement::hash_of;
+use crate::state;
 use crate::state::command::{self, Spec};
 use alloc::format;
 use alloc::string::ToString;
@@ -76,9 +78,11 @@ pub fn group_of(first: u16, groups: u16, key: &[u8]) -> u16 {
 }
 
 /// Decides the way of an operation. `pinned` is the group when that was decided before.
-pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<Plan, Refusal> {
+///
+/// # Errors
+/// Why it cannot be given. [`Refusal::Behind`] only if this node has not yet heard of the table.
+pub fn plan(config: &Config, catalogue: &Catalogue, operate: &Operate, pinned: Option<u16>) -> Result<Plan, Refusal> {
     let batch = &operate.batch;
-    let table = config.tables.get(usize::from(batch.table.0)).ok_or(Refusal::UnknownTable)?;
     let (single, several);
     let specs = match &batch.commands[..] {
         [words] => {
@@ -91,7 +95,14 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
         }
     };
     check_size(operate)?;
-    let group = match group_of_batch(table.first_group, table.groups, operate, specs)? {
+    if specs.iter().any(|spec| spec.family == state::TABLE_FAMILY) {
+        return plan_catalogue(config, operate, specs, pinned);
+    }
+    let (first, groups) = match place_of(config, catalogue, batch.table)? {
+        Place::Groups { first, groups } => (first, groups),
+        Place::Replicas(policy) => return leaderless(policy, operate),
+    };
+    let group = match group_of_batch(first, groups, operate, specs)? {
         Some(group) if pinned.is_some_and(|pinned| pinned != group) => return Err(Refusal::CrossGroup),
         Some(group) => Some(group),
         None => pinned,
@@ -101,7 +112,7 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
         return Err(Refusal::Impossible("idempotency keys and guards belong to writes".to_string()));
     }
     let Some(group) = group else {
-        return gather(table.first_group, table.groups, &batch.commands, specs).map(Plan::Gather);
+        return gather(first, groups, &batch.commands, specs).map(Plan::Gather);
     };
     if !write {
         return Ok(Plan::Read { group, level: operate.want.level() });
@@ -112,6 +123,71 @@ pub fn plan(config: &Config, operate: &Operate, pinned: Option<u16>) -> Result<P
         return Err(Refusal::AckNeedsBlindWrite);
     }
     Ok(Plan::Write { group })
+}
+
+/// Where the data of a table are.
+enum Place<'a> {
+    Groups { first: u16, groups: u16 },
+    Replicas(&'a LeaderlessSpec),
+}
+
+fn place_of<'a>(config: &Config, catalogue: &'a Catalogue, id: TableId) -> Result<Place<'a>, Refusal> {
+    let configured = |at: usize| {
+        let table = config.tables.get(at).ok_or(Refusal::UnknownTable)?;
+        Ok(Place::Groups { first: table.first_group, groups: table.groups })
+    };
+    if id.0 < FIRST_TABLE {
+        return configured(usize::from(id.0));
+    }
+    match catalogue.table(id).map(|spec| &spec.shape) {
+        Some(Shape::Consensus) => configured(0),
+        Some(Shape::Leaderless(policy)) => Ok(Place::Replicas(policy)),
+        None if catalogue.was_made(id) => Err(Refusal::UnknownTable),
+        None => Err(Refusal::Behind),
+    }
+}
+
+/// The way of an operation on a leaderless table.
+fn leaderless(_policy: &LeaderlessSpec, _operate: &Operate) -> Result<Plan, Refusal> {
+    Err(Refusal::Impossible("leaderless tables take no operations yet".to_string()))
+}
+
+/// The catalogue is state of one group, whatever the table of the call.
+fn plan_catalogue(
+    config: &Config,
+    operate: &Operate,
+    specs: &[&'static Spec],
+    pinned: Option<u16>,
+) -> Result<Plan, Refusal> {
+    let batch = &operate.batch;
+    let ([spec], [words]) = (specs, &batch.commands[..]) else { return Err(alone()) };
+    if batch.transaction || !batch.guards.is_empty() {
+        return Err(alone());
+    }
+    if !spec.write {
+        return Ok(Plan::Read { group: CATALOGUE_GROUP, level: operate.want.level() });
+    }
+    // A client would take the life of a node that it names. Nodes say the group with theirs, and clients cannot.
+    if spec.name == "TABLE.LIFE" && pinned != Some(CATALOGUE_GROUP) {
+        return Err(Refusal::UnknownCommand);
+    }
+    if operate.want.ack() < Ack::Majority {
+        return Err(Refusal::AckNeedsBlindWrite);
+    }
+    let nodes = config.members.len();
+    if spec.name == "TABLE.CREATE"
+        && let Some(replicas) = state::replicas_named(words)
+        && usize::from(replicas) > nodes
+    {
+        return Err(Refusal::Impossible(format!(
+            "a table of {replicas} replicas needs as many nodes; there are {nodes}"
+        )));
+    }
+    Ok(Plan::Write { group: CATALOGUE_GROUP })
+}
+
+fn alone() -> Refusal {
+    Refusal::Impossible("commands about tables come alone, without a transaction and without guards".to_string())
 }
 
 fn specs(commands: &[Words]) -> Result<Vec<&'static Spec>, Refusal> {
@@ -215,6 +291,7 @@ mod tests {
     #[test]
     fn what_one_group_cannot_see_is_refused() {
         let config = Config::new(9, crate::machine::NodeId(1), alloc::vec![crate::machine::NodeId(1)], 4);
+        let tables = Catalogue::default();
         let operate = |words: &[&'static str], transaction, guards| {
             let words = words.iter().map(|word| bytes::Bytes::from_static(word.as_bytes())).collect();
             let commands = alloc::vec![words];
@@ -227,11 +304,50 @@ mod tests {
         let set = ["SET", "{a}1", "v"];
         let foreign = |key: &&&str| group_of(0, 4, key.as_bytes()) != group_of(0, 4, b"a");
         let elsewhere = ["{b}2", "{c}2", "{d}2", "{e}2"].iter().find(foreign).expect("four keys do not share a group");
-        assert!(plan(&config, &operate(&set, true, absent("{a}2")), None).is_ok());
-        assert_eq!(plan(&config, &operate(&set, true, absent(elsewhere)), None), Err(Refusal::CrossGroup));
-        assert!(plan(&config, &operate(&["FLUSHDB"], false, absent("{a}2")), None).is_err());
-        assert!(matches!(plan(&config, &operate(&["DBSIZE"], false, alloc::vec![]), None), Ok(Plan::Gather(_))));
-        assert_eq!(plan(&config, &operate(&["DBSIZE"], true, alloc::vec![]), None), Err(Refusal::CrossGroup));
+        assert!(plan(&config, &tables, &operate(&set, true, absent("{a}2")), None).is_ok());
+        assert_eq!(plan(&config, &tables, &operate(&set, true, absent(elsewhere)), None), Err(Refusal::CrossGroup));
+        assert!(plan(&config, &tables, &operate(&["FLUSHDB"], false, absent("{a}2")), None).is_err());
+        assert!(matches!(
+            plan(&config, &tables, &operate(&["DBSIZE"], false, alloc::vec![]), None),
+            Ok(Plan::Gather(_))
+        ));
+        assert_eq!(plan(&config, &tables, &operate(&["DBSIZE"], true, alloc::vec![]), None), Err(Refusal::CrossGroup));
+    }
+
+    #[test]
+    fn tables_of_the_catalogue_have_their_own_ways() {
+        let config = Config::new(9, crate::machine::NodeId(1), alloc::vec![crate::machine::NodeId(1)], 4);
+        let mut tables = Catalogue::default();
+        let notes = tables.create("notes", Shape::Consensus).expect("it is free");
+        let gone = tables.create("gone", Shape::Consensus).expect("it is free");
+        tables.remove("gone").expect("it is there");
+        let plan = |table, lines: &[&str], pinned| {
+            let words =
+                |line: &&str| line.split(' ').map(|word| bytes::Bytes::copy_from_slice(word.as_bytes())).collect();
+            let commands = lines.iter().map(words).collect();
+            let batch =
+                crate::operation::Batch { table, guards: Vec::new(), idempotency: None, commands, transaction: false };
+            let (want, session) = Default::default();
+            let operate = Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 1 };
+            super::plan(&config, &tables, &operate, pinned)
+        };
+        let group = group_of(0, 4, b"k");
+        assert_eq!(plan(notes, &["SET k v"], None), Ok(Plan::Write { group }));
+        assert_eq!(plan(gone, &["SET k v"], None), Err(Refusal::UnknownTable));
+        assert_eq!(plan(TableId(gone.0 + 1), &["SET k v"], None), Err(Refusal::Behind), "not heard of yet");
+        assert_eq!(plan(TableId(16), &["SET k v"], None), Err(Refusal::UnknownTable));
+
+        let write = Ok(Plan::Write { group: CATALOGUE_GROUP });
+        for table in [TableId(0), notes, gone] {
+            assert_eq!(plan(table, &["TABLE.CREATE a"], None), write);
+            let read = plan(table, &["TABLE.LIST"], None);
+            assert_eq!(read, Ok(Plan::Read { group: CATALOGUE_GROUP, level: Level::Linearizable }));
+        }
+        assert!(matches!(plan(notes, &["SET k v", "TABLE.CREATE a"], None), Err(Refusal::Impossible(_))));
+        assert!(matches!(plan(notes, &["TABLE.CREATE a shape leaderless"], None), Err(Refusal::Impossible(_))));
+        assert_eq!(plan(notes, &["TABLE.CREATE a shape leaderless replicas 1"], None), write);
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], None), Err(Refusal::UnknownCommand), "from a client");
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], Some(CATALOGUE_GROUP)), write);
     }
 
     #[test]

@@ -137,8 +137,9 @@ impl Node {
     }
 
     pub(super) fn route(&mut self, cx: &mut Cx<'_>, call: Call) {
-        match super::plan::plan(&self.config, &call.operate, call.pinned) {
+        match super::plan::plan(&self.config, &self.tables.catalogue, &call.operate, call.pinned) {
             Ok(plan) => self.follow_plan(cx, plan, call),
+            Err(Refusal::Behind) => self.tables.unheard.push(call),
             Err(refusal) => self.refuse(cx, call, refusal),
         }
     }

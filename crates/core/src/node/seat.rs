@@ -20,6 +20,8 @@ pub(super) enum Origin {
     Remote { node: NodeId, call: CallId, incarnation: u64 },
     /// A part of an operation over several groups.
     Part { gather: u64, part: u16 },
+    /// The node itself: nobody is answered.
+    Node,
 }
 
 /// A call on its way.
@@ -95,6 +97,8 @@ pub(super) struct Seat {
     seen: (u64, Option<NodeId>),
     forwards: Forwards,
     pub(super) expiry: Expiry,
+    /// There may be data of removed tables.
+    pub(super) leftovers: bool,
     /// The applied position was not yet written; only with a broken rule.
     pub(super) unwritten: bool,
 }
@@ -137,6 +141,7 @@ impl Seat {
             misled: false,
             seen: (0, None),
             expiry: Expiry { stale: true, ..Expiry::default() },
+            leftovers: true,
             unwritten: false,
         }
     }
@@ -234,6 +239,7 @@ impl Seat {
         let changed = now != self.seen;
         self.seen = now;
         self.misled &= !changed;
+        self.leftovers |= changed;
         changed
     }
 

@@ -2,7 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::Ran;
-use super::{expiry, hash, key, server, set, string};
+use super::{expiry, hash, key, server, set, string, table};
 use crate::operation::Words;
 use bytes::Bytes;
 
@@ -142,6 +142,12 @@ const TABLE: &[Spec] = &[
     spec("string", "SUBSTR", 4, ONE, Read(string::getrange)),
     spec("set", "SUNION", -2, ALL, Read(set::sunion)),
     spec("set", "SUNIONSTORE", -3, ALL, Write(set::sunionstore)),
+    spec(table::FAMILY, "TABLE.ALTER", -2, NONE, Write(table::alter)),
+    spec(table::FAMILY, "TABLE.CREATE", -2, NONE, Write(table::create)),
+    spec(table::FAMILY, "TABLE.DROP", 2, NONE, Write(table::drop)),
+    spec(table::FAMILY, "TABLE.LIFE", 3, NONE, Write(table::life)),
+    spec(table::FAMILY, "TABLE.LIST", 1, NONE, Read(table::list)),
+    spec(table::FAMILY, "TABLE.SHOW", 2, NONE, Read(table::show)),
     spec("key", "TOUCH", -2, ALL, Read(key::exists)),
     spec("expiry", "TTL", 2, ONE, Read(expiry::ttl)),
     spec("key", "TYPE", 2, ONE, Read(key::type_of)),

@@ -10,6 +10,7 @@
 //! | `DUE` | time u64, 2, id of a dropped collection | empty |
 //! | `DUE` | time u64, 3, key of a cell that expires, after its first byte | empty |
 //! | `DUE` | time u64, 4, idempotency key | empty |
+//! | `CATALOGUE` | nothing | what [`crate::catalogue`] says; in the first group only |
 //!
 //! `DUE` is what `sweep` has to do, by log time; what was dropped stands at time 0. One look at its beginning tells
 //! when the next work is due.
@@ -27,6 +28,7 @@ pub const CELL: u8 = 2;
 pub const ELEMENT: u8 = 3;
 pub const IDEMPOTENCY: u8 = 4;
 pub const DUE: u8 = 5;
+pub const CATALOGUE: u8 = 6;
 
 /// Bytes of a space.
 pub const SPACE: usize = size_of::<Space>();

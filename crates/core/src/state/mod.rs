@@ -24,7 +24,8 @@
 //! | 10 | every element is drawn with equal chance | `every_element_is_drawn_equally_often` |
 //! | 11 | groups in one store do not touch each other | `groups_share_a_store_and_nothing_else` |
 //! | 12 | replies and error texts are those of Redis 7.0, but for the table below | `replies_are_those_of_redis`, `patterns_mean_what_they_mean_in_redis` |
-//! | 13 | the format on disk does not change unnoticed | `the_format_on_disk_is_this` |
+//! | 13 | tables are made, changed and removed as the catalogue allows; no flush touches it | `tables_are_made_changed_and_removed`, `what_is_no_table_is_refused_in_words`, `no_flush_touches_the_catalogue` |
+//! | 14 | the format on disk does not change unnoticed | `the_format_on_disk_is_this` |
 //!
 //! # Where replies differ from Redis on purpose
 //!
@@ -79,6 +80,7 @@ mod server;
 mod set;
 mod string;
 mod sweep;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -92,6 +94,7 @@ use cells::{Reader, Scope, Writer};
 use command::{Run, Spec};
 use failure::{Failure, Ran};
 pub use number::{DECIMAL_BYTES, decimal};
+pub use table::{FAMILY as TABLE_FAMILY, load as catalogue, replicas_named};
 
 /// Where the state of a group lives in the store: every key of it begins with this.
 /// `[drawer::STATE, group: u16 BE, generation: u32 BE]`; a snapshot that is installed gets a new generation.
@@ -265,4 +268,18 @@ pub fn sweep(store: &mut dyn Store, space: Space, stamp: Stamp) -> bool {
 /// Is this key, taken after its [`Space`], part of an idempotency record?
 pub fn is_idempotency_record(space_relative_key: &[u8]) -> bool {
     idempotency::is_record(space_relative_key)
+}
+
+/// The tables from this one on that hold keys in a group, expired ones included.
+pub fn tables_with_keys(view: &dyn View, space: Space, from: TableId) -> Vec<TableId> {
+    let (_, until) = layout::kind_range(space, layout::TABLE);
+    let mut found = Vec::new();
+    view.scan(&layout::Table::key(space, from), &until, &mut |key, value| {
+        let id = TableId(u16::from_be_bytes([key[layout::KIND], key[layout::KIND + 1]]));
+        if layout::Table::decode(id, Some(value)).cells > 0 {
+            found.push(id);
+        }
+        true
+    });
+    found
 }

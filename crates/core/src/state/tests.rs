@@ -12,6 +12,7 @@ mod families;
 mod format;
 mod laws;
 mod strings;
+mod tables;
 
 const SPACE: Space = [crate::store::drawer::STATE, 0, 0, 0, 0, 0, 1];
 

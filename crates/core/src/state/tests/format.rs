@@ -17,6 +17,7 @@ fn the_format_on_disk_is_this() {
     replica.apply(&with_idempotency("i", batch(&["INCR n"])));
     replica.apply(&Batch { table: TableId(3), ..batch(&["SET a 1"]) });
     replica.apply(&Batch { table: TableId(3), ..batch(&["FLUSHDB"]) });
+    replica.run("TABLE.CREATE t");
     assert_eq!(dump(&replica), GOLDEN);
 }
 
@@ -34,4 +35,5 @@ const GOLDEN: &str = "\
 05000000000000000001000300000000 = \n\
 0500000000000f424a03000000000000d6b9d4d14ff673 = \n\
 050000000005359e400469 = \n\
+06 = 0101018002017401000100\n\
 ";
