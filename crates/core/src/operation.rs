@@ -305,6 +305,8 @@ pub enum Doubt {
     LeaderChanged,
     /// The node that forwarded the operation lost the node that it forwarded to.
     LeaderLost,
+    /// The node that the operation was passed on to was lost.
+    CoordinatorLost,
     /// Too few replicas of a leaderless table confirmed the write before the deadline. Those that have it will spread it.
     MissedQuorum {
         /// So many confirmed it.
@@ -363,6 +365,9 @@ impl Doubt {
                     "{answered} of the {needed} replicas that must confirm did so before the deadline; they hold the write and \
                      will spread it; read the state before you repeat it"
                 );
+            }
+            Doubt::CoordinatorLost => {
+                "the node that coordinated the operation was lost before the outcome was known; read the state before you repeat it"
             }
             Doubt::Deadline => {
                 "the deadline passed before the outcome was known; read the state, or repeat with an idempotency key"

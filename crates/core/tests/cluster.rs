@@ -612,3 +612,40 @@ fn a_node_asks_for_one_life_at_each_start_while_it_needs_one() {
     let call = net.call(1, Want::default(), Session::default(), &["TABLE.LIFE", "2", "7"]);
     assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownCommand), "clients have no lives to give");
 }
+
+/// Every node serves every key, whether it holds it or passes the call on; a crash of one node loses nothing that was acknowledged.
+#[test]
+fn a_leaderless_table_is_served_by_every_node() {
+    let mut net = Net::new(5, 1, 25);
+    net.value(1, &["TABLE.CREATE", "carts", "shape", "leaderless", "cell", "set"]);
+    net.value(1, &["TABLE.CREATE", "hits", "shape", "leaderless", "cell", "counter"]);
+    net.run(3000);
+    let (carts, hits) = (find(&net, 1, "carts").unwrap(), find(&net, 1, "hits").unwrap());
+    for number in 0..10u16 {
+        let (key, node) = (format!("k{number}"), 1 + number % 5);
+        assert_eq!(net.value_on(carts, node, &["SADD", &key, "a", "b"]), Value::Int(2));
+        assert_eq!(net.value_on(carts, 5 - number % 5, &["SREM", &key, "b"]), Value::Int(1));
+        assert_eq!(net.value_on(carts, 1 + (number + 2) % 5, &["SMEMBERS", &key]), Value::Set(vec![Value::bulk(b"a")]));
+        for by in 1..=5 {
+            net.value_on(hits, by, &["INCRBY", "hits", "2"]);
+        }
+    }
+    net.hosts.get_mut(&NodeId(2)).unwrap().node = None;
+    for node in [1, 3, 4, 5] {
+        assert_eq!(net.value_on(hits, node, &["GET", "hits"]), Value::bulk(b"100"));
+        net.value_on(hits, node, &["DECR", "hits"]);
+    }
+    net.boot(2);
+    net.run(3000);
+    assert_eq!(net.value_on(hits, 2, &["GET", "hits"]), Value::bulk(b"96"));
+    let call = net.call_on(hits, 1, Want::default(), Session::default(), &["SET", "hits", "1"]);
+    assert!(matches!(net.outcome(call), Outcome::Refused(Refusal::Impossible(_))), "a counter is not set");
+    // Removed: nothing is served any more, and a table of the same name is another.
+    net.value(1, &["TABLE.DROP", "hits"]);
+    net.value(1, &["TABLE.CREATE", "hits", "shape", "leaderless", "cell", "counter"]);
+    net.run(300);
+    let call = net.call_on(hits, 1, Want::default(), Session::default(), &["GET", "hits"]);
+    assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownTable));
+    let hits = find(&net, 1, "hits").unwrap();
+    assert_eq!(net.value_on(hits, 3, &["GET", "hits"]), Value::Nil);
+}

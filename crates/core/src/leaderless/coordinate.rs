@@ -516,7 +516,7 @@ impl Leaderless {
             Phase::Reading(_) | Phase::Back(_) => now >= round.until,
         };
         if now >= round.until {
-            self.give_up(cx, number);
+            self.give_up(now, number);
         }
         let Some(round) = self.rounds.remove(&number) else { return };
         if over {
@@ -542,7 +542,7 @@ impl Leaderless {
     }
 
     /// The caller's deadline passed.
-    fn give_up(&mut self, cx: &Cx<'_>, number: u64) {
+    fn give_up(&mut self, now: Mono, number: u64) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let outcome = match &mut round.phase {
             Phase::Reading(reading) => {
@@ -561,7 +561,7 @@ impl Leaderless {
                 if writing.answered.is_some() {
                     return;
                 }
-                writing.answered = Some(cx.now().mono.after_ms(LINGER_MS));
+                writing.answered = Some(now.after_ms(LINGER_MS));
                 let (answered, needed) = (writing.tally.held().len() as u8, round.rules.write);
                 Outcome::Unknown(Doubt::MissedQuorum { answered, needed })
             }
@@ -571,7 +571,7 @@ impl Leaderless {
     }
 
     /// A table moved or is gone: what did not write anything may begin anew, the rest is in doubt.
-    pub(super) fn end_rounds_of_other_epochs(&mut self, cx: &Cx<'_>) {
+    pub(super) fn end_rounds_of_other_epochs(&mut self, now: Mono) {
         let tables = &self.tables;
         let other = |round: &Round| tables.get(&round.spot.place.table).is_none_or(|table| table.epoch != round.epoch);
         let over: Vec<u64> = self.rounds.iter().filter(|(_, round)| other(round)).map(|(&number, _)| number).collect();
@@ -585,7 +585,7 @@ impl Leaderless {
                 let (token, session) = (round.token, round.session.clone());
                 self.settled.push(Settled { token, outcome: None, session, seen: None });
             } else {
-                self.give_up(cx, number);
+                self.give_up(now, number);
             }
             self.rounds.remove(&number);
         }

@@ -146,7 +146,7 @@ impl Leaderless {
     }
 
     /// The catalogue changed, or the members did. Rounds of tables that moved or are gone begin anew at the node.
-    pub fn learn(&mut self, cx: &Cx<'_>, catalogue: &Catalogue, members: &[Member], actor: Option<Actor>) {
+    pub fn learn(&mut self, now: Mono, catalogue: &Catalogue, members: &[Member], actor: Option<Actor>) {
         let actor = match actor {
             Some(actor) if self.config.mutants.has(Mutant::IdentityReused) => Some(Actor { incarnation: 1, ..actor }),
             actor => actor,
@@ -169,7 +169,7 @@ impl Leaderless {
             tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement });
         }
         self.tables = tables;
-        self.end_rounds_of_other_epochs(cx);
+        self.end_rounds_of_other_epochs(now);
     }
 
     /// A peer spoke.

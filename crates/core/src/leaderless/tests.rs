@@ -109,7 +109,7 @@ impl Net {
         let members = members(self.hosts.len() as u16);
         self.step(node, |room, cx, claim| {
             let actor = catalogue.actor(NodeId(node), claim);
-            room.learn(cx, &catalogue, &members, actor);
+            room.learn(cx.now().mono, &catalogue, &members, actor);
         });
     }
 

@@ -12,11 +12,23 @@ use alloc::vec::Vec;
 
 impl Node {
     pub(super) fn answer(&mut self, cx: &mut Cx<'_>, origin: Origin, outcome: Outcome, session: Session) {
+        self.answer_seen(cx, origin, outcome, session, None);
+    }
+
+    /// Answers, with what a read of a leaderless table saw.
+    pub(super) fn answer_seen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        origin: Origin,
+        outcome: Outcome,
+        session: Session,
+        seen: Option<bytes::Bytes>,
+    ) {
         self.calls -= 1;
         match origin {
-            Origin::Local(call) => cx.answer(call, Reply::Operated { outcome, session, seen: None }),
+            Origin::Local(call) => cx.answer(call, Reply::Operated { outcome, session, seen }),
             Origin::Remote { node, call, incarnation } => {
-                let reply = Some(Reply::Operated { outcome, session, seen: None });
+                let reply = Some(Reply::Operated { outcome, session, seen });
                 cx.send(node, Message::Answer { call, incarnation, reply });
             }
             Origin::Part { gather, part } => self.part_answered(cx, gather, part, outcome, session),
@@ -185,6 +197,7 @@ impl Node {
         }
         self.sweep_forwarded(cx, now);
         self.sweep_unheard(cx, now);
+        self.sweep_replicas(cx, now);
     }
 
     fn sweep_writes(&mut self, cx: &mut Cx<'_>, id: u16, now: Mono) {

@@ -6,6 +6,7 @@
 
 use crate::catalogue::CATALOGUE_GROUP;
 use crate::consensus;
+use crate::leaderless::{self, Leaderless};
 use crate::limits;
 use crate::machine::{CallId, Input, Machine, Mono, NodeId, Now, Step, Wake};
 use crate::mutant::Mutants;
@@ -21,6 +22,7 @@ mod answer;
 mod apply;
 mod gather;
 pub mod plan;
+mod replicas;
 mod route;
 mod seat;
 mod status;
@@ -44,8 +46,27 @@ pub struct Config {
     pub timing: Timing,
     /// How much of an applied log a group keeps for followers that lag.
     pub keep: Keep,
+    /// How leaderless tables are repaired.
+    pub repair: Repair,
     /// Rules that are broken; always none outside the lab.
     pub mutants: Mutants,
+}
+
+/// How replicas of leaderless tables that differ become equal again. Each way alone is enough in the end but the first two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// What a read finds out of date is mended.
+    pub reads: bool,
+    /// Writes that a replica did not confirm are owed to it.
+    pub hints: bool,
+    /// Ranges are compared in the background this often, in milliseconds, one table with one node at a time; 0 is never.
+    pub compare_ms: u64,
+}
+
+impl Default for Repair {
+    fn default() -> Repair {
+        Repair { reads: true, hints: true, compare_ms: 10_000 }
+    }
 }
 
 /// A table and the consensus groups that hold it.
@@ -105,6 +126,7 @@ impl Config {
             tables: (0..16).map(table).collect(),
             timing: Timing::default(),
             keep: Keep::default(),
+            repair: Repair::default(),
             mutants: Mutants::none(),
         }
     }
@@ -142,6 +164,20 @@ pub enum Message {
         /// What became of it; `None` means that the receiver was not the leader and did nothing.
         reply: Option<Reply>,
     },
+    /// Replicas of leaderless tables speak.
+    Leaderless(leaderless::Message),
+    /// A call for a leaderless table that the receiver shall coordinate. Lost: a read is passed on to another; the caller of a write
+    /// hears `Unknown` at its deadline.
+    Pass {
+        /// The call, as the sender names it.
+        call: CallId,
+        /// The life of the sender's process.
+        incarnation: u64,
+        /// The life of the receiver as a writer, as the sender knows it. In another it does not take the call.
+        life: Option<u32>,
+        /// What is asked.
+        operate: Operate,
+    },
 }
 
 /// How often deadlines are looked at, in milliseconds.
@@ -163,6 +199,8 @@ pub struct Node {
     next_gather: u64,
     /// What this node knows of tables that were made at run time.
     tables: tables::Tables,
+    leaderless: Leaderless,
+    replica_calls: replicas::Calls,
     /// Calls in flight here.
     calls: usize,
     /// When deadlines are looked at next.
@@ -191,8 +229,19 @@ impl Machine for Node {
             (group, Seat::new(consensus::Group::boot(config, now, disk)))
         };
         let seats: BTreeMap<u16, Seat> = groups.map(boot).collect();
-        Node {
+        let Repair { reads, hints, compare_ms } = config.repair;
+        let leaderless = leaderless::Config {
+            node: config.node,
+            incarnation: config.incarnation,
+            mend_reads: reads,
+            hints,
+            compare_ms,
+            mutants: config.mutants,
+        };
+        let mut node = Node {
             tables: tables::Tables::boot(seats.get(&CATALOGUE_GROUP), disk),
+            leaderless: Leaderless::boot(leaderless, now.mono, disk),
+            replica_calls: replicas::Calls::default(),
             config: config.clone(),
             seats,
             forwarded: BTreeMap::new(),
@@ -202,17 +251,24 @@ impl Machine for Node {
             next_gather: 0,
             calls: 0,
             sweep_at: None,
-        }
+        };
+        node.tell_leaderless(now.mono);
+        node
     }
 
     fn step(&mut self, cx: &mut Cx<'_>, input: Input<Request, Message>) {
         match input {
             Input::Request { call, request } => self.request(cx, call, request),
             Input::Message { from, message } => self.message(cx, from, message),
-            Input::Synced { upto } => self.each_group(cx, |group, cx| group.synced(cx, upto)),
+            Input::Synced { upto } => {
+                self.each_group(cx, |group, cx| group.synced(cx, upto));
+                cx.within(Message::Leaderless, |cx| self.leaderless.synced(cx, upto));
+                self.settle_replicas(cx);
+            }
             Input::Lost { peer } => {
                 self.each_group(cx, |group, cx| group.lost(cx, peer));
                 self.forwarded_to_lost(cx, peer);
+                self.passed_to_lost(cx, peer);
             }
             Input::Wake => self.wake(cx),
         }
@@ -223,7 +279,7 @@ impl Machine for Node {
         let expiry = self.seats.values().filter_map(Seat::expiry_at).map(|at| Wake { at, why: "expiry" });
         let sweep = self.sweep_at.map(|at| Wake { at, why: "deadlines" });
         let life = self.life_due().map(|at| Wake { at, why: "life" });
-        groups.chain(expiry).chain(sweep).chain(life).min_by_key(|wake| wake.at)
+        groups.chain(expiry).chain(sweep).chain(life).chain(self.leaderless.wake_at()).min_by_key(|wake| wake.at)
     }
 }
 
@@ -266,6 +322,13 @@ impl Node {
                 if incarnation == self.config.incarnation {
                     self.answer_arrived(cx, call, reply);
                 }
+            }
+            Message::Leaderless(message) => {
+                cx.within(Message::Leaderless, |cx| self.leaderless.message(cx, from, message));
+                self.settle_replicas(cx);
+            }
+            Message::Pass { call, incarnation, life, operate } => {
+                self.pass_arrived(cx, from, (call, incarnation), life, operate);
             }
         }
     }
@@ -311,6 +374,10 @@ impl Node {
             self.settle(cx, id);
         }
         self.ask_for_life(cx);
+        if self.leaderless.wake_at().is_some_and(|wake| wake.at <= now) {
+            cx.within(Message::Leaderless, |cx| self.leaderless.wake(cx));
+            self.settle_replicas(cx);
+        }
         if self.sweep_at.is_some_and(|at| now >= at) {
             self.sweep_deadlines(cx);
             self.sweep_at = (self.calls > 0).then(|| now.after_ms(SWEEP_MS));

@@ -1,7 +1,7 @@
 //! From an operation to the way it takes. Pure: decides before anything starts, and refuses what cannot be given.
 
 use super::Config;
-use crate::catalogue::{CATALOGUE_GROUP, Catalogue, FIRST_TABLE, LeaderlessSpec, Shape};
+use crate::catalogue::{CATALOGUE_GROUP, Catalogue, FIRST_TABLE, Shape};
 use crate::guarantee::{Ack, Level};
 use crate::limits;
 use crate::operation::{Guard, Operate, Refusal, TableId, Words};
@@ -29,6 +29,8 @@ pub enum Plan {
     },
     /// The same command on every group of the table; the replies are put together.
     Gather(Gathering),
+    /// An operation on a leaderless table, which one of the replicas coordinates.
+    Replicas,
 }
 
 /// How the replies of several groups become one.
@@ -100,7 +102,7 @@ pub fn plan(config: &Config, catalogue: &Catalogue, operate: &Operate, pinned: O
     }
     let (first, groups) = match place_of(config, catalogue, batch.table)? {
         Place::Groups { first, groups } => (first, groups),
-        Place::Replicas(policy) => return leaderless(policy, operate),
+        Place::Replicas => return Ok(Plan::Replicas),
     };
     let group = match group_of_batch(first, groups, operate, specs)? {
         Some(group) if pinned.is_some_and(|pinned| pinned != group) => return Err(Refusal::CrossGroup),
@@ -126,12 +128,12 @@ pub fn plan(config: &Config, catalogue: &Catalogue, operate: &Operate, pinned: O
 }
 
 /// Where the data of a table are.
-enum Place<'a> {
+enum Place {
     Groups { first: u16, groups: u16 },
-    Replicas(&'a LeaderlessSpec),
+    Replicas,
 }
 
-fn place_of<'a>(config: &Config, catalogue: &'a Catalogue, id: TableId) -> Result<Place<'a>, Refusal> {
+fn place_of(config: &Config, catalogue: &Catalogue, id: TableId) -> Result<Place, Refusal> {
     let configured = |at: usize| {
         let table = config.tables.get(at).ok_or(Refusal::UnknownTable)?;
         Ok(Place::Groups { first: table.first_group, groups: table.groups })
@@ -141,15 +143,10 @@ fn place_of<'a>(config: &Config, catalogue: &'a Catalogue, id: TableId) -> Resul
     }
     match catalogue.table(id).map(|spec| &spec.shape) {
         Some(Shape::Consensus) => configured(0),
-        Some(Shape::Leaderless(policy)) => Ok(Place::Replicas(policy)),
+        Some(Shape::Leaderless(_)) => Ok(Place::Replicas),
         None if catalogue.was_made(id) => Err(Refusal::UnknownTable),
         None => Err(Refusal::Behind),
     }
-}
-
-/// The way of an operation on a leaderless table.
-fn leaderless(_policy: &LeaderlessSpec, _operate: &Operate) -> Result<Plan, Refusal> {
-    Err(Refusal::Impossible("leaderless tables take no operations yet".to_string()))
 }
 
 /// The catalogue is state of one group, whatever the table of the call.

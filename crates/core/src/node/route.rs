@@ -45,6 +45,7 @@ impl Node {
             Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
             Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),
             Plan::Gather(gathering) => self.gather(cx, gathering, call),
+            Plan::Replicas => self.to_replicas(cx, call),
         }
     }
 
@@ -167,6 +168,9 @@ impl Node {
     }
 
     pub(super) fn answer_arrived(&mut self, cx: &mut Cx<'_>, number: CallId, reply: Option<Reply>) {
+        if self.pass_answered(cx, number, &reply) {
+            return;
+        }
         let Some(forwarded) = self.take_forwarded(number) else { return };
         let group = forwarded.group;
         match reply {

@@ -76,6 +76,8 @@ impl Node {
         self.tables.changed = false;
         self.tables.space = Some(space);
         self.tables.catalogue = state::catalogue(cx.view(), space);
+        self.tell_leaderless(cx.now().mono);
+        self.settle_replicas(cx);
         for call in core::mem::take(&mut self.tables.unheard) {
             self.route(cx, call);
         }

@@ -83,10 +83,10 @@ mod tests {
             (consensus(Body::Heartbeat { commit: 8, round: 2, reply: true }), "0200000707080201"),
             (
                 Message::Forward { call: CallId(4), incarnation: 2, group: 0, term: 7, operate: operate() },
-                "020104020007 01 01 01 01 6b 01 04 6f6e6365 01 03 03 534554 01 6b 01 76 00 00 00 00 00 00 00 00 00 00 8827",
+                "020104020007 01 01 01 01 6b 01 04 6f6e6365 01 03 03 534554 01 6b 01 76 00 00 00 00 00 00 00 00 00 00 00 8827",
             ),
-            (Message::Answer { call: CallId(4), incarnation: 2, reply }, "02020402010001000000"),
-            (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "02020402010001020000"),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply }, "0202040201000100000000"),
+            (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "0202040201000102000000"),
         ];
         for (message, expected) in cases {
             let bytes = encode(&message, vec![]);

@@ -1,0 +1,246 @@
+//! Calls for leaderless tables: a node that holds the key coordinates them, this one or another.
+
+use super::seat::{Call, Origin};
+use super::{Cx, Message, Node};
+use crate::guarantee::NodeSet;
+use crate::leaderless::{Begun, Job, Settled};
+use crate::machine::{CallId, Mono, NodeId};
+use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
+use crate::placement::Member;
+use crate::state::command;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+/// A read that another node was asked to coordinate is passed on to the next one after this long, in milliseconds.
+const PASS_AGAIN_MS: u64 = 200;
+/// Passed calls that a node remembers per peer, so that a doubled message is not taken twice.
+const PASSES_REMEMBERED: usize = 8_192;
+
+/// A call that another node coordinates.
+#[derive(Debug)]
+struct Passed {
+    call: Call,
+    to: NodeId,
+    /// Nodes that were asked, this one included.
+    tried: NodeSet,
+    write: bool,
+    /// A read goes on to the next node then.
+    again_at: Mono,
+}
+
+/// Calls for leaderless tables that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Those that this node coordinates, by the token of their job.
+    here: BTreeMap<u64, Call>,
+    next_token: u64,
+    /// Those that another coordinates, by the number of the message.
+    passed: BTreeMap<CallId, Passed>,
+    /// Those that nobody took: they are looked at again with the deadlines.
+    stalled: Vec<Call>,
+    /// The calls that peers passed on to this node in this life of theirs.
+    arrived: BTreeMap<NodeId, (u64, BTreeSet<u64>)>,
+}
+
+impl Node {
+    /// A call for a leaderless table.
+    pub(super) fn to_replicas(&mut self, cx: &mut Cx<'_>, call: Call) {
+        self.to_replicas_but(cx, call, NodeSet::only(self.config.node));
+    }
+
+    fn to_replicas_but(&mut self, cx: &mut Cx<'_>, call: Call, tried: NodeSet) {
+        let batch = &call.operate.batch;
+        let [words] = &batch.commands[..] else {
+            return self.refuse(cx, call, impossible("a leaderless table serves one key at a time"));
+        };
+        if batch.transaction || !batch.guards.is_empty() || batch.idempotency.is_some() {
+            let why = "transactions, conditions and idempotency keys need one order of all writes; a leaderless table has none";
+            return self.refuse(cx, call, impossible(why));
+        }
+        self.replica_calls.next_token += 1;
+        let token = self.replica_calls.next_token;
+        let operate = &call.operate;
+        let job = Job {
+            token,
+            table: batch.table,
+            words: words.clone(),
+            want: operate.want,
+            session: operate.session.clone(),
+            seen: operate.seen.clone(),
+            until: call.until,
+        };
+        self.replica_calls.here.insert(token, call);
+        let begun = cx.within(Message::Leaderless, |cx| self.leaderless.begin(cx, job));
+        match begun {
+            Begun::Here => {}
+            Begun::Refused(refusal) => {
+                if let Some(call) = self.replica_calls.here.remove(&token) {
+                    self.refuse(cx, call, refusal);
+                }
+            }
+            Begun::Pass(nodes) => {
+                if let Some(call) = self.replica_calls.here.remove(&token) {
+                    self.pass(cx, call, &nodes, tried);
+                }
+            }
+        }
+        self.settle_replicas(cx);
+    }
+
+    /// Passes a call on to one of the nodes that could coordinate it. Calls are passed on once: one that came from another node
+    /// goes back.
+    fn pass(&mut self, cx: &mut Cx<'_>, call: Call, nodes: &[NodeId], tried: NodeSet) {
+        if let Origin::Remote { node, call, incarnation } = call.origin {
+            self.calls -= 1;
+            cx.send(node, Message::Answer { call, incarnation, reply: None });
+            return;
+        }
+        let Some(&to) = nodes.iter().find(|&&node| !tried.contains(node)) else {
+            return self.replica_calls.stalled.push(call);
+        };
+        self.next_forward += 1;
+        let (number, now) = (CallId(self.next_forward), cx.now().mono);
+        let left_us = call.until.0.saturating_sub(now.0);
+        // The other decides earlier than this node gives up, so that its answer arrives in time.
+        let deadline_ms = (left_us - left_us / 8).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
+        let operate = Operate { deadline_ms, ..call.operate.clone() };
+        let life = self.tables.catalogue.life(to);
+        cx.send(to, Message::Pass { call: number, incarnation: self.config.incarnation, life, operate });
+        let name = call.operate.batch.commands.first().and_then(|words| words.first());
+        let write = name.and_then(|name| command::find(name)).is_none_or(|spec| spec.write);
+        let mut tried = tried;
+        tried.insert(to);
+        let again_at = now.after_ms(PASS_AGAIN_MS);
+        self.replica_calls.passed.insert(number, Passed { call, to, tried, write, again_at });
+    }
+
+    /// A peer passed a call on to this node.
+    pub(super) fn pass_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: NodeId,
+        (call, incarnation): (CallId, u64),
+        life: Option<u32>,
+        operate: Operate,
+    ) {
+        let first = self.first_pass(from, incarnation, call);
+        // A copy that arrives in another life of this node may have been taken by the one before.
+        let same_life = self.actor().map(|actor| actor.incarnation) == life && life.is_some();
+        if !first {
+            return;
+        }
+        if same_life {
+            self.accept(cx, Origin::Remote { node: from, call, incarnation }, operate, None);
+        } else {
+            cx.send(from, Message::Answer { call, incarnation, reply: None });
+        }
+    }
+
+    /// Is this for certain the first time that the call arrives in this life?
+    fn first_pass(&mut self, from: NodeId, incarnation: u64, call: CallId) -> bool {
+        let (of, seen) = self.replica_calls.arrived.entry(from).or_insert((incarnation, BTreeSet::new()));
+        if *of > incarnation {
+            return false;
+        }
+        if *of < incarnation {
+            (*of, *seen) = (incarnation, BTreeSet::new());
+        }
+        if seen.len() >= PASSES_REMEMBERED {
+            if seen.first().is_some_and(|&oldest| call.0 < oldest) {
+                return false;
+            }
+            seen.pop_first();
+        }
+        seen.insert(call.0)
+    }
+
+    /// An answer to a call that was passed on. False if the number is none of those.
+    pub(super) fn pass_answered(&mut self, cx: &mut Cx<'_>, number: CallId, reply: &Option<Reply>) -> bool {
+        let Some(Passed { call, tried, .. }) = self.replica_calls.passed.remove(&number) else { return false };
+        match reply {
+            Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => self.refuse(cx, call, refusal.clone()),
+            Some(Reply::Operated { outcome, session, seen }) => {
+                self.answer_seen(cx, call.origin, outcome.clone(), session.clone(), seen.clone());
+            }
+            Some(Reply::Status(_) | Reply::Transferred(_)) => {}
+            None => self.to_replicas_but(cx, call, tried),
+        }
+        true
+    }
+
+    /// Answers the operations that ended.
+    pub(super) fn settle_replicas(&mut self, cx: &mut Cx<'_>) {
+        loop {
+            let settled = self.leaderless.take_settled();
+            if settled.is_empty() {
+                return;
+            }
+            for Settled { token, outcome, session, seen } in settled {
+                let Some(call) = self.replica_calls.here.remove(&token) else { continue };
+                match outcome {
+                    Some(outcome) => self.answer_seen(cx, call.origin, outcome, session, seen),
+                    None => self.route(cx, call),
+                }
+            }
+        }
+    }
+
+    /// Looks at calls that wait: some are late, and some may find a coordinator now.
+    pub(super) fn sweep_replicas(&mut self, cx: &mut Cx<'_>, now: Mono) {
+        let passed = &self.replica_calls.passed;
+        let due = |passed: &Passed| passed.call.until <= now || (!passed.write && passed.again_at <= now);
+        let due: Vec<CallId> = passed.iter().filter(|(_, passed)| due(passed)).map(|(&number, _)| number).collect();
+        for number in due {
+            let Some(Passed { call, tried, write, .. }) = self.replica_calls.passed.remove(&number) else { continue };
+            if call.until > now {
+                self.to_replicas_but(cx, call, tried);
+            } else if write {
+                let session = call.operate.session;
+                self.answer(cx, call.origin, Outcome::Unknown(Doubt::Deadline), session);
+            } else {
+                self.refuse(cx, call, Refusal::NoQuorum);
+            }
+        }
+        for call in core::mem::take(&mut self.replica_calls.stalled) {
+            if call.until <= now {
+                self.refuse(cx, call, Refusal::NoLife);
+            } else {
+                self.to_replicas(cx, call);
+            }
+        }
+    }
+
+    /// A peer was lost: reads go on to the next node; what became of writes is not known.
+    pub(super) fn passed_to_lost(&mut self, cx: &mut Cx<'_>, peer: NodeId) {
+        let passed = &self.replica_calls.passed;
+        let lost: Vec<CallId> =
+            passed.iter().filter(|(_, passed)| passed.to == peer).map(|(&number, _)| number).collect();
+        for number in lost {
+            let Some(Passed { call, tried, write, .. }) = self.replica_calls.passed.remove(&number) else { continue };
+            if write {
+                let session = call.operate.session;
+                self.answer(cx, call.origin, Outcome::Unknown(Doubt::CoordinatorLost), session);
+            } else {
+                self.to_replicas_but(cx, call, tried);
+            }
+        }
+    }
+
+    /// Tells the leaderless room what the catalogue says.
+    pub(super) fn tell_leaderless(&mut self, now: Mono) {
+        let member = |&node: &NodeId| Member { node, weight: 1, zone: node.0 };
+        let members: Vec<Member> = self.config.members.iter().map(member).collect();
+        let actor = self.actor();
+        self.leaderless.learn(now, &self.tables.catalogue, &members, actor);
+    }
+
+    /// The leaderless tables of this node, for those who judge and show.
+    pub fn leaderless(&self) -> &crate::leaderless::Leaderless {
+        &self.leaderless
+    }
+}
+
+fn impossible(why: &str) -> Refusal {
+    Refusal::Impossible(why.to_string())
+}
