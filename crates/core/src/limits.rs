@@ -21,6 +21,9 @@ pub const TABLES: usize = 256;
 /// Consensus groups in a cluster.
 pub const GROUPS: u16 = 256;
 
+/// A wall clock that is further than this from those of a majority is out, in milliseconds: its node leaves leading to others.
+pub const CLOCK_OFF_MS: u64 = 500;
+
 /// Client calls in flight on one node. More are refused.
 pub const CALLS: usize = 200_000;
 /// How long a call waits when it names no deadline, in milliseconds.
