@@ -28,10 +28,12 @@ pub const HINTS: u64 = 1_000_000;
 pub const COMPARE_BYTES: usize = 256 * 1024;
 /// Leaderless operations in flight that one node coordinates. More are refused.
 pub const LEADERLESS_ROUNDS: usize = 100_000;
-/// A stamp that is further ahead of the clock here is not believed, in milliseconds.
-pub const CLOCK_OFF_MS: u64 = 500;
 /// Consensus groups in a cluster.
 pub const GROUPS: u16 = 256;
+
+/// A wall clock that is further than this from those of a majority is out, in milliseconds: its node leaves leading to others.
+/// A stamp that is further ahead of the clock here is not believed.
+pub const CLOCK_OFF_MS: u64 = 500;
 
 /// Client calls in flight on one node. More are refused.
 pub const CALLS: usize = 200_000;

@@ -51,6 +51,13 @@ pub struct Wall {
     pub latest_ms: u64,
 }
 
+impl Wall {
+    /// The middle of the interval: what the clock shows.
+    pub fn shown_ms(self) -> u64 {
+        self.earliest_ms + self.latest_ms.saturating_sub(self.earliest_ms) / 2
+    }
+}
+
 /// The two clocks of a host at the start of a step. The lab skews them apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {

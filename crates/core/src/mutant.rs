@@ -32,6 +32,7 @@ pub enum Mutant {
     IdempotencyByLogTime,
     SweepByOwnClock,
     ExpiryTickLost,
+    BadClockLeadsOn,
     QuorumFromPlan,
     AnswerCountedTwice,
     EpochNotFenced,
@@ -143,6 +144,7 @@ impl Mutant {
         ),
         (Mutant::SweepByOwnClock, "sweep-by-own-clock", "a replica sweeps what its own clock says has expired"),
         (Mutant::ExpiryTickLost, "expiry-tick-lost", "a leader does not make log time pass what expired"),
+        (Mutant::BadClockLeadsOn, "bad-clock-leads-on", "a node leads on although its clock is out against a majority"),
         (
             Mutant::QuorumFromPlan,
             "quorum-from-plan",

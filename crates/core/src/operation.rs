@@ -3,6 +3,7 @@
 //! A command is the vector of its words, as in the Redis protocol: `["SET", "k", "v"]`. The log holds the same vectors,
 //! so a new command family touches one file of `state` and no format.
 
+use crate::clock::{ClockOut, Offset};
 use crate::guarantee::{Receipt, Session, Want};
 use crate::machine::NodeId;
 use alloc::string::String;
@@ -396,6 +397,43 @@ pub struct Status {
     pub calls: u64,
     /// Its groups.
     pub groups: Vec<GroupStatus>,
+    /// The other members, as their beats show them.
+    pub peers: Vec<PeerStatus>,
+    /// Its wall clock is out: a majority of the members has other clocks.
+    pub clock_out: Option<ClockOut>,
+}
+
+/// What a node knows of another by its beats.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// The other node.
+    pub node: NodeId,
+    /// Its life, if it was heard.
+    pub incarnation: Option<u64>,
+    /// Milliseconds since its last beat, if it was heard.
+    pub heard_ms: Option<u64>,
+    /// How suspicious the silence is: hundredths of the level of the room `detector`. `None` if it was never heard.
+    pub level_hundredths: Option<u32>,
+    /// How long a message there and one back take, smoothed, in microseconds.
+    pub round_trip_us: Option<u64>,
+    /// How far its wall clock is ahead of that of the node that answers, if that was measured lately.
+    pub clock: Option<Offset>,
+}
+
+impl PeerStatus {
+    /// One line for people: `phi 0.4  last heard 80 ms ago  round trip 0.31 ms  clock +3 ms (give or take 2)`.
+    pub fn text(&self) -> String {
+        let Some(heard_ms) = self.heard_ms else { return String::from("never heard") };
+        let tenths = self.level_hundredths.unwrap_or(0) / 10;
+        let mut text = alloc::format!("phi {}.{}  last heard {heard_ms} ms ago", tenths / 10, tenths % 10);
+        if let Some(us) = self.round_trip_us {
+            text += &alloc::format!("  round trip {}.{:02} ms", us / 1_000, us % 1_000 / 10);
+        }
+        if let Some(Offset { ahead_ms, give_or_take_ms }) = self.clock {
+            text += &alloc::format!("  clock {ahead_ms:+} ms (give or take {give_or_take_ms})");
+        }
+        text
+    }
 }
 
 /// The part a node plays in a group.

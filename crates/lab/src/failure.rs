@@ -48,6 +48,12 @@ pub enum Kind {
     NoConvergence,
     /// After the faults ended, what expired was not removed in time.
     NotExpired,
+    /// A node whose clock is out leads on, or does not say that it is out.
+    ClockLeadsOn,
+    /// A clock that is right is called out.
+    ClockCalledOut,
+    /// A node that is well stays suspected.
+    StillSuspected,
     /// Two runs of one seed differed.
     NotDeterministic,
     /// A checker gave up.
@@ -79,6 +85,9 @@ impl Kind {
             Kind::NoProgress => "no progress after the faults ended".into(),
             Kind::NoConvergence => "replicas did not become equal".into(),
             Kind::NotExpired => "what expired stays".into(),
+            Kind::ClockLeadsOn => "a node whose clock is out leads on".into(),
+            Kind::ClockCalledOut => "a clock that is right is called out".into(),
+            Kind::StillSuspected => "a node that is well stays suspected".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),
         }

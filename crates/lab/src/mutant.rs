@@ -63,7 +63,8 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::GatherWithoutAPart
         | Mutant::GatherPartUnproven
         | Mutant::SweepByOwnClock
-        | Mutant::ExpiryTickLost => None,
+        | Mutant::ExpiryTickLost
+        | Mutant::BadClockLeadsOn => None,
         mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
     }
 }
@@ -168,6 +169,8 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
             options.mix.expiring = 300;
         }
         Mutant::ExpiryTickLost => options.mix.expiring = 300,
+        // The clock jumps once all is well again.
+        Mutant::BadClockLeadsOn => {}
         mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);

@@ -4,7 +4,8 @@
 //! number that grows along every cause, but cannot tell concurrent from ordered. A version vector can: it counts, for each actor,
 //! the events that are known. A dot names one event; a context is a set of dots, with holes where messages are on their way.
 //! A hybrid clock stays near the wall clock and still grows along every cause; it trusts the clocks of others only up to a
-//! bound.
+//! bound. How far two wall clocks are apart can be measured by a round trip, up to half of it; which of them is right only a
+//! majority can say.
 //!
 //! **Promises.**
 //! - C1 A cause has a smaller Lamport number than its effect; the converse fails. (`a_cause_has_a_smaller_number`, `a_smaller_number_is_no_proof_of_a_cause`)
@@ -13,6 +14,9 @@
 //! - C4 A name that a context gives was never given before. (`the_next_name_was_never_given`)
 //! - C5 A hybrid stamp grows along every cause, and is no further ahead than the clocks are. (`stamps_grow_along_every_cause_and_stay_near_the_clocks`)
 //! - C6 A stamp beyond the bound is refused and changes nothing. (`a_stamp_from_the_far_future_changes_nothing`)
+//! - C7 A measured offset is no further from the truth than it says. (`the_true_offset_is_within_what_is_given`)
+//! - C8 A clock within the bound of a majority is never called out; one beyond it is, if a majority is known.
+//!   (`a_clock_within_the_bound_is_never_called_out`, `only_a_majority_calls_a_clock_out`)
 //!
 //! **Not here.** Log time, which the leader of a consensus group stamps (`state`), and the two clocks of a host (`machine::Now`).
 //!
@@ -25,11 +29,13 @@
 mod context;
 mod hybrid;
 mod lamport;
+mod offset;
 mod version;
 
 pub use context::Context;
 pub use hybrid::{Hybrid, Stamp, TooFarAhead};
 pub use lamport::Lamport;
+pub use offset::{ClockOut, Clocks, Offset};
 pub use version::{Actor, Causality, Dot, VersionVector};
 
 #[cfg(test)]

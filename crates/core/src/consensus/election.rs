@@ -198,6 +198,17 @@ impl Group {
     fn draw_election(&mut self, cx: &mut Cx<'_>) {
         let base_us = self.config.election_ms * 1000;
         let spread_us = cx.random() % (base_us * 2 / 3).max(1);
-        self.election_at = cx.now().mono.after_us(base_us + spread_us);
+        self.election_at = cx.now().mono.after_us(base_us + spread_us).after_ms(self.holding_back_ms());
+    }
+
+    /// Others should rather lead, or need not any more. A node that holds back is the last to ask for votes, and asks all
+    /// the same where nobody else does.
+    pub fn hold_back(&mut self, others_lead: bool) {
+        self.holds_back = others_lead;
+    }
+
+    /// One election timeout more: that is longer than any that others draw.
+    pub(super) fn holding_back_ms(&self) -> u64 {
+        if self.holds_back { self.config.election_ms } else { 0 }
     }
 }

@@ -132,6 +132,8 @@ pub struct Group {
     /// When we last heard from a leader of this term.
     heard: Option<Mono>,
     election_at: Mono,
+    /// Others should rather lead.
+    holds_back: bool,
     /// The room has something to say that waits for the end of the burst.
     due: bool,
     incoming: Option<snapshot::Incoming>,
@@ -166,6 +168,7 @@ impl Group {
             } else {
                 now.mono.after_ms(config.election_ms / 4 * (1 + config.node.0 as u64 % 3))
             },
+            holds_back: false,
             due: false,
             incoming: None,
             garbage,
@@ -255,7 +258,8 @@ impl Group {
             self.leader = None;
             self.heard = None;
             let spread = cx.random() % (self.config.heartbeat_ms.max(1) * 1000);
-            self.election_at = self.election_at.min(cx.now().mono.after_us(spread));
+            let soon = cx.now().mono.after_us(spread).after_ms(self.holding_back_ms());
+            self.election_at = self.election_at.min(soon);
         }
         if let Part::Leader(leading) = &mut self.part {
             leading.lost(peer);

@@ -314,10 +314,12 @@ impl Group {
     fn install(&mut self, cx: &mut Cx<'_>, at: Point, (time_ms, steady_ms): (u64, u64), generation: u32) {
         self.log.restart(cx, at);
         let last = self.log.last().index;
-        self.durable = self.durable.min(last).max(at.index);
+        self.durable = self.durable.min(last);
         for (_, upto) in &mut self.appended {
             *upto = (*upto).min(last);
         }
+        // The position of the state is held once this step is synced, no sooner.
+        self.appended.push_back((cx.seq(), at.index));
         self.commit = at.index;
         self.garbage.active = generation;
         self.garbage.look_again = true;

@@ -26,25 +26,42 @@ pub struct Phi {
 }
 
 impl Phi {
+    /// A detector that was told what rhythm to expect, in microseconds, so that it has something to say from the first sign of life on. The
+    /// rhythm is taken to be loose: one interval a quarter shorter, one a quarter longer.
+    pub fn expecting(interval_us: u64) -> Phi {
+        let mut phi = Phi::default();
+        phi.remember(interval_us - interval_us / 4);
+        phi.remember(interval_us.saturating_add(interval_us / 4));
+        phi
+    }
+
     /// The node was heard.
     pub fn heard(&mut self, now: Mono) {
         if let Some(last) = self.last {
-            let interval = now.0.saturating_sub(last.0);
-            if self.intervals.len() == REMEMBERED
-                && let Some(oldest) = self.intervals.pop_front()
-            {
-                self.sum -= oldest;
-                self.squares -= u128::from(oldest).pow(2);
-            }
-            self.intervals.push_back(interval);
-            self.sum = self.sum.saturating_add(interval);
-            self.squares += u128::from(interval).pow(2);
+            self.remember(now.0.saturating_sub(last.0));
         }
         self.last = self.last.max(Some(now));
     }
 
+    /// The silence up to here says nothing: whoever listens was away itself.
+    pub fn pardon(&mut self, now: Mono) {
+        self.last = self.last.map(|last| last.max(now));
+    }
+
+    fn remember(&mut self, interval_us: u64) {
+        if self.intervals.len() == REMEMBERED
+            && let Some(oldest) = self.intervals.pop_front()
+        {
+            self.sum -= oldest;
+            self.squares -= u128::from(oldest).pow(2);
+        }
+        self.intervals.push_back(interval_us);
+        self.sum = self.sum.saturating_add(interval_us);
+        self.squares += u128::from(interval_us).pow(2);
+    }
+
     /// How suspicious the silence is by now: 1 if one in ten silences is that long, 2 if one in a hundred is. `None` as long as the node was
-    /// not heard twice.
+    /// not heard twice, or once if a rhythm was expected.
     pub fn level(&self, now: Mono) -> Option<f64> {
         let (mean, spread) = self.rhythm()?;
         let silence = now.0.saturating_sub(self.last?.0) as f64;
@@ -182,6 +199,30 @@ mod tests {
         assert_eq!((phi.level(Mono(10_000_000)), phi.reaches(1.0)), (None, None));
         phi.heard(Mono(5));
         assert!(phi.level(Mono(6)).is_some());
+    }
+
+    #[test]
+    fn an_expected_rhythm_speaks_from_the_first_sign_of_life_on() {
+        let mut phi = Phi::expecting(100 * MS);
+        assert_eq!(phi.level(Mono(5_000 * MS)), None);
+        phi.heard(Mono(0));
+        assert!(phi.level(Mono(100 * MS)).expect("heard") < 1.0);
+        assert!(phi.level(Mono(300 * MS)).expect("heard") > TO_HAND_OVER);
+    }
+
+    /// The silence of the others was that of the listener, which neither saw it nor learns it as their rhythm.
+    #[test]
+    fn a_pardoned_silence_leaves_no_trace() {
+        let (mut phi, last) = trained(100.0, 10.0, 50, 3);
+        let (back, next) = (last.after_ms(5_000), last.after_ms(5_100));
+        assert!(phi.level(back).expect("heard") > TO_HAND_OVER);
+        phi.pardon(back);
+        assert!(phi.level(back).expect("heard") < 0.1);
+        phi.heard(next);
+        assert!(phi.level(next.after_ms(300)).expect("heard") > TO_HAND_OVER);
+        let mut silent = Phi::expecting(100 * MS);
+        silent.pardon(back);
+        assert_eq!(silent.level(next), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::record::State;
 use super::replica::{Spot, digest};
 use super::rule::{self, Rules};
 use super::{Cx, Leaderless};
-use crate::crdt::{AnyCell, Delta, Seen};
+use crate::crdt::{AnyCell, Delta, Kind, Seen};
 use crate::guarantee::{Evidence, NodeSet, Path, Round as Evident, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
@@ -126,9 +126,9 @@ struct Back {
 }
 
 impl Leaderless {
-    /// Begins an operation.
-    pub fn begin(&mut self, cx: &mut Cx<'_>, job: Job) -> Begun {
-        match self.prepare(job) {
+    /// Begins an operation. A node whose clock is out makes no stamps.
+    pub fn begin(&mut self, cx: &mut Cx<'_>, job: Job, clock_out: bool) -> Begun {
+        match self.prepare(job, clock_out) {
             Err(begun) => begun,
             Ok(round) => {
                 self.next_round += 1;
@@ -139,13 +139,14 @@ impl Leaderless {
     }
 
     /// The round of a job, if this node can coordinate it.
-    fn prepare(&self, job: Job) -> Result<Round, Begun> {
+    fn prepare(&self, job: Job, clock_out: bool) -> Result<Round, Begun> {
         let Some(table) = self.tables.get(&job.table) else { return Err(Begun::Refused(Refusal::UnknownTable)) };
         let (key, action) = command::parse(&table.spec, &job.words).map_err(Begun::Refused)?;
         let replicas = table.replicas(&key).to_vec();
         let rules = rule::resolve(table, replicas.len(), job.want, action.writes()).map_err(Begun::Refused)?;
         let others = || replicas.iter().copied().filter(|&node| node != self.config.node).collect();
-        if !replicas.contains(&self.config.node) || (action.writes() && self.actor.is_none()) {
+        let stamps = table.spec.kind == Kind::Latest && clock_out;
+        if !replicas.contains(&self.config.node) || (action.writes() && (self.actor.is_none() || stamps)) {
             return Err(Begun::Pass(others()));
         }
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {

@@ -189,7 +189,7 @@ impl Net {
         let words = words.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
         let until = Mono((self.now_ms + 1_000) * 1_000);
         let job = Job { token, table: self.table(), words, want, session: session.clone(), seen, until };
-        match self.step(node, |room, cx, _| room.begin(cx, job)) {
+        match self.step(node, |room, cx, _| room.begin(cx, job, false)) {
             Begun::Here => Some(token),
             Begun::Pass(_) | Begun::Refused(_) => None,
         }
@@ -325,7 +325,7 @@ fn an_answer_counts_once_and_only_in_its_epoch() {
             seen: None,
             until: Mono(u64::MAX),
         };
-        net.step(1, |room, cx, _| room.begin(cx, job));
+        net.step(1, |room, cx, _| room.begin(cx, job, false));
         (0..5).for_each(|_| {
             net.calm();
             net.pass(100);
@@ -379,7 +379,7 @@ fn net_begin(want: Want) -> Begun {
     let words = ["GET", "k"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();
     let table = net.table();
     let job = Job { token: 1, table, words, want, session: Session::default(), seen: None, until: Mono(u64::MAX) };
-    net.step(1, |room, cx, _| room.begin(cx, job))
+    net.step(1, |room, cx, _| room.begin(cx, job, false))
 }
 
 /// A write that an atomic read found at one replica is found by every later one; without writing back it is missed.

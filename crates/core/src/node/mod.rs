@@ -15,12 +15,14 @@ use crate::store::View;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use health::Health;
 use seat::{Call, Origin, Seat};
 use serde::{Deserialize, Serialize};
 
 mod answer;
 mod apply;
 mod gather;
+mod health;
 pub mod plan;
 mod replicas;
 mod route;
@@ -28,6 +30,8 @@ mod seat;
 mod status;
 mod tables;
 pub mod wire;
+
+pub use health::{Beat, Echo};
 
 /// What does not change during one life of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +84,10 @@ pub struct Table {
     pub groups: u16,
 }
 
-/// Timeouts of the consensus room, in milliseconds.
+/// Timeouts, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// A leader that has nothing to say says so this often.
+    /// A leader that has nothing to say says so this often, and every node tells every other that it lives.
     pub heartbeat_ms: u64,
     /// A follower that hears nothing for this long, and a random part of it more, asks for votes.
     pub election_ms: u64,
@@ -164,6 +168,8 @@ pub enum Message {
         /// What became of it; `None` means that the receiver was not the leader and did nothing.
         reply: Option<Reply>,
     },
+    /// A node lives. Lost: the next one comes soon.
+    Beat(Beat),
     /// Replicas of leaderless tables speak.
     Leaderless(leaderless::Message),
     /// A call for a leaderless table that the receiver shall coordinate. Lost: a read is passed on to another; the caller of a write
@@ -205,6 +211,7 @@ pub struct Node {
     calls: usize,
     /// When deadlines are looked at next.
     sweep_at: Option<Mono>,
+    health: Health,
 }
 
 impl Machine for Node {
@@ -251,6 +258,7 @@ impl Machine for Node {
             next_gather: 0,
             calls: 0,
             sweep_at: None,
+            health: Health::new(config, now.mono),
         };
         node.tell_leaderless(now.mono);
         node
@@ -275,15 +283,21 @@ impl Machine for Node {
     }
 
     fn wake_at(&self) -> Option<Wake> {
+        let beat = self.health.beat_at().map(|at| Wake { at, why: "beat" });
+        self.work_at().into_iter().chain(beat).min_by_key(|wake| wake.at)
+    }
+}
+
+impl Node {
+    /// When there is work that is no beat.
+    fn work_at(&self) -> Option<Wake> {
         let groups = self.seats.values().map(|seat| seat.group.wake_at());
         let expiry = self.seats.values().filter_map(Seat::expiry_at).map(|at| Wake { at, why: "expiry" });
         let sweep = self.sweep_at.map(|at| Wake { at, why: "deadlines" });
         let life = self.life_due().map(|at| Wake { at, why: "life" });
         groups.chain(expiry).chain(sweep).chain(life).chain(self.leaderless.wake_at()).min_by_key(|wake| wake.at)
     }
-}
 
-impl Node {
     /// What this node was told at its start.
     pub fn config(&self) -> &Config {
         &self.config
@@ -323,6 +337,7 @@ impl Node {
                     self.answer_arrived(cx, call, reply);
                 }
             }
+            Message::Beat(beat) => self.health.heard(from, beat, cx.now()),
             Message::Leaderless(message) => {
                 cx.within(Message::Leaderless, |cx| self.leaderless.message(cx, from, message));
                 self.settle_replicas(cx);
@@ -360,6 +375,10 @@ impl Node {
 
     fn wake(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now().mono;
+        self.beat(cx);
+        if self.work_at().is_none_or(|work| work.at > now) {
+            return;
+        }
         let ids: Vec<u16> = self.seats.keys().copied().collect();
         for id in ids {
             let Some(seat) = self.seats.get_mut(&id) else { continue };

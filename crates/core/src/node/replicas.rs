@@ -2,6 +2,7 @@
 
 use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
+use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::NodeSet;
 use crate::leaderless::{Begun, Job, Settled};
 use crate::machine::{CallId, Mono, NodeId};
@@ -71,7 +72,8 @@ impl Node {
             until: call.until,
         };
         self.replica_calls.here.insert(token, call);
-        let begun = cx.within(Message::Leaderless, |cx| self.leaderless.begin(cx, job));
+        let clock_out = self.health.clock_out(cx.now().mono).is_some();
+        let begun = cx.within(Message::Leaderless, |cx| self.leaderless.begin(cx, job, clock_out));
         match begun {
             Begun::Here => {}
             Begun::Refused(refusal) => {
@@ -96,11 +98,14 @@ impl Node {
             cx.send(node, Message::Answer { call, incarnation, reply: None });
             return;
         }
-        let Some(&to) = nodes.iter().find(|&&node| !tried.contains(node)) else {
+        let now = cx.now().mono;
+        let mut candidates = nodes.iter().filter(|&&node| !tried.contains(node));
+        let lively = candidates.clone().find(|&&node| !self.suspects(node, TO_ROUTE_AROUND, now));
+        let Some(&to) = lively.or_else(|| candidates.next()) else {
             return self.replica_calls.stalled.push(call);
         };
         self.next_forward += 1;
-        let (number, now) = (CallId(self.next_forward), cx.now().mono);
+        let number = CallId(self.next_forward);
         let left_us = call.until.0.saturating_sub(now.0);
         // The other decides earlier than this node gives up, so that its answer arrives in time.
         let deadline_ms = (left_us - left_us / 8).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
@@ -204,7 +209,8 @@ impl Node {
         }
         for call in core::mem::take(&mut self.replica_calls.stalled) {
             if call.until <= now {
-                self.refuse(cx, call, Refusal::NoLife);
+                let out = self.health.clock_out(now).map(|out| Refusal::ClockAhead(out.sentence()));
+                self.refuse(cx, call, out.unwrap_or(Refusal::NoLife));
             } else {
                 self.to_replicas(cx, call);
             }

@@ -29,6 +29,8 @@ impl Node {
             members: self.config.members.clone(),
             calls: self.calls as u64,
             groups: groups.collect(),
+            peers: self.health.status(now),
+            clock_out: self.health.clock_out(now),
         }
     }
 }

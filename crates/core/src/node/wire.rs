@@ -29,6 +29,7 @@ mod tests {
     use crate::consensus::{self, Body, Entry, Payload, Point};
     use crate::guarantee::{Session, Want};
     use crate::machine::CallId;
+    use crate::node::{Beat, Echo};
     use crate::operation::{Batch, Guard, IdempotencyKey, Operate, Outcome, Refusal, Reply, TableId};
     use alloc::string::String;
     use alloc::vec;
@@ -87,6 +88,16 @@ mod tests {
             ),
             (Message::Answer { call: CallId(4), incarnation: 2, reply }, "0202040201000100000000"),
             (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "0202040201000102000000"),
+            (Message::Beat(Beat { incarnation: 2, sent_us: 300, wall_ms: 9, echo: None }), "020302ac020900"),
+            (
+                Message::Beat(Beat {
+                    incarnation: 2,
+                    sent_us: 300,
+                    wall_ms: 9,
+                    echo: Some(Echo { incarnation: 5, sent_us: 7, held_us: 8 }),
+                }),
+                "020302ac020901050708",
+            ),
         ];
         for (message, expected) in cases {
             let bytes = encode(&message, vec![]);

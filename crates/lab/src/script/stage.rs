@@ -21,6 +21,8 @@ use quorate_core::operation::{Batch, IdempotencyKey, Operate, Outcome as Heard, 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod health;
+
 /// How long a command may take, in microseconds.
 const PATIENCE_US: u64 = 10_000_000;
 /// How much faster the clock of a node runs that is to be elected, in parts in a million.
@@ -169,7 +171,13 @@ impl Stage {
                 self.play_until(until, |_| false)?;
                 Ok(Vec::new())
             }
+            ["wait", which @ ("suspects" | "trusts"), node, peer, level] => {
+                self.wait_suspects(node_id(node)?, node_id(peer)?, level, *which == "suspects")
+            }
             ["wait", condition @ ..] => self.wait(condition),
+            ["suspects"] => self.suspects(),
+            ["peers", node] => self.peers(node_id(node)?),
+            ["clocks"] => self.clocks(),
             ["elect", node] => self.elect(node_id(node)?),
             ["transfer", node, to] => self.transfer(node_id(node)?, node_id(to)?),
             ["await", alias] => self.await_alias(alias),
@@ -324,7 +332,7 @@ impl Stage {
                 let index: u64 = index.parse().map_err(|_| format!("{index:?} is not an index"))?;
                 self.play_until(until, |stage| stage.group(node).is_some_and(|group| position(group, &what) >= index))?
             }
-            _ => return Err("wait for: leader [N], follower N, or last|durable|commit|applied N INDEX".into()),
+            _ => return Err("wait for: leader [N], follower N, suspects|trusts N PEER LEVEL, or last|durable|commit|applied N INDEX".into()),
         };
         if !held {
             return Ok(vec!["waited in vain".to_string()]);

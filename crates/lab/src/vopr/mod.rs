@@ -1,5 +1,6 @@
 //! Whole runs of the real node: a phase in which anything goes wrong, a phase in which all must become well again.
 
+mod health;
 mod plan;
 mod shrink;
 
@@ -199,6 +200,10 @@ fn recover(world: &mut World, options: &Options) {
     }
     become_level(world, options, &options.members());
     expire(world, options);
+    become_level(world, options, &options.members());
+    health::be_well(world, options);
+    health::lose_a_clock(world, options);
+    health::be_well(world, options);
     become_level(world, options, &options.members());
 }
 

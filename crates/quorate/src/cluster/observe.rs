@@ -16,9 +16,40 @@ pub struct Status {
     pub members: Vec<u16>,
     /// Its groups.
     pub groups: Vec<Group>,
+    /// The others, as their beats show them.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Its wall clock is out.
+    #[serde(default)]
+    pub clock_out: Option<ClockOut>,
     /// Its counters.
     #[serde(default)]
     pub metrics: Counters,
+}
+
+/// What a node knows of another by its beats.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Peer {
+    /// The other node.
+    pub node: u16,
+    /// How suspicious its silence is.
+    pub phi: Option<f64>,
+    /// Milliseconds since its last beat.
+    pub heard_ms: Option<u64>,
+    /// A message there and one back, smoothed, in microseconds.
+    pub round_trip_us: Option<u64>,
+    /// How far its wall clock is ahead, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
+    /// How uncertain that is, in milliseconds.
+    pub clock_give_or_take_ms: Option<u64>,
+}
+
+/// What a node says of its wall clock.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct ClockOut {
+    /// What is wrong and what to do.
+    pub sentence: String,
 }
 
 /// How a node sees one of its groups.

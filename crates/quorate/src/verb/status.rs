@@ -1,7 +1,7 @@
 //! `quorate status`
 
 use crate::access::Place;
-use crate::cluster::observe::{Status as Report, Watcher};
+use crate::cluster::observe::{Peer, Status as Report, Watcher};
 use crate::cluster::thousands;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::paint;
@@ -10,7 +10,7 @@ use quorate_client::Error;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Show the nodes: roles, terms, positions, lag, suspicions, disk
+/// Show the nodes: roles, terms, positions, lag, suspicions, disk, clocks
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -19,7 +19,8 @@ Examples:
   quorate status --json
 
 Exits with 4 when no node answers. Positions are indices of the log; lag is how far a node is behind the furthest
-commit position that any node told.")]
+commit position that any node told. A phi of 3 says that one silence in a thousand is that long and harmless, one of 8 that
+one in a hundred million is. Clocks are compared with that of the node that tells.")]
 pub struct Status {
     #[command(flatten)]
     place: Place,
@@ -74,13 +75,20 @@ fn as_table(answers: &[Answer]) -> String {
     let headings =
         ["node", "address", "group", "role", "term", "last", "durable", "commit", "applied", "lag", "suspects"];
     let disk = ["node", "address", "clients", "answered", "journal", "syncs", "sync mean", "sync max"];
+    let peer = ["node", "sees", "phi", "last heard", "round trip", "clock"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    let mut peers = vec![peer.map(str::to_owned).to_vec()];
+    let mut clocks = String::new();
     let mut disks = vec![disk.map(str::to_owned).to_vec()];
     for (address, answer) in answers {
         match answer {
             Ok((report, _)) => {
                 rows.extend(group_rows(address, report, &reports));
                 disks.push(disk_row(address, report));
+                peers.extend(report.peers.iter().map(|peer| peer_row(report.node, peer)));
+                if let Some(out) = &report.clock_out {
+                    clocks += &format!("\nnode {}: {}\n", report.node, paint::bad(&out.sentence));
+                }
             }
             Err(error) => {
                 rows.push(vec!["?".into(), address.clone(), String::new(), paint::bad("unreachable")]);
@@ -88,7 +96,27 @@ fn as_table(answers: &[Answer]) -> String {
             }
         }
     }
-    format!("{}\n{}", paint::table(&rows), paint::table(&disks))
+    format!("{}\n{}\n{}{clocks}", paint::table(&rows), paint::table(&disks), paint::table(&peers))
+}
+
+/// From this level on a silence is painted.
+const SUSPICIOUS: f64 = 3.0;
+
+fn peer_row(node: u16, peer: &Peer) -> Vec<String> {
+    let Peer { phi, heard_ms, round_trip_us, clock_ahead_ms, clock_give_or_take_ms, .. } = peer;
+    let phi = phi.map_or("?".to_owned(), |phi| {
+        let text = format!("{phi:.1}");
+        if phi >= SUSPICIOUS { paint::bad(&text) } else { text }
+    });
+    let clock = clock_ahead_ms.map(|ms| format!("{ms:+} ms (give or take {})", clock_give_or_take_ms.unwrap_or(0)));
+    vec![
+        node.to_string(),
+        peer.node.to_string(),
+        phi,
+        heard_ms.map_or("never".to_owned(), |ms| format!("{} ms ago", thousands(ms))),
+        round_trip_us.map_or("?".to_owned(), |us| format!("{:.2} ms", us as f64 / 1e3)),
+        clock.unwrap_or_else(|| "?".to_owned()),
+    ]
 }
 
 fn group_rows(address: &str, report: &Report, all: &[&Report]) -> Vec<Vec<String>> {
@@ -137,7 +165,7 @@ fn disk_row(address: &str, report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::observe::{Follower, Group};
+    use crate::cluster::observe::{ClockOut, Follower, Group};
     use quorate_client::{Applied, Kind};
 
     #[test]
@@ -158,5 +186,26 @@ mod tests {
         assert_eq!(words(1)[9..], ["0", "3"], "{table}");
         assert_eq!(words(2)[9..], ["2", "none"], "{table}");
         assert_eq!(words(3)[..3], ["?", "a:3", "unreachable"], "{table}");
+    }
+
+    #[test]
+    fn peers_and_a_clock_that_is_out_are_shown() {
+        let heard = Peer {
+            node: 2,
+            phi: Some(0.42),
+            heard_ms: Some(80),
+            round_trip_us: Some(310),
+            clock_ahead_ms: Some(3),
+            clock_give_or_take_ms: Some(1),
+        };
+        let clock_out = Some(ClockOut { sentence: "the clock of this node is out".into() });
+        let peers = vec![heard, Peer { node: 3, ..Peer::default() }];
+        let report = Report { node: 1, peers, clock_out, ..Report::default() };
+        let table = as_table(&[("a:1".into(), Ok((report, Value::Null)))]);
+        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        let line = |words: &str| lines.iter().any(|line| line.join(" ") == words);
+        assert!(line("1 2 0.4 80 ms ago 0.31 ms +3 ms (give or take 1)"), "{table}");
+        assert!(line("1 3 ? never ? ?"), "{table}");
+        assert!(line("node 1: the clock of this node is out"), "{table}");
     }
 }

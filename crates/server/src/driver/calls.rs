@@ -18,6 +18,8 @@ pub enum Owner {
     },
     /// Another thread.
     Thread(oneshot::Sender<Reply>),
+    /// The loop itself, for the log.
+    Watch,
 }
 
 #[derive(Debug)]

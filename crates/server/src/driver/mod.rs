@@ -9,6 +9,7 @@ mod calls;
 pub mod clock;
 pub mod engine;
 pub mod storage;
+pub mod watch;
 
 use crate::fault::LinkRules;
 use crate::front::{Clients, Issue, Question, Raised, Shared};
@@ -26,6 +27,7 @@ use quorate_core::operation::{Outcome, Reply, Request, Value};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 use storage::{Storage, StorageFailed};
+use watch::Watch;
 
 /// Events taken from the operating system at once.
 const EVENTS: usize = 1_024;
@@ -58,6 +60,7 @@ pub struct Parts<M: Machine, S> {
 pub struct Driver<M: Machine, S> {
     parts: Parts<M, S>,
     calls: Calls,
+    watch: Watch,
     now: Now,
     raised: Vec<Raised>,
     arrivals: Vec<Arrival>,
@@ -80,6 +83,7 @@ where
         Driver {
             parts,
             calls: Calls::default(),
+            watch: Watch::default(),
             now,
             raised: Vec::new(),
             arrivals: Vec::new(),
@@ -150,7 +154,12 @@ where
         }
         self.parts.peers.tick(self.now.mono, &mut self.arrivals);
         self.parts.clients.tick(self.now.mono, &mut self.parts.shared);
-        self.step_arrivals()
+        self.step_arrivals()?;
+        if self.watch.is_due(self.now.mono) {
+            let call = self.calls.begin(Owner::Watch);
+            self.parts.engine.step(self.now, Input::Request { call, request: Request::Status })?;
+        }
+        Ok(())
     }
 
     /// Wakes the machine, writes, lets effects go, and syncs.
@@ -206,6 +215,11 @@ where
                     Some(Owner::Thread(answer)) => {
                         count(&reply, &mut self.parts.shared.metrics);
                         let _ = answer.send(reply);
+                    }
+                    Some(Owner::Watch) => {
+                        if let Some(line) = self.watch.see(&reply) {
+                            line.log();
+                        }
                     }
                     None => {}
                 },

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quorate_core::guarantee::{Level, Session, Want};
 use quorate_core::limits;
 use quorate_core::operation::{
-    Batch, GroupStatus, Operate, Outcome, Reply, Request, Role, Status, TableId, Value, Words,
+    Batch, GroupStatus, Operate, Outcome, PeerStatus, Reply, Request, Role, Status, TableId, Value, Words,
 };
 use std::fmt::Write;
 
@@ -181,6 +181,17 @@ fn quorate(out: &mut String, status: &Status, shared: &Shared) {
     field!(out, "syncs", metrics.syncs);
     field!(out, "sync_us_total", metrics.sync_us_total);
     field!(out, "sync_us_max", metrics.sync_us_max);
+    field!(out, "clock_out", u8::from(status.clock_out.is_some()));
+    for peer in &status.peers {
+        let tenths = peer.level_hundredths.map_or(-1, |level| i64::from(level / 10));
+        let heard_ms = peer.heard_ms.map_or(-1, |ms| ms as i64);
+        let (us, ahead_ms) = (peer.round_trip_us.unwrap_or(0), peer.clock.map_or(0, |clock| clock.ahead_ms));
+        let _ = write!(
+            out,
+            "peer{}:phi_tenths={tenths},heard_ms={heard_ms},round_trip_us={us},clock_ahead_ms={ahead_ms}\r\n",
+            peer.node.0
+        );
+    }
     for group in &status.groups {
         let _ = write!(
             out,
@@ -211,7 +222,26 @@ pub fn status_json(status: &Status, metrics: &Metrics) -> serde_json::Value {
         "members": nodes(&status.members),
         "calls": status.calls,
         "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
+        "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "clock_out": status.clock_out.as_ref().map(|out| serde_json::json!({
+            "ahead_ms": out.ahead_ms,
+            "against": nodes(&out.against),
+            "sentence": out.sentence(),
+        })),
         "metrics": metrics,
+    })
+}
+
+fn peer_json(peer: &PeerStatus) -> serde_json::Value {
+    serde_json::json!({
+        "node": peer.node.0,
+        "incarnation": peer.incarnation,
+        "heard_ms": peer.heard_ms,
+        "phi": peer.level_hundredths.map(|level| f64::from(level) / 100.0),
+        "round_trip_us": peer.round_trip_us,
+        "clock_ahead_ms": peer.clock.map(|clock| clock.ahead_ms),
+        "clock_give_or_take_ms": peer.clock.map(|clock| clock.give_or_take_ms),
+        "text": peer.text(),
     })
 }
 

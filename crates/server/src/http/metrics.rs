@@ -5,7 +5,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use quorate_core::operation::{GroupStatus, Role, Status};
+use quorate_core::operation::{GroupStatus, PeerStatus, Role, Status};
 use std::fmt::Error;
 
 /// What a counter of [`Metrics`] is.
@@ -103,7 +103,8 @@ impl prometheus_client::collector::Collector for Picture {
         self.calls(&mut encoder)?;
         self.groups(&mut encoder)?;
         self.roles(&mut encoder)?;
-        self.followers(&mut encoder)
+        self.followers(&mut encoder)?;
+        self.peers(&mut encoder)
     }
 }
 
@@ -159,23 +160,55 @@ impl Picture {
     }
 }
 
+/// What of a peer is shown, where it is known.
+type PeerGauge = (&'static str, &'static str, fn(&PeerStatus) -> Option<f64>);
+
+const PEERS: &[PeerGauge] = &[
+    (
+        "peer_phi",
+        "How suspicious the silence of the peer is: 1 if one in ten is that long, 2 if one in a hundred",
+        |peer| peer.level_hundredths.map(|level| f64::from(level) / 100.0),
+    ),
+    ("peer_silence_seconds", "Time since the last beat of the peer", |peer| peer.heard_ms.map(|ms| ms as f64 / 1e3)),
+    ("peer_round_trip_seconds", "Time of a message to the peer and back, smoothed", |peer| {
+        peer.round_trip_us.map(|us| us as f64 / 1e6)
+    }),
+    ("peer_clock_ahead_seconds", "How far the wall clock of the peer is ahead of that of this node", |peer| {
+        peer.clock.map(|clock| clock.ahead_ms as f64 / 1e3)
+    }),
+];
+
+impl Picture {
+    fn peers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        for (name, help, value) in PEERS {
+            let sample = |peer: &PeerStatus| Some((vec![("peer", peer.node.0.to_string())], value(peer)?));
+            many(encoder, name, help, self.status.peers.iter().filter_map(sample))?;
+        }
+        let out = ConstGauge::new(i64::from(self.status.clock_out.is_some()));
+        one(encoder, "clock_out", "1 while the wall clock of this node is out against a majority", &out)
+    }
+}
+
 fn one(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
     let unit: Option<&Unit> = None;
     metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
 }
 
-fn many(
+fn many<N: Default>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    samples: impl Iterator<Item = (Vec<(&'static str, String)>, i64)>,
-) -> Result<(), Error> {
+    samples: impl Iterator<Item = (Vec<(&'static str, String)>, N)>,
+) -> Result<(), Error>
+where
+    ConstGauge<N>: EncodeMetric,
+{
     let mut samples = samples.peekable();
     if samples.peek().is_none() {
         return Ok(());
     }
     let unit: Option<&Unit> = None;
-    let mut family = encoder.encode_descriptor(name, help, unit, ConstGauge::new(0i64).metric_type())?;
+    let mut family = encoder.encode_descriptor(name, help, unit, ConstGauge::new(N::default()).metric_type())?;
     for (labels, value) in samples {
         ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
     }

@@ -80,7 +80,12 @@ pub async fn ready(asked: Asked) -> Answer {
     let orphans: Vec<u16> =
         status.groups.iter().filter(|group| group.leader.is_none()).map(|group| group.group).collect();
     if orphans.is_empty() {
-        return Ok(json_reply(&json!({ "ready": true, "groups": status.groups.len() })));
+        let mut body = json!({ "ready": true, "groups": status.groups.len() });
+        if let Some(out) = &status.clock_out {
+            // It serves all the same: others lead, and all that is promised holds.
+            body["warning"] = json!(out.sentence());
+        }
+        return Ok(json_reply(&body));
     }
     let list = orphans.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let detail = format!("this node knows no leader of group {list}; wait for the election, or see /v1/status");

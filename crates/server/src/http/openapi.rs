@@ -174,7 +174,7 @@ fn schemas() -> Json {
         "Results": object(&["results"], json!({ "results": list(reference("Value")), "receipt": reference("Receipt") })),
         "Tables": object(&["tables"], json!({ "tables": list(object(&["id", "name"], json!({ "id": integer(), "name": { "type": "string" } }))) })),
         "Status": { "type": "object" },
-        "Ready": object(&["ready"], json!({ "ready": boolean(), "groups": integer() })),
+        "Ready": object(&["ready"], json!({ "ready": boolean(), "groups": integer(), "warning": { "type": "string", "description": "What to see to, such as a clock that is out" } })),
         "Transfer": object(&["group", "to"], json!({ "group": integer(), "to": integer() })),
         "Transferring": object(&["begun"], json!({ "group": integer(), "to": integer(), "begun": boolean() })),
         "Rules": { "type": "object", "description": "By peer; a peer that is missing has a healthy link", "additionalProperties": {

@@ -2,11 +2,12 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+use quorate_core::clock::{ClockOut, Offset};
 use quorate_core::guarantee::{Level, Path, Position, Tally};
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutants;
 use quorate_core::operation::{
-    Doubt, FollowerStatus, GroupStatus, Operate, Outcome, Refusal, Reply, Request, Role, Status,
+    Doubt, FollowerStatus, GroupStatus, Operate, Outcome, PeerStatus, Refusal, Reply, Request, Role, Status,
 };
 use quorate_core::state::{self, Stamp, command};
 use quorate_core::store::MemoryStore;
@@ -228,12 +229,22 @@ fn status(leader: Option<u16>) -> Status {
             FollowerStatus { node: NodeId(3), matched: 4, suspected: true },
         ],
     };
+    let peer = PeerStatus {
+        node: NodeId(2),
+        incarnation: Some(4),
+        heard_ms: Some(80),
+        level_hundredths: Some(42),
+        round_trip_us: Some(310),
+        clock: Some(Offset { ahead_ms: 903, give_or_take_ms: 2 }),
+    };
     Status {
         node: NodeId(1),
         incarnation: 5,
         members: vec![NodeId(1), NodeId(2), NodeId(3)],
         calls: 2,
         groups: vec![group],
+        peers: vec![peer],
+        clock_out: Some(ClockOut { ahead_ms: -900, against: vec![NodeId(2), NodeId(3)], bound_ms: 500 }),
     }
 }
 
