@@ -50,6 +50,8 @@ pub struct Connection {
     /// The last command.
     pub last: &'static str,
     pub(super) transaction: Option<Box<Transaction>>,
+    /// Others were asked for a table by its name: what follows is for that table.
+    pub(super) selecting: bool,
     pub(super) watches: Watches,
     pub(super) slots: Slots,
     parser: Parser,
@@ -92,6 +94,7 @@ impl Connection {
             session: Session::default(),
             last: "",
             transaction: None,
+            selecting: false,
             watches: Watches::default(),
             slots: Slots::default(),
             parser: Parser::default(),
@@ -133,6 +136,7 @@ impl Connection {
             }
         }
         let Some(waiting) = self.slots.take(slot) else { return };
+        self.selecting &= !matches!(waiting.render, Render::Select);
         let ready = render::render(self, waiting.render, reply, shared);
         self.slots.fill(slot, ready, &mut self.output);
         self.proceed(&mut &[][..], shared, issues);
@@ -193,7 +197,7 @@ impl Connection {
             if words.is_empty() {
                 continue;
             }
-            let flow = if self.slots.len() >= shared.bounds.pipeline {
+            let flow = if self.slots.len() >= shared.bounds.pipeline || self.selecting {
                 Flow::Hold(words)
             } else {
                 self.execute(words, shared, issues)
@@ -266,7 +270,7 @@ impl Connection {
     }
 
     fn execute_with(&mut self, words: Words, shared: &mut Shared, issues: &mut Vec<Issue>) -> Flow {
-        let (wish, command) = match wish::take(words.clone()) {
+        let (wish, command) = match wish::take(words.clone(), shared) {
             Ok(taken) => taken,
             Err(error) => {
                 transaction::spoil(self);
@@ -286,7 +290,13 @@ impl Connection {
     }
 
     /// Runs a command that goes to the machine.
-    fn machine(&mut self, spec: &'static Spec, words: Words, wish: Option<Wish>, issues: &mut Vec<Issue>) -> Flow {
+    pub(super) fn machine(
+        &mut self,
+        spec: &'static Spec,
+        words: Words,
+        wish: Option<Wish>,
+        issues: &mut Vec<Issue>,
+    ) -> Flow {
         let kind = if spec.write { Kind::Write } else { Kind::Read };
         let level = wish.as_ref().map_or(Level::default(), |wish| wish.want.level());
         if self.transaction.is_none() && self.must_hold(kind, level) {
@@ -346,7 +356,7 @@ impl Connection {
         };
         let operate = Operate {
             batch: Batch {
-                table: TableId(self.table),
+                table: TableId(wish.table.unwrap_or(self.table)),
                 guards,
                 idempotency: wish.idempotency.map(IdempotencyKey),
                 commands,
@@ -354,7 +364,7 @@ impl Connection {
             },
             want: wish.want,
             session,
-            seen: None,
+            seen: wish.seen,
             after_own_writes: self.slots.writes() > 0,
             deadline_ms: wish.deadline_ms,
         };

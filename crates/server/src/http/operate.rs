@@ -4,6 +4,7 @@ use super::Site;
 use super::json;
 use super::problem::{Kind, Problem};
 use super::routes::Asked;
+use crate::receipt::shortfall;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
@@ -172,15 +173,11 @@ pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
         Outcome::Refused(refusal) => Err(Problem::refused(&refusal).header(SESSION, token)),
         Outcome::Unknown(doubt) => Err(Problem::unknown(&doubt).header(SESSION, token)),
         Outcome::Short { value, receipt } => {
-            let detail = format!(
-                "the write was applied and {} of {} nodes hold it durably, fewer than ack {} asks; do not repeat it",
-                receipt.durable().len(),
-                receipt.members(),
-                receipt.asked().ack().word(),
-            );
+            let detail =
+                format!("the write was applied with less than was asked: {}; do not repeat it", shortfall(&receipt));
             Err(Problem::new(Kind::Short, detail)
                 .with("value", json::value(&value))
-                .with("receipt", json::receipt(&receipt, &session, cluster))
+                .with("receipt", json::receipt(&receipt, &session, cluster, None))
                 .header(SESSION, token))
         }
     }
@@ -283,6 +280,6 @@ impl Done {
     }
 
     fn receipt_json(&self) -> Json {
-        json::receipt(&self.receipt, &self.session, self.cluster)
+        json::receipt(&self.receipt, &self.session, self.cluster, None)
     }
 }
