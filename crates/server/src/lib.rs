@@ -10,6 +10,7 @@ pub mod handle;
 pub mod http;
 pub mod metrics;
 pub mod peer;
+mod receipt;
 pub mod server;
 mod slab;
 mod token;

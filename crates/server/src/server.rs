@@ -189,7 +189,9 @@ fn run<S: Storage>(node: NodeConfig, store: S, rest: Rest) -> Result<(), Storage
     let Rest { poll, clients, peers, shared, asks, clock, sync } = rest;
     let engine = Engine::<Node, S>::boot(&node.config, clock.now(), store, node.seed);
     tracing::info!("node {} of cluster {:016x} runs", node.config.node.0, node.config.cluster);
-    let result = Driver::new(Parts { poll, engine, clients, peers, shared, asks, clock, sync }).run();
+    let result =
+        Driver::new(Parts { poll, engine, clients, peers, shared, asks, clock, sync, catalogue: Node::catalogue })
+            .run();
     match &result {
         Ok(()) => tracing::info!("node {} has ended in order", node.config.node.0),
         Err(error) => tracing::error!("node {} stops for good: {error}", node.config.node.0),
@@ -202,6 +204,7 @@ fn shared(config: &Config, port: u16) -> Shared {
     shared.cluster_name = config.cluster.clone();
     shared.password = config.security.password.clone();
     shared.databases = config.databases();
+    shared.tables = table_names(config);
     shared.port = port;
     shared.faults_allowed = config.faults_allowed;
     shared.bounds = Bounds {
@@ -213,13 +216,17 @@ fn shared(config: &Config, port: u16) -> Shared {
 }
 
 fn http_settings(config: &Config) -> HttpSettings {
-    let tables = config.node_config(0).tables.into_iter().map(|table| table.name).collect();
+    let tables = table_names(config);
     HttpSettings {
         cluster_name: config.cluster.clone(),
         password: config.security.password.clone(),
         faults_allowed: config.faults_allowed,
         ..HttpSettings::new(config.cluster_id(), config.node, tables)
     }
+}
+
+fn table_names(config: &Config) -> Vec<String> {
+    config.node_config(0).tables.into_iter().map(|table| table.name).collect()
 }
 
 fn listen(option: &'static str, address: &str) -> Result<TcpListener, ServerError> {

@@ -223,7 +223,7 @@ fn headers_name_the_guarantee() {
     let before = node.operations();
     let too_long = (limits::DEADLINE_MAX_MS + 1).to_string();
     for (name, value, told) in [
-        ("Quorate-Level", "strong", "eventual, session, linearizable"),
+        ("Quorate-Level", "strong", "eventual, session, regular, atomic, linearizable"),
         ("Quorate-Ack", "two", "leader, one, majority, all"),
         ("Quorate-Receipt", "yes", "true, false"),
         ("Quorate-Deadline-Ms", "0", "60000"),

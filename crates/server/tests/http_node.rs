@@ -30,7 +30,7 @@ fn status_shows_groups_and_counters() {
     assert_eq!(status["groups"][0]["followers"][1], json!({ "node": 3, "matched": 4, "suspected": true }));
     assert_eq!(status["metrics"]["steps"], 7);
     let tables = node.ask("GET", "/v1/tables", &[], b"").json();
-    assert_eq!(tables["tables"][1], json!({ "id": 1, "name": "db1" }));
+    assert_eq!(tables["tables"][1], json!({ "id": 1, "name": "db1", "shape": "consensus" }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::catalogue::{CATALOGUE_GROUP, Catalogue, FIRST_TABLE, Shape};
-use crate::guarantee::{Ack, Level};
+use crate::guarantee::{Ack, Level, Quorum};
 use crate::limits;
 use crate::operation::{Guard, Operate, Refusal, TableId, Words};
 use crate::placement::hash_of;
@@ -11,6 +11,7 @@ use crate::state::command::{self, Spec};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use bytes::Bytes;
 
 /// The way an operation takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +99,14 @@ pub fn plan(config: &Config, catalogue: &Catalogue, operate: &Operate, pinned: O
     };
     check_size(operate)?;
     if specs.iter().any(|spec| spec.family == state::TABLE_FAMILY) {
+        of_a_log(operate)?;
         return plan_catalogue(config, operate, specs, pinned);
     }
     let (first, groups) = match place_of(config, catalogue, batch.table)? {
         Place::Groups { first, groups } => (first, groups),
         Place::Replicas => return Ok(Plan::Replicas),
     };
+    of_a_log(operate)?;
     let group = match group_of_batch(first, groups, operate, specs)? {
         Some(group) if pinned.is_some_and(|pinned| pinned != group) => return Err(Refusal::CrossGroup),
         Some(group) => Some(group),
@@ -149,6 +152,15 @@ fn place_of(config: &Config, catalogue: &Catalogue, id: TableId) -> Result<Place
     }
 }
 
+/// What only replicas without a leader can give is not taken for something else.
+fn of_a_log(operate: &Operate) -> Result<(), Refusal> {
+    if operate.want.quorum == Quorum::default() && operate.seen.is_none() {
+        return Ok(());
+    }
+    let why = "r, w, sloppy, volatile and seen belong to leaderless tables; this one says level and ack";
+    Err(Refusal::Impossible(why.to_string()))
+}
+
 /// The catalogue is state of one group, whatever the table of the call.
 fn plan_catalogue(
     config: &Config,
@@ -170,6 +182,10 @@ fn plan_catalogue(
     }
     if operate.want.ack() < Ack::Majority {
         return Err(Refusal::AckNeedsBlindWrite);
+    }
+    let configured = |name: &Bytes| config.tables.iter().any(|table| table.name.as_bytes() == name);
+    if spec.name == "TABLE.CREATE" && words.get(1).is_some_and(configured) {
+        return Err(Refusal::Impossible("a table of the configuration has this name".to_string()));
     }
     let nodes = config.members.len();
     if spec.name == "TABLE.CREATE"
@@ -318,16 +334,15 @@ mod tests {
         let notes = tables.create("notes", Shape::Consensus).expect("it is free");
         let gone = tables.create("gone", Shape::Consensus).expect("it is free");
         tables.remove("gone").expect("it is there");
-        let plan = |table, lines: &[&str], pinned| {
-            let words =
-                |line: &&str| line.split(' ').map(|word| bytes::Bytes::copy_from_slice(word.as_bytes())).collect();
-            let commands = lines.iter().map(words).collect();
-            let batch =
-                crate::operation::Batch { table, guards: Vec::new(), idempotency: None, commands, transaction: false };
+        let operate = |table, lines: &[&str]| {
+            let word = |word: &str| bytes::Bytes::copy_from_slice(word.as_bytes());
+            let commands = lines.iter().map(|line| line.split(' ').map(word).collect()).collect();
+            let (guards, idempotency, transaction) = (Vec::new(), None, false);
+            let batch = crate::operation::Batch { table, guards, idempotency, commands, transaction };
             let (want, session) = Default::default();
-            let operate = Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 1 };
-            super::plan(&config, &tables, &operate, pinned)
+            Operate { batch, want, session, seen: None, after_own_writes: false, deadline_ms: 1 }
         };
+        let plan = |table, lines: &[&str], pinned| super::plan(&config, &tables, &operate(table, lines), pinned);
         let group = group_of(0, 4, b"k");
         assert_eq!(plan(notes, &["SET k v"], None), Ok(Plan::Write { group }));
         assert_eq!(plan(gone, &["SET k v"], None), Err(Refusal::UnknownTable));
@@ -341,10 +356,15 @@ mod tests {
             assert_eq!(read, Ok(Plan::Read { group: CATALOGUE_GROUP, level: Level::Linearizable }));
         }
         assert!(matches!(plan(notes, &["SET k v", "TABLE.CREATE a"], None), Err(Refusal::Impossible(_))));
+        assert!(matches!(plan(notes, &["TABLE.CREATE db3"], None), Err(Refusal::Impossible(_))), "configured");
         assert!(matches!(plan(notes, &["TABLE.CREATE a shape leaderless"], None), Err(Refusal::Impossible(_))));
         assert_eq!(plan(notes, &["TABLE.CREATE a shape leaderless replicas 1"], None), write);
         assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], None), Err(Refusal::UnknownCommand), "from a client");
         assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], Some(CATALOGUE_GROUP)), write);
+
+        let mut operate = operate(notes, &["GET k"]);
+        operate.want.quorum.read = 1;
+        assert!(matches!(super::plan(&config, &tables, &operate, None), Err(Refusal::Impossible(_))));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use calls::{Calls, Owner};
 use clock::Clock;
 use engine::{Effect, Engine, SyncMode};
 use mio::{Events, Poll};
+use quorate_core::catalogue::Catalogue;
 use quorate_core::machine::{Input, Machine, Mono, Now};
 use quorate_core::node::Message;
 use quorate_core::operation::{Outcome, Reply, Request, Value};
@@ -54,6 +55,8 @@ pub struct Parts<M: Machine, S> {
     pub clock: Clock,
     /// How syncs run.
     pub sync: SyncMode,
+    /// What the machine knows of tables that were made at run time.
+    pub catalogue: fn(&M) -> &Catalogue,
 }
 
 /// The loop.
@@ -167,6 +170,7 @@ where
         loop {
             self.parts.engine.wake(self.now, WAKES)?;
             self.parts.engine.write_out()?;
+            self.learn_tables();
             self.let_go();
             if self.raised.is_empty() {
                 break;
@@ -190,6 +194,14 @@ where
         // A link that broke while it was written to is told to the machine.
         self.busy |= !self.arrivals.is_empty();
         self.step_arrivals()
+    }
+
+    /// Tells clients the tables before they hear that one was made.
+    fn learn_tables(&mut self) {
+        let catalogue = (self.parts.catalogue)(self.parts.engine.machine());
+        if catalogue.version() != self.parts.shared.catalogue.version() {
+            self.parts.shared.catalogue = catalogue.clone();
+        }
     }
 
     fn flush(&mut self) {

@@ -14,6 +14,7 @@ use super::transaction;
 use super::transaction::{Transaction, Watches};
 use super::wish::{self, Wish};
 use bytes::{Bytes, BytesMut};
+use quorate_core::catalogue::FIRST_TABLE;
 use quorate_core::guarantee::{Level, Session};
 use quorate_core::operation::{Batch, Guard, IdempotencyKey, Operate, Reply, Request, TableId, Value, Words};
 use quorate_core::state::command::{self, Spec};
@@ -50,6 +51,8 @@ pub struct Connection {
     /// The last command.
     pub last: &'static str,
     pub(super) transaction: Option<Box<Transaction>>,
+    /// Others were asked for a table by its name: what follows is for that table.
+    pub(super) selecting: bool,
     pub(super) watches: Watches,
     pub(super) slots: Slots,
     parser: Parser,
@@ -92,6 +95,7 @@ impl Connection {
             session: Session::default(),
             last: "",
             transaction: None,
+            selecting: false,
             watches: Watches::default(),
             slots: Slots::default(),
             parser: Parser::default(),
@@ -133,6 +137,7 @@ impl Connection {
             }
         }
         let Some(waiting) = self.slots.take(slot) else { return };
+        self.selecting &= !matches!(waiting.render, Render::Select);
         let ready = render::render(self, waiting.render, reply, shared);
         self.slots.fill(slot, ready, &mut self.output);
         self.proceed(&mut &[][..], shared, issues);
@@ -193,7 +198,7 @@ impl Connection {
             if words.is_empty() {
                 continue;
             }
-            let flow = if self.slots.len() >= shared.bounds.pipeline {
+            let flow = if self.slots.len() >= shared.bounds.pipeline || self.selecting {
                 Flow::Hold(words)
             } else {
                 self.execute(words, shared, issues)
@@ -266,7 +271,7 @@ impl Connection {
     }
 
     fn execute_with(&mut self, words: Words, shared: &mut Shared, issues: &mut Vec<Issue>) -> Flow {
-        let (wish, command) = match wish::take(words.clone()) {
+        let (wish, command) = match wish::take(words.clone(), shared) {
             Ok(taken) => taken,
             Err(error) => {
                 transaction::spoil(self);
@@ -286,9 +291,20 @@ impl Connection {
     }
 
     /// Runs a command that goes to the machine.
-    fn machine(&mut self, spec: &'static Spec, words: Words, wish: Option<Wish>, issues: &mut Vec<Issue>) -> Flow {
+    pub(super) fn machine(
+        &mut self,
+        spec: &'static Spec,
+        words: Words,
+        wish: Option<Wish>,
+        issues: &mut Vec<Issue>,
+    ) -> Flow {
         let kind = if spec.write { Kind::Write } else { Kind::Read };
-        let level = wish.as_ref().map_or(Level::default(), |wish| wish.want.level());
+        let table = wish.as_ref().and_then(|wish| wish.table).unwrap_or(self.table);
+        let level = match table {
+            // What a leaderless table says by default may need what the session saw.
+            FIRST_TABLE.. => Level::Session,
+            _ => wish.as_ref().map_or(Level::default(), |wish| wish.want.level()),
+        };
         if self.transaction.is_none() && self.must_hold(kind, level) {
             return Flow::Hold(words);
         }
@@ -340,13 +356,15 @@ impl Connection {
         render: Render,
         issues: &mut Vec<Issue>,
     ) {
+        let table = wish.table.unwrap_or(self.table);
         let session = match wish.want.level() {
             Level::Session | Level::Regular | Level::Atomic => self.session.clone(),
+            Level::Linearizable | Level::Eventual if table >= FIRST_TABLE => self.session.clone(),
             Level::Linearizable | Level::Eventual => Session::default(),
         };
         let operate = Operate {
             batch: Batch {
-                table: TableId(self.table),
+                table: TableId(table),
                 guards,
                 idempotency: wish.idempotency.map(IdempotencyKey),
                 commands,
@@ -354,7 +372,7 @@ impl Connection {
             },
             want: wish.want,
             session,
-            seen: None,
+            seen: wish.seen,
             after_own_writes: self.slots.writes() > 0,
             deadline_ms: wish.deadline_ms,
         };

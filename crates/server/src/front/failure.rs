@@ -14,8 +14,9 @@
 //!
 //! An error of the command itself (`WRONGTYPE …`, `ERR …`) is a value: the command was evaluated and changed nothing.
 
+use crate::receipt::shortfall;
 use bytes::Bytes;
-use quorate_core::guarantee::{Met, Receipt};
+use quorate_core::guarantee::Receipt;
 use quorate_core::operation::{Doubt, Refusal, Value};
 
 /// The error for an operation that was certainly not applied.
@@ -36,16 +37,7 @@ pub fn refused(refusal: &Refusal) -> Value {
 
 /// The error for an operation that was applied with less than was asked.
 pub fn short(receipt: &Receipt) -> Value {
-    let met = match receipt.met() {
-        Met::Read(level) => level.word(),
-        Met::Write(ack) => ack.map_or("none", |ack| ack.word()),
-    };
-    error(format!(
-        "SHORT applied: yes; asked for ack {}, met {met}: {} of {} nodes hold it durably; do not repeat it",
-        receipt.asked().ack().word(),
-        receipt.durable().len(),
-        receipt.members(),
-    ))
+    error(format!("SHORT applied: yes; {}; do not repeat it", shortfall(receipt)))
 }
 
 /// The error for an operation whose outcome is not known.

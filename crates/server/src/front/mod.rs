@@ -16,6 +16,7 @@ mod render;
 mod settings;
 mod shared;
 mod slot;
+mod tables;
 mod transaction;
 mod wish;
 

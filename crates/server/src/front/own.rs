@@ -9,6 +9,7 @@ use super::info;
 use super::quorate;
 use super::settings;
 use super::shared::{Issue, Shared};
+use super::tables;
 use super::transaction;
 use super::wish::Wish;
 use bytes::Bytes;
@@ -39,6 +40,7 @@ pub const OWN: &[Own] = &[
     own("INFO", -1, "server"),
     own("MULTI", 1, "transactions"),
     own("PING", -1, "connection"),
+    own("QTABLE", -2, "quorate"),
     own("QUIT", -1, "connection"),
     own("QUORATE", -2, "quorate"),
     own("RESET", 1, "connection"),
@@ -86,7 +88,7 @@ pub(super) fn execute(
         connection.reply(failure::wrong_arity(name));
         return Flow::Next;
     }
-    if !wish.is_plain() && !matches!(name, b"EXEC") {
+    if !wish.is_plain() && !matches!(name, b"EXEC" | b"QTABLE") {
         transaction::spoil(connection);
         connection.reply(failure::error(format!(
             "ERR applied: no; WITH and IDEM mean nothing for {}, which does not touch data",
@@ -108,13 +110,14 @@ pub(super) fn execute(
         b"UNWATCH" => return transaction::execute(connection, name, words, wish, issues),
         b"PING" => ping(connection, words),
         b"ECHO" => connection.reply(Value::Bulk(words[1].clone())),
-        b"SELECT" => select(connection, &words[1], shared),
+        b"SELECT" => tables::select(connection, &words[1], shared, issues),
         b"AUTH" => auth::auth(connection, &words, shared),
         b"HELLO" => auth::hello(connection, &words, shared),
         b"CLIENT" => client::client(connection, &words, issues),
         b"COMMAND" => describe::command(connection, &words),
         b"CONFIG" => settings::config(connection, &words, shared),
         b"INFO" => info::info(connection, &words, shared, issues),
+        b"QTABLE" => return tables::qtable(connection, words, wish, issues),
         b"QUORATE" => return quorate::quorate(connection, words, shared, issues),
         other => unreachable!("{:?} is in the table of the front", String::from_utf8_lossy(other)),
     }
@@ -126,17 +129,6 @@ fn ping(connection: &mut Connection, mut words: Words) {
         1 => connection.reply(Value::Status(Bytes::from_static(b"PONG"))),
         2 => connection.reply(Value::Bulk(words.remove(1))),
         _ => connection.reply(failure::wrong_arity(b"ping")),
-    }
-}
-
-fn select(connection: &mut Connection, word: &[u8], shared: &Shared) {
-    match super::codec::number(word) {
-        None => connection.reply_error("ERR value is not an integer or out of range"),
-        Some(table) if (0..i64::from(shared.databases)).contains(&table) => {
-            connection.table = table as u16;
-            connection.reply(Value::OK);
-        }
-        Some(_) => connection.reply_error("ERR DB index is out of range"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::info;
 use super::receipt::with_receipt;
 use super::shared::Shared;
 use super::slot::{Entry, Ready, Render};
+use super::tables;
 use bytes::Bytes;
 use quorate_core::guarantee::{Receipt, Session};
 use quorate_core::operation::{Outcome, Reply, Value};
@@ -14,16 +15,16 @@ use quorate_core::operation::{Outcome, Reply, Value};
 pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, shared: &mut Shared) -> Ready {
     shared.metrics.answered += 1;
     match reply {
-        Reply::Operated { outcome, session, seen: _ } => {
+        Reply::Operated { outcome, session, seen } => {
             if let Render::Info(gathered) = render {
                 return Ready::Value(Value::Bulk(Bytes::from(gathered.text(shared))));
             }
             connection.session.merge(&session);
-            operated(connection, render, outcome, shared)
+            operated(connection, render, outcome, seen, shared)
         }
         Reply::Status(status) => Ready::Value(match render {
             Render::Info(gathered) => Value::Bulk(Bytes::from(gathered.text(shared))),
-            Render::Value { .. } | Render::Exec { .. } | Render::Watch(_) | Render::Status => {
+            Render::Value { .. } | Render::Exec { .. } | Render::Watch(_) | Render::Select | Render::Status => {
                 Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string()))
             }
         }),
@@ -32,7 +33,13 @@ pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, 
     }
 }
 
-fn operated(connection: &mut Connection, render: Render, outcome: Outcome, shared: &mut Shared) -> Ready {
+fn operated(
+    connection: &mut Connection,
+    render: Render,
+    outcome: Outcome,
+    seen: Option<Bytes>,
+    shared: &mut Shared,
+) -> Ready {
     let (value, receipt) = match outcome {
         Outcome::Done { value, receipt } => (value, receipt),
         Outcome::Refused(refusal) => {
@@ -48,17 +55,20 @@ fn operated(connection: &mut Connection, render: Render, outcome: Outcome, share
             return failed(connection, &render, failure::unknown(&doubt));
         }
     };
+    let seen = seen.as_deref();
     match render {
-        Render::Value { receipt: wanted } => Ready::Value(earned(value, wanted, &receipt, &connection.session, shared)),
+        Render::Value { receipt: wanted } => {
+            Ready::Value(earned(value, wanted, (&receipt, seen), &connection.session, shared))
+        }
         Render::Exec { receipt: wanted, versions, entries } => match value {
             Value::Error(text) if text.starts_with(b"GUARD") => Ready::NullArray,
             Value::Array(mut values) => {
-                let seen = values.drain(..versions.len().min(values.len()));
-                if !seen.zip(versions).all(|(seen, version)| seen == Value::Int(version as i64)) {
+                let found = values.drain(..versions.len().min(values.len()));
+                if !found.zip(versions).all(|(found, version)| found == Value::Int(version as i64)) {
                     return Ready::NullArray;
                 }
                 let values = assemble(entries, values);
-                Ready::Value(earned(values, wanted, &receipt, &connection.session, shared))
+                Ready::Value(earned(values, wanted, (&receipt, seen), &connection.session, shared))
             }
             other => Ready::Value(other),
         },
@@ -66,6 +76,7 @@ fn operated(connection: &mut Connection, render: Render, outcome: Outcome, share
             Ok(()) => Value::OK,
             Err(error) => error,
         }),
+        Render::Select => Ready::Value(tables::selected(connection, value)),
         Render::Status | Render::Info(_) => Ready::Value(value),
     }
 }
@@ -77,8 +88,14 @@ fn failed(connection: &mut Connection, render: &Render, error: Value) -> Ready {
     Ready::Value(error)
 }
 
-fn earned(value: Value, wanted: bool, receipt: &Receipt, session: &Session, shared: &Shared) -> Value {
-    if wanted { with_receipt(value, receipt, session, shared.cluster) } else { value }
+fn earned(
+    value: Value,
+    wanted: bool,
+    (receipt, seen): (&Receipt, Option<&[u8]>),
+    session: &Session,
+    shared: &Shared,
+) -> Value {
+    if wanted { with_receipt(value, receipt, session, shared.cluster, seen) } else { value }
 }
 
 /// Puts the values of a batch and those that the front gave into the order of the commands.

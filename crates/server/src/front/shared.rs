@@ -2,6 +2,7 @@
 
 use crate::fault::LinkRules;
 use crate::metrics::Metrics;
+use quorate_core::catalogue::Catalogue;
 use quorate_core::operation::Request;
 
 /// Bounds of the front end; the configuration sets them.
@@ -34,6 +35,10 @@ pub struct Shared {
     pub password: Option<String>,
     /// Databases that SELECT can reach.
     pub databases: u16,
+    /// Names of the configured tables, in the order of their numbers.
+    pub tables: Vec<String>,
+    /// The tables that were made at run time, as far as this node has heard.
+    pub catalogue: Catalogue,
     /// Port of the Redis protocol.
     pub port: u16,
     /// May clients injure the links?
@@ -55,6 +60,8 @@ impl Shared {
             node,
             password: None,
             databases: 16,
+            tables: Vec::new(),
+            catalogue: Catalogue::default(),
             port: 0,
             faults_allowed: false,
             bounds: Bounds::default(),

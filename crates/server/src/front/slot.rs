@@ -34,6 +34,8 @@ pub enum Render {
     },
     /// The versions of watched keys.
     Watch(Vec<Bytes>),
+    /// The table that SELECT names.
+    Select,
     /// The node's status as JSON.
     Status,
     /// INFO, which several answers make.

@@ -142,6 +142,10 @@ fn exec(connection: &mut Connection, words: Words, wish: Wish, issues: &mut Vec<
             .reply_error("ERR applied: no; if-version and if-absent need one command; use WATCH for a transaction");
         return Flow::Next;
     }
+    if wish.table.is_some() || wish.seen.is_some() {
+        connection.reply_error("ERR applied: no; table= and seen= need one command; SELECT the table before MULTI");
+        return Flow::Next;
+    }
     if commands.is_empty() {
         let values = entries.into_iter().map(|entry| match entry {
             Entry::Answered(value) => value,

@@ -3,10 +3,13 @@
 use super::codec::number;
 use super::failure::{error, shown, wrong_arity};
 use super::name::Name;
+use super::shared::Shared;
+use crate::receipt::from_hex;
 use bytes::Bytes;
 use quorate_core::guarantee::{Ack, Level, Want};
 use quorate_core::limits;
 use quorate_core::operation::{Value, Words};
+use quorate_core::quorum::Rule;
 use quorate_core::state::command;
 
 /// What a command asks beyond itself.
@@ -22,6 +25,10 @@ pub struct Wish {
     pub if_version: Option<u64>,
     /// The command's first key must not exist.
     pub if_absent: bool,
+    /// The table, if it is another than the connection's.
+    pub table: Option<u16>,
+    /// What a read of the key on a leaderless table handed out.
+    pub seen: Option<Bytes>,
     /// Apply at most once under this name.
     pub idempotency: Option<Bytes>,
 }
@@ -34,6 +41,8 @@ impl Default for Wish {
             deadline_ms: limits::DEADLINE_MS,
             if_version: None,
             if_absent: false,
+            table: None,
+            seen: None,
             idempotency: None,
         }
     }
@@ -47,11 +56,11 @@ impl Wish {
 }
 
 /// The words that WITH knows, for its error.
-const KNOWN: &str =
-    "linearizable, session, eventual, leader, one, majority, all, receipt, deadline=MS, if-version=N, if-absent";
+const KNOWN: &str = "linearizable, atomic, regular, session, eventual, leader, one, majority, all, receipt, \
+    deadline=MS, if-version=N, if-absent, table=NAME, r=N, w=N, sloppy, volatile, seen=HEX";
 
 /// Takes `WITH …` and `IDEM …` off the front of a command, in any order, and leaves the command.
-pub fn take(words: Words) -> Result<(Wish, Words), Value> {
+pub fn take(words: Words, shared: &Shared) -> Result<(Wish, Words), Value> {
     let mut wish = Wish::default();
     let mut at = 0;
     loop {
@@ -61,7 +70,7 @@ pub fn take(words: Words) -> Result<(Wish, Words), Value> {
         match Name::of(word).as_bytes() {
             b"WITH" => {
                 at += 1;
-                at += with(&words[at..], &mut wish)?;
+                at += with(&words[at..], &mut wish, shared)?;
             }
             b"IDEM" => {
                 let key = words.get(at + 1).ok_or_else(|| wrong_arity(b"idem"))?;
@@ -82,9 +91,9 @@ pub fn take(words: Words) -> Result<(Wish, Words), Value> {
 }
 
 /// Reads words of WITH until a command begins; gives how many there were.
-fn with(words: &[Bytes], wish: &mut Wish) -> Result<usize, Value> {
+fn with(words: &[Bytes], wish: &mut Wish, shared: &Shared) -> Result<usize, Value> {
     for (at, word) in words.iter().enumerate() {
-        if !one(word, wish)? {
+        if !one(word, wish)? && !of_table(word, wish, shared)? {
             if is_command(word) {
                 return Ok(at);
             }
@@ -118,6 +127,33 @@ fn one(word: &[u8], wish: &mut Wish) -> Result<bool, Value> {
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Is the word one of WITH's that are about tables? Then the wish is told.
+fn of_table(word: &[u8], wish: &mut Wish, shared: &Shared) -> Result<bool, Value> {
+    if word.eq_ignore_ascii_case(b"sloppy") {
+        wish.want.quorum.sloppy = true;
+    } else if word.eq_ignore_ascii_case(b"volatile") {
+        wish.want.quorum.volatile = true;
+    } else if let Some(text) = after(word, b"r=") {
+        wish.want.quorum.read = replicas(text)?;
+    } else if let Some(text) = after(word, b"w=") {
+        wish.want.quorum.write = replicas(text)?;
+    } else if let Some(name) = after(word, b"table=") {
+        wish.table = Some(super::tables::named(name, shared)?);
+    } else if let Some(digits) = after(word, b"seen=") {
+        let seen = from_hex(digits).ok_or(Value::error("ERR applied: no; seen= takes what a receipt calls seen"))?;
+        wish.seen = Some(Bytes::from(seen));
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn replicas(text: &[u8]) -> Result<u8, Value> {
+    let most = Rule::REPLICAS_MAX;
+    let number = number(text).and_then(|number| u8::try_from(number).ok()).filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| error(format!("ERR applied: no; r= and w= take a number of replicas, 1 to {most}")))
 }
 
 fn after<'a>(word: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {

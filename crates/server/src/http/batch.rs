@@ -35,7 +35,7 @@ struct Condition {
 /// Runs commands as one atomic batch and answers with one result for each.
 pub async fn run(asked: Asked, content: Body) -> Result<Response<Body>, Problem> {
     asked.query(&[])?;
-    let table = asked.table()?;
+    let table = asked.table().await?.id;
     let (given, _share) = body::json::<Commands>(&asked, content, None).await?;
     if given.commands.is_empty() {
         return Err(Problem::malformed("a batch needs at least one command, such as [\"GET\", \"key\"]"));

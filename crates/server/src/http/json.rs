@@ -4,8 +4,9 @@
 //! member, so no data can be mistaken for it: `{"base64": …}`, `{"map": [[key, value], …]}`, `{"error": "…"}`.
 
 use super::base64;
+use crate::receipt::{Field, fields};
 use bytes::Bytes;
-use quorate_core::guarantee::{Met, NodeSet, Receipt, Session};
+use quorate_core::guarantee::{Receipt, Session};
 use quorate_core::operation::Value;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
@@ -38,28 +39,15 @@ pub fn value(value: &Value) -> Json {
 }
 
 /// A receipt as JSON, all ASCII, so that it can also travel in a header.
-pub fn receipt(receipt: &Receipt, session: &Session, cluster: u64) -> Json {
-    let (asked, met) = match receipt.met() {
-        Met::Read(level) => (receipt.asked().level().word(), level.word()),
-        Met::Write(ack) => (receipt.asked().ack().word(), ack.map_or("none", |ack| ack.word())),
+pub fn receipt(receipt: &Receipt, session: &Session, cluster: u64, seen: Option<&[u8]>) -> Json {
+    let shown = |field| match field {
+        Field::Text(text) => json!(text),
+        Field::Number(number) => json!(number),
+        Field::Flag(flag) => json!(flag),
+        Field::Nodes(nodes) => nodes.iter().map(|node| node.0).collect(),
     };
-    let nodes = |set: NodeSet| set.iter().map(|node| node.0).collect::<Vec<_>>();
-    let position = receipt.position();
-    json!({
-        "asked": asked,
-        "met": met,
-        "path": receipt.path().word(),
-        "group": position.group,
-        "term": position.term,
-        "index": position.index,
-        "answered": nodes(receipt.answered()),
-        "durable": nodes(receipt.durable()),
-        "members": receipt.members(),
-        "served_by": receipt.served_by().0,
-        "log_time_ms": receipt.log_time_ms(),
-        "replayed": receipt.replayed(),
-        "session": session.token(cluster),
-    })
+    let fields = fields(receipt, session, cluster, seen);
+    Json::Object(fields.into_iter().map(|(name, field)| (name.to_string(), shown(field))).collect())
 }
 
 /// A word in a request: a string, `{"base64": "…"}`, or a whole number, which means its decimal digits.

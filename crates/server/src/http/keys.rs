@@ -3,11 +3,12 @@
 use super::operate::{Action, misfit, number, operate, single};
 use super::problem::{Kind, Problem};
 use super::routes::Asked;
+use super::tables::Found;
 use super::{body, json, percent};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
-use quorate_core::operation::{Guard, Value, Words};
+use quorate_core::operation::{Guard, TableId, Value, Words};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -22,7 +23,10 @@ const MUST_EXIST: &str = "If-Match: * needs a key that exists, and this one does
 /// The value of a key, with its version as `ETag`: both from one state.
 pub async fn get(asked: Asked) -> Answer {
     asked.query(&[])?;
-    let (table, key) = (asked.table()?, asked.key()?);
+    let (Found { id: table, leaderless }, key) = (asked.table().await?, asked.key()?);
+    if leaderless {
+        return get_without_version(&asked, table, &key).await;
+    }
     let commands = vec![words([&b"GET"[..], &key]), words([&b"VERSION"[..], &key])];
     let done = operate(&asked, Action { table, commands, transaction: true, ..Action::default() }).await?;
     let Value::Array(values) = &done.value else { return Err(done.failed(Kind::Guard).unwrap_or_else(misfit)) };
@@ -44,9 +48,20 @@ pub async fn get(asked: Asked) -> Answer {
     }
 }
 
+/// The value of a key on a table without a log. What the next write hands back is in `Quorate-Seen`.
+async fn get_without_version(asked: &Asked, table: TableId, key: &[u8]) -> Answer {
+    let done = operate(asked, Action { table, commands: vec![words([b"GET", key])], ..Action::default() }).await?;
+    match &done.value {
+        Value::Bulk(value) => Ok(done.bytes(StatusCode::OK, value.clone())),
+        Value::Nil => Err(done.problem(Kind::KeyAbsent, "the key does not exist at the replicas that were read")),
+        Value::Error(_) => Err(done.failed(Kind::Guard).unwrap_or_else(misfit)),
+        other => Ok(done.json(json!({ "value": json::value(other) }))),
+    }
+}
+
 /// Sets a key to the body.
 pub async fn put(asked: Asked, content: Body) -> Answer {
-    let (table, key) = (asked.table()?, asked.key()?);
+    let (table, key) = (asked.table().await?.id, asked.key()?);
     let query = asked.query(&["ttl_ms"])?;
     let condition = Condition::read(&asked.parts.headers, &key)?;
     let (value, _share) = body::read(&asked, content).await?;
@@ -76,7 +91,7 @@ pub async fn put(asked: Asked, content: Body) -> Answer {
 /// Removes a key. One that is not there is removed already.
 pub async fn delete(asked: Asked) -> Answer {
     asked.query(&[])?;
-    let (table, key) = (asked.table()?, asked.key()?);
+    let (table, key) = (asked.table().await?.id, asked.key()?);
     let condition = Condition::read(&asked.parts.headers, &key)?;
     let commands = vec![words([&b"DEL"[..], &key])];
     let done = operate(&asked, Action { table, commands, guards: condition.guards, ..Action::default() }).await?;
@@ -97,7 +112,7 @@ struct Increment {
 /// Adds to the number in a key.
 pub async fn increment(asked: Asked, content: Body) -> Answer {
     asked.query(&[])?;
-    let (table, key) = (asked.table()?, asked.key()?);
+    let (table, key) = (asked.table().await?.id, asked.key()?);
     let condition = Condition::read(&asked.parts.headers, &key)?;
     let (Increment { by }, _share) = body::json(&asked, content, Some(Increment { by: 1 })).await?;
     let commands = vec![words([&b"INCRBY"[..], &key, by.to_string().as_bytes()])];
@@ -123,7 +138,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<j
 /// Sets a key if it holds what is expected.
 pub async fn compare_and_set(asked: Asked, content: Body) -> Answer {
     asked.query(&[])?;
-    let (table, key) = (asked.table()?, asked.key()?);
+    let (table, key) = (asked.table().await?.id, asked.key()?);
     let (Swap { expected, new }, _share) = body::json(&asked, content, None).await?;
     let command = match &expected {
         Some(expected) => words([&b"CAS"[..], &key, &expected.0, &new.0]),
@@ -141,7 +156,7 @@ pub async fn compare_and_set(asked: Asked, content: Body) -> Answer {
 
 /// One page of the keys that begin with a prefix.
 pub async fn list(asked: Asked) -> Answer {
-    let table = asked.table()?;
+    let table = asked.table().await?.id;
     let query = asked.query(&["prefix", "cursor", "count"])?;
     let given = |name: &str| query.iter().find(|(found, _)| *found == name).map(|(_, value)| &value[..]);
     let count = match given("count") {

@@ -21,6 +21,7 @@ mod operate;
 mod percent;
 mod problem;
 mod routes;
+mod tables;
 mod wire;
 
 use crate::handle::Handle;

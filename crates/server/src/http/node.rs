@@ -102,12 +102,6 @@ pub async fn status(asked: Asked) -> Answer {
     Ok(json_reply(&body))
 }
 
-/// The tables.
-pub async fn tables(asked: Asked) -> Answer {
-    let tables = asked.site.settings.tables.iter().enumerate().map(|(id, name)| json!({ "id": id, "name": name }));
-    Ok(json_reply(&json!({ "tables": tables.collect::<Vec<_>>() })))
-}
-
 /// The counters and the groups for Prometheus.
 pub async fn metrics(asked: Asked) -> Answer {
     let (status, metrics) = (picture(&asked).await?, counters(&asked).await?);

@@ -3,8 +3,10 @@
 use super::operate;
 use super::problem::Kind;
 use super::routes::{Content, Family, ROUTES, Route};
+use quorate_core::crdt::Kind as Cell;
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
+use quorate_core::quorum::{Preset, Rule};
 use serde_json::{Map, Value as Json, json};
 
 /// The document.
@@ -47,7 +49,11 @@ fn operation(route: &Route, template: &str) -> Json {
         });
     }
     // An operation's name stands once in a document.
-    let id = if template.contains("{table}") { format!("{}InTable", route.id) } else { route.id.to_string() };
+    let id = if route.templates.len() > 1 && template.contains("{table}") {
+        format!("{}InTable", route.id)
+    } else {
+        route.id.to_string()
+    };
     let mut operation = json!({
         "operationId": id,
         "summary": route.summary,
@@ -108,6 +114,20 @@ fn parameters(route: &Route, template: &str) -> Vec<Json> {
         out.push(parameter("header", "Quorate-Session", text(), "What this session has seen, from an earlier reply"));
         let about = "Adds the receipt: to the body if it is JSON, otherwise in the header of this name";
         out.push(parameter("header", "Quorate-Receipt", json!({ "type": "boolean" }), about));
+    }
+    if route.family != Family::Node && !route.templates.contains(&"/v1/tables") {
+        let replicas = || json!({ "type": "integer", "minimum": 1, "maximum": Rule::REPLICAS_MAX });
+        let about = "On a leaderless table: how many replicas a read waits for, in place of what the table says";
+        out.push(parameter("header", "Quorate-R", replicas(), about));
+        let about = "On a leaderless table: how many replicas a write waits for, in place of what the table says";
+        out.push(parameter("header", "Quorate-W", replicas(), about));
+        let about = "On a leaderless table: other nodes may take a write in place of replicas that do not answer";
+        out.push(parameter("header", "Quorate-Sloppy", json!({ "type": "boolean" }), about));
+        let about = "On a leaderless table: an answer counts before it is durable";
+        out.push(parameter("header", "Quorate-Volatile", json!({ "type": "boolean" }), about));
+        let about =
+            "On a leaderless table: what a read of the key gave in this header; the write replaces exactly that";
+        out.push(parameter("header", "Quorate-Seen", text(), about));
     }
     if matches!(route.family, Family::Read | Family::Batch) {
         let levels = json!({ "enum": Level::ALL.map(Level::word), "default": Level::default().word() });
@@ -172,7 +192,10 @@ fn schemas() -> Json {
             "guards": list(reference("Guard")),
         })),
         "Results": object(&["results"], json!({ "results": list(reference("Value")), "receipt": reference("Receipt") })),
-        "Tables": object(&["tables"], json!({ "tables": list(object(&["id", "name"], json!({ "id": integer(), "name": { "type": "string" } }))) })),
+        "Tables": object(&["tables"], json!({ "tables": list(reference("Table")), "receipt": reference("Receipt") })),
+        "Table": table(),
+        "NewTable": { "allOf": [reference("Policy"), object(&["name"], json!({ "name": { "type": "string" } }))] },
+        "Policy": { "type": "object", "properties": policy() },
         "Status": { "type": "object" },
         "Ready": object(&["ready"], json!({ "ready": boolean(), "groups": integer(), "warning": { "type": "string", "description": "What to see to, such as a clock that is out" } })),
         "Transfer": object(&["group", "to"], json!({ "group": integer(), "to": integer() })),
@@ -187,15 +210,49 @@ fn schemas() -> Json {
     })
 }
 
+/// What can be said of a table.
+fn policy() -> Json {
+    let replicas = json!({ "type": "integer", "minimum": 1, "maximum": Rule::REPLICAS_MAX });
+    json!({
+        "shape": { "enum": ["consensus", "leaderless"] },
+        "replicas": replicas, "read": replicas, "write": replicas,
+        "preset": { "enum": Preset::ALL.map(Preset::word) },
+        "cell": { "enum": Cell::ALL.map(|(_, word)| word) },
+        "bound": { "type": "integer", "description": "What a bounded counter never falls below" },
+        "ranges": { "type": "array", "items": reference("Word"), "description": "The first key of each range but the first" },
+    })
+}
+
+fn table() -> Json {
+    let mut members = policy();
+    if let Some(members) = members.as_object_mut() {
+        members.remove("preset");
+        members.extend([
+            ("id".to_string(), json!({ "type": "integer" })),
+            ("name".to_string(), json!({ "type": "string" })),
+            (
+                "epoch".to_string(),
+                json!({ "type": "integer", "description": "When the places of its data changed last" }),
+            ),
+            ("warning".to_string(), json!({ "type": "string", "description": "What such a table loses" })),
+            ("receipt".to_string(), reference("Receipt")),
+        ]);
+    }
+    object(&["id", "name", "shape"], members)
+}
+
 fn receipt() -> Json {
     let (integer, nodes) = (json!({ "type": "integer" }), json!({ "type": "array", "items": { "type": "integer" } }));
     object(
-        &["asked", "met", "path", "group", "term", "index", "answered", "durable", "members", "served_by", "replayed"],
+        &["asked", "met", "path", "answered", "durable", "members", "served_by", "replayed"],
         json!({
             "asked": { "type": "string" },
             "met": { "type": "string", "description": "Computed from who answered, never copied from what was asked" },
-            "path": { "enum": ["log", "leader-round", "session-replica", "replica"] },
+            "path": { "type": "string", "description": "How it was served, such as log, leader-round or quorum-write" },
             "group": integer, "term": integer, "index": integer,
+            "range": integer, "epoch": integer, "needed": integer, "siblings": integer, "stand_ins": nodes,
+            "dot": { "type": "string", "description": "The event that a write to a leaderless table was" },
+            "seen": { "type": "string" },
             "answered": nodes, "durable": nodes,
             "members": integer, "served_by": integer, "log_time_ms": integer,
             "replayed": { "type": "boolean", "description": "An idempotency key replayed an earlier reply" },

@@ -4,12 +4,14 @@ use super::Site;
 use super::json;
 use super::problem::{Kind, Problem};
 use super::routes::Asked;
+use crate::receipt::{from_hex, hex, shortfall};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
-use quorate_core::guarantee::{Ack, Level, Receipt, Session, Want};
+use quorate_core::guarantee::{Ack, Level, Quorum, Receipt, Session, Want};
 use quorate_core::limits;
 use quorate_core::operation::{Batch, Guard, IdempotencyKey, Operate, Outcome, Reply, Request, TableId, Value, Words};
+use quorate_core::quorum::Rule;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -26,6 +28,17 @@ pub const RECEIPT: HeaderName = HeaderName::from_static("quorate-receipt");
 /// The name under which a write is applied at most once.
 pub const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// How many replicas of a leaderless table must answer a read.
+pub const READ: HeaderName = HeaderName::from_static("quorate-r");
+/// How many replicas of a leaderless table must hold a write.
+pub const WRITE: HeaderName = HeaderName::from_static("quorate-w");
+/// Nodes that are no replicas may stand in for some.
+pub const SLOPPY: HeaderName = HeaderName::from_static("quorate-sloppy");
+/// An answer counts before it is durable.
+pub const VOLATILE: HeaderName = HeaderName::from_static("quorate-volatile");
+/// What a read of a key on a leaderless table handed out, in hexadecimal: the next write of the key hands it back.
+pub const SEEN: HeaderName = HeaderName::from_static("quorate-seen");
+
 /// The loop answers at the deadline; if it has not this much later, something is wrong with it.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -37,6 +50,7 @@ pub struct Wish {
     deadline_ms: u32,
     receipt: bool,
     idempotency: Option<IdempotencyKey>,
+    seen: Option<Bytes>,
 }
 
 impl Wish {
@@ -48,6 +62,7 @@ impl Wish {
             deadline_ms: limits::DEADLINE_MS,
             receipt: false,
             idempotency: None,
+            seen: None,
         };
         if let Some(word) = single(headers, &LEVEL)? {
             let known = Level::ALL.map(Level::word);
@@ -69,12 +84,17 @@ impl Wish {
                 Problem::malformed(format!("{SESSION}: {why}; send a token that this cluster gave, or none"))
             })?;
         }
-        if let Some(word) = single(headers, &RECEIPT)? {
-            wish.receipt = match &word.to_ascii_lowercase()[..] {
-                b"true" => true,
-                b"false" => false,
-                _ => return Err(unknown_word(&RECEIPT, word, &["true", "false"])),
-            };
+        wish.receipt = flag(headers, &RECEIPT)?;
+        wish.want.quorum = Quorum {
+            read: replicas(headers, &READ)?,
+            write: replicas(headers, &WRITE)?,
+            sloppy: flag(headers, &SLOPPY)?,
+            volatile: flag(headers, &VOLATILE)?,
+        };
+        if let Some(digits) = single(headers, &SEEN)? {
+            let seen = from_hex(digits)
+                .ok_or_else(|| Problem::malformed(format!("{SEEN} takes what an earlier reply gave in this header")))?;
+            wish.seen = Some(Bytes::from(seen));
         }
         if let Some(key) = single(headers, &IDEMPOTENCY)? {
             if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES {
@@ -85,6 +105,39 @@ impl Wish {
         }
         Ok(wish)
     }
+}
+
+impl Wish {
+    /// For a read of the catalogue before the operation: nothing that is meant for data.
+    pub fn look_up(self, level: Level) -> Wish {
+        Wish { want: Want::of_level(level), idempotency: None, seen: None, ..self }
+    }
+    /// A read of this level, unless the headers name one.
+    pub fn at_least(mut self, level: Level) -> Wish {
+        self.want.level.get_or_insert(level);
+        self
+    }
+    /// A read that does not miss what was done before.
+    pub fn after(self, done: &Done) -> Wish {
+        Wish { session: done.session.clone(), ..self.look_up(Level::Session) }
+    }
+}
+
+fn flag(headers: &HeaderMap, name: &HeaderName) -> Result<bool, Problem> {
+    let Some(word) = single(headers, name)? else { return Ok(false) };
+    match &word.to_ascii_lowercase()[..] {
+        b"true" => Ok(true),
+        b"false" => Ok(false),
+        _ => Err(unknown_word(name, word, &["true", "false"])),
+    }
+}
+
+/// A number of replicas; 0 if the header is not there.
+fn replicas(headers: &HeaderMap, name: &HeaderName) -> Result<u8, Problem> {
+    let Some(word) = single(headers, name)? else { return Ok(0) };
+    let most = Rule::REPLICAS_MAX;
+    let count = number(word).and_then(|count| u8::try_from(count).ok()).filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| Problem::malformed(format!("{name} takes a number of replicas, 1 to {most}")))
 }
 
 fn unknown_word(name: &HeaderName, word: &[u8], known: &[&str]) -> Problem {
@@ -131,6 +184,8 @@ pub struct Done {
     pub value: Value,
     /// What was met.
     pub receipt: Receipt,
+    /// What a read of a leaderless table handed out.
+    seen: Option<Bytes>,
     session: Session,
     cluster: u64,
     receipt_wanted: bool,
@@ -138,8 +193,13 @@ pub struct Done {
 
 /// Carries out an operation. An error of the command itself is a value here; see [`Done::failed`].
 pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
+    operate_with(asked, action, |wish| wish).await
+}
+
+/// As [`operate`], with other wishes than the headers say.
+pub async fn operate_with(asked: &Asked, action: Action, change: impl FnOnce(Wish) -> Wish) -> Result<Done, Problem> {
     let cluster = asked.site.settings.cluster;
-    let wish = Wish::read(&asked.parts.headers, cluster)?;
+    let wish = change(Wish::read(&asked.parts.headers, cluster)?);
     let writes = action.commands.iter().any(|words| {
         words.first().and_then(|name| quorate_core::state::command::find(name)).is_some_and(|spec| spec.write)
     });
@@ -154,13 +214,13 @@ pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
         batch,
         want: wish.want,
         session: wish.session.clone(),
-        seen: None,
+        seen: wish.seen,
         after_own_writes: false,
         deadline_ms: wish.deadline_ms,
     };
     let wait = Duration::from_millis(u64::from(wish.deadline_ms)) + GRACE;
-    let (outcome, heard) = match call(&asked.site, Request::Operate(operate), wait).await {
-        Ok(Reply::Operated { outcome, session, seen: _ }) => (outcome, session),
+    let (outcome, heard, seen) = match call(&asked.site, Request::Operate(operate), wait).await {
+        Ok(Reply::Operated { outcome, session, seen }) => (outcome, session, seen),
         Ok(Reply::Status(_) | Reply::Transferred(_)) => return Err(misfit()),
         Err(silence) => return Err(silence.problem(writes)),
     };
@@ -168,19 +228,17 @@ pub async fn operate(asked: &Asked, action: Action) -> Result<Done, Problem> {
     session.merge(&heard);
     let token = token(&session, cluster);
     match outcome {
-        Outcome::Done { value, receipt } => Ok(Done { value, receipt, session, cluster, receipt_wanted: wish.receipt }),
+        Outcome::Done { value, receipt } => {
+            Ok(Done { value, receipt, seen, session, cluster, receipt_wanted: wish.receipt })
+        }
         Outcome::Refused(refusal) => Err(Problem::refused(&refusal).header(SESSION, token)),
         Outcome::Unknown(doubt) => Err(Problem::unknown(&doubt).header(SESSION, token)),
         Outcome::Short { value, receipt } => {
-            let detail = format!(
-                "the write was applied and {} of {} nodes hold it durably, fewer than ack {} asks; do not repeat it",
-                receipt.durable().len(),
-                receipt.members(),
-                receipt.asked().ack().word(),
-            );
+            let detail =
+                format!("the write was applied with less than was asked: {}; do not repeat it", shortfall(&receipt));
             Err(Problem::new(Kind::Short, detail)
                 .with("value", json::value(&value))
-                .with("receipt", json::receipt(&receipt, &session, cluster))
+                .with("receipt", json::receipt(&receipt, &session, cluster, seen.as_deref()))
                 .header(SESSION, token))
         }
     }
@@ -232,6 +290,12 @@ impl Done {
     /// A failure after the operation was evaluated, with what the session has seen and the receipt, if it was asked for.
     pub fn problem(&self, kind: Kind, detail: impl Into<String>) -> Problem {
         let problem = Problem::new(kind, detail).header(SESSION, token(&self.session, self.cluster));
+        let seen =
+            self.seen.as_ref().map(|seen| HeaderValue::from_str(&hex(seen)).expect("hexadecimal is a header value"));
+        let problem = match seen {
+            Some(seen) => problem.header(SEEN, seen),
+            None => problem,
+        };
         if self.receipt_wanted { problem.with("receipt", self.receipt_json()) } else { problem }
     }
 
@@ -261,7 +325,7 @@ impl Done {
         let mut response = Response::new(Body::from(body.to_string()));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(SESSION, token(&self.session, self.cluster));
+        self.tell(headers);
         response
     }
 
@@ -274,7 +338,7 @@ impl Done {
         if !empty {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
-        headers.insert(SESSION, token(&self.session, self.cluster));
+        self.tell(headers);
         if self.receipt_wanted {
             let receipt = self.receipt_json().to_string();
             headers.insert(RECEIPT, HeaderValue::from_str(&receipt).expect("a receipt is ASCII"));
@@ -282,7 +346,14 @@ impl Done {
         response
     }
 
+    fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(SESSION, token(&self.session, self.cluster));
+        if let Some(seen) = &self.seen {
+            headers.insert(SEEN, HeaderValue::from_str(&hex(seen)).expect("hexadecimal is a header value"));
+        }
+    }
+
     fn receipt_json(&self) -> Json {
-        json::receipt(&self.receipt, &self.session, self.cluster)
+        json::receipt(&self.receipt, &self.session, self.cluster, self.seen.as_deref())
     }
 }

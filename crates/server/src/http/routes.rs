@@ -1,14 +1,13 @@
 //! The one table of what there is: the router, the OpenAPI document and the page at `/` are made from it.
 
 use super::problem::{Kind, Problem};
-use super::{Site, admit, batch, keys, node};
+use super::{Site, admit, batch, keys, node, tables};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, header};
 use axum::routing::any;
-use quorate_core::operation::TableId;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -92,6 +91,8 @@ impl Route {
 
 const KEY: &[&str] = &["/v1/keys/{key}", "/v1/tables/{table}/keys/{key}"];
 const KEYS: &[&str] = &["/v1/keys", "/v1/tables/{table}/keys"];
+const TABLES: &[&str] = &["/v1/tables"];
+const TABLE: &[&str] = &["/v1/tables/{table}"];
 const COMMANDS: &[&str] = &["/v1/commands", "/v1/tables/{table}/commands"];
 
 const fn route(
@@ -189,9 +190,35 @@ pub const ROUTES: &[Route] = &[
         |asked, body| Box::pin(batch::run(asked, body)),
     )
     .takes(Json("Commands")),
-    route("GET", &["/v1/tables"], "listTables", "The tables", Family::Node, (200, Json("Tables")), |asked, _| {
-        Box::pin(node::tables(asked))
+    route("GET", TABLES, "listTables", "The tables", Family::Read, (200, Json("Tables")), |asked, _| {
+        Box::pin(tables::list(asked))
     }),
+    route("POST", TABLES, "createTable", "Makes a table", Family::Write, (201, Json("Table")), |asked, body| {
+        Box::pin(tables::create(asked, body))
+    })
+    .takes(Json("NewTable")),
+    route("GET", TABLE, "showTable", "One table", Family::Read, (200, Json("Table")), |asked, _| {
+        Box::pin(tables::show(asked))
+    }),
+    route(
+        "PATCH",
+        TABLE,
+        "alterTable",
+        "Changes what the body names of a table",
+        Family::Write,
+        (200, Json("Table")),
+        |asked, body| Box::pin(tables::alter(asked, body)),
+    )
+    .takes(Json("Policy")),
+    route(
+        "DELETE",
+        TABLE,
+        "dropTable",
+        "Removes a table with all that it holds",
+        Family::Write,
+        (200, Json("Removed")),
+        |asked, _| Box::pin(tables::remove(asked)),
+    ),
     route(
         "GET",
         &["/v1/status"],
@@ -349,19 +376,5 @@ impl Asked {
             Some(action) if name == "{key}" => segment.strip_suffix(action)?.strip_suffix(':'),
             Some(_) | None => Some(segment),
         }
-    }
-
-    /// The table in the path, by its name or its number; the first if the path names none.
-    pub fn table(&self) -> Result<TableId, Problem> {
-        let Some(segment) = self.segment("{table}") else { return Ok(TableId(0)) };
-        let name = super::percent::decode(segment)?;
-        let tables = &self.site.settings.tables;
-        let by_name = tables.iter().position(|table| table.as_bytes() == name);
-        let by_number = || super::operate::number(&name).and_then(|number| usize::try_from(number).ok());
-        let id = by_name.or_else(by_number).filter(|id| *id < tables.len());
-        id.and_then(|id| u16::try_from(id).ok()).map(TableId).ok_or_else(|| {
-            let shown = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
-            Problem::new(Kind::UnknownTable, format!("there is no table '{shown}'; GET /v1/tables lists them"))
-        })
     }
 }
