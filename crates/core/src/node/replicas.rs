@@ -46,11 +46,11 @@ pub(super) struct Calls {
 
 impl Node {
     /// A call for a leaderless table.
-    pub(super) fn to_replicas(&mut self, cx: &mut Cx<'_>, call: Call) {
-        self.to_replicas_but(cx, call, NodeSet::only(self.config.node));
+    pub(super) fn coordinate(&mut self, cx: &mut Cx<'_>, call: Call) {
+        self.coordinate_but(cx, call, NodeSet::only(self.config.node));
     }
 
-    fn to_replicas_but(&mut self, cx: &mut Cx<'_>, call: Call, tried: NodeSet) {
+    fn coordinate_but(&mut self, cx: &mut Cx<'_>, call: Call, tried: NodeSet) {
         let batch = &call.operate.batch;
         let [words] = &batch.commands[..] else {
             return self.refuse(cx, call, impossible("a leaderless table serves one key at a time"));
@@ -169,7 +169,7 @@ impl Node {
                 self.answer_seen(cx, call.origin, outcome.clone(), session.clone(), seen.clone());
             }
             Some(Reply::Status(_) | Reply::Transferred(_)) => {}
-            None => self.to_replicas_but(cx, call, tried),
+            None => self.coordinate_but(cx, call, tried),
         }
         true
     }
@@ -199,7 +199,7 @@ impl Node {
         for number in due {
             let Some(Passed { call, tried, write, .. }) = self.replica_calls.passed.remove(&number) else { continue };
             if call.until > now {
-                self.to_replicas_but(cx, call, tried);
+                self.coordinate_but(cx, call, tried);
             } else if write {
                 let session = call.operate.session;
                 self.answer(cx, call.origin, Outcome::Unknown(Doubt::Deadline), session);
@@ -212,7 +212,7 @@ impl Node {
                 let out = self.health.clock_out(now).map(|out| Refusal::ClockAhead(out.sentence()));
                 self.refuse(cx, call, out.unwrap_or(Refusal::NoLife));
             } else {
-                self.to_replicas(cx, call);
+                self.coordinate(cx, call);
             }
         }
     }
@@ -228,7 +228,7 @@ impl Node {
                 let session = call.operate.session;
                 self.answer(cx, call.origin, Outcome::Unknown(Doubt::CoordinatorLost), session);
             } else {
-                self.to_replicas_but(cx, call, tried);
+                self.coordinate_but(cx, call, tried);
             }
         }
     }

@@ -45,7 +45,7 @@ impl Node {
             Plan::Read { group, level: Level::Session } => self.read_after_session(cx, group, call),
             Plan::Read { group, level: Level::Eventual } => self.serve_read(cx, group, None, call),
             Plan::Gather(gathering) => self.gather(cx, gathering, call),
-            Plan::Replicas => self.to_replicas(cx, call),
+            Plan::Replicas => self.coordinate(cx, call),
         }
     }
 
