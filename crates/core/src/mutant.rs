@@ -46,6 +46,7 @@ pub enum Mutant {
     NeverCompares,
     SumsWithoutValues,
     HintReplayed,
+    PaxosIgnoresHighest,
 }
 
 impl Mutant {
@@ -190,6 +191,11 @@ impl Mutant {
         (Mutant::NeverCompares, "never-compares", "replicas are not compared in the background"),
         (Mutant::SumsWithoutValues, "sums-without-values", "replicas compare their keys and not what stands at them"),
         (Mutant::HintReplayed, "hint-replayed", "a hint is delivered to a node that no longer holds the key"),
+        (
+            Mutant::PaxosIgnoresHighest,
+            "paxos-ignores-highest",
+            "a proposer does not go on from the accepted value of the highest ballot",
+        ),
     ];
 }
 

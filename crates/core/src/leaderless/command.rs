@@ -19,15 +19,29 @@ pub(super) enum Action {
     Type,
     Length,
     Set(Bytes),
+    /// Sets a register if it is as expected.
+    Swap {
+        expected: Option<Bytes>,
+        new: Bytes,
+    },
     Remove,
     Add(i64),
     AddMembers(Vec<Bytes>),
     TakeMembers(Vec<Bytes>),
     Members,
-    HasMembers { members: Vec<Bytes>, single: bool },
+    HasMembers {
+        members: Vec<Bytes>,
+        single: bool,
+    },
     Count,
-    SetFields { fields: Vec<(Bytes, Bytes)>, count: bool },
-    AddField { field: Bytes, amount: i64 },
+    SetFields {
+        fields: Vec<(Bytes, Bytes)>,
+        count: bool,
+    },
+    AddField {
+        field: Bytes,
+        amount: i64,
+    },
     RemoveFields(Vec<Bytes>),
     Fields(Vec<Bytes>),
     Field(Bytes),
@@ -52,12 +66,14 @@ pub(super) struct Author<'a> {
     pub(super) context: &'a mut Context,
     /// The last name that was given.
     pub(super) last: Option<Dot>,
+    /// The one name that there is to give, where it was chosen before.
+    pub(super) fixed: Option<Dot>,
 }
 
 impl Author<'_> {
     /// The name of one more event.
     fn dot(&mut self) -> Dot {
-        let dot = self.context.advance(self.actor);
+        let dot = self.fixed.unwrap_or_else(|| self.context.advance(self.actor));
         self.last = Some(dot);
         dot
     }
@@ -77,6 +93,7 @@ impl Action {
     pub(super) fn writes(&self) -> bool {
         match self {
             Action::Set(_)
+            | Action::Swap { .. }
             | Action::Remove
             | Action::Add(_)
             | Action::AddMembers(_)
@@ -138,6 +155,12 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
                 "SET takes no options on a leaderless table: they need one order of all writes".to_string(),
             )),
         },
+        "CAS" | "SETNX" if register => super::agree::swap(name, rest).ok_or_else(|| {
+            refused(format!(
+                "{name} takes a key, {}",
+                if name == "CAS" { "what is expected and what is new" } else { "and a value" }
+            ))
+        }),
         "INCR" if counter => one(Action::Add(1)),
         "DECR" if counter => one(Action::Add(-1)),
         "INCRBY" if counter => Ok(Action::Add(amount(rest)?)),
@@ -176,7 +199,7 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
 /// The commands on a kind of cell, for people.
 fn commands_of(kind: Kind) -> &'static str {
     match kind {
-        Kind::Register | Kind::Latest => "it has GET, SET, STRLEN, DEL, EXISTS and TYPE",
+        Kind::Register | Kind::Latest => "it has GET, SET, CAS, SETNX, STRLEN, DEL, EXISTS and TYPE",
         Kind::Flag | Kind::DisableWinsFlag => "it has GET, SET to 1 or 0, DEL, EXISTS and TYPE",
         Kind::Counter => "it has GET, INCR, DECR, INCRBY, DECRBY, DEL, EXISTS and TYPE",
         Kind::Bounded => "it has GET, INCR, DECR, INCRBY, DECRBY, EXISTS and TYPE",
@@ -251,6 +274,7 @@ pub(super) fn read(action: &Action, cell: &AnyCell, bound: i64) -> (Value, u16) 
             }
         }
         Action::Set(_)
+        | Action::Swap { .. }
         | Action::Remove
         | Action::Add(_)
         | Action::AddMembers(_)

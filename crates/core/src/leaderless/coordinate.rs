@@ -3,18 +3,21 @@
 //! A write that replaces or removes something reads first, so that it replaces what an acknowledged write left; increments and adds
 //! need not. Who coordinates is always a replica of the key, so its own answer is the first.
 
+use super::agree::Agreeing;
 use super::command::{self, Action, Author};
 use super::message::{Body, Message, Round as RoundId, Target};
 use super::record::State;
 use super::replica::{Spot, digest};
 use super::rule::{self, Rules};
 use super::{Cx, Leaderless};
+use crate::clock::Dot;
 use crate::crdt::{AnyCell, Delta, Kind, Seen};
-use crate::guarantee::{Evidence, NodeSet, Path, Round as Evident, Session, Tally, Want};
+use crate::guarantee::{Evidence, Level, NodeSet, Path, Round as Evident, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Value, Words};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -87,7 +90,9 @@ pub(super) struct Round {
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
+    /// A majority must agree on it.
+    Agreeing(Box<Agreeing>),
     Reading(Reading),
     Writing(Writing),
     /// What a read found is being written back.
@@ -96,7 +101,7 @@ enum Phase {
 
 /// Joins what replicas hold.
 #[derive(Debug)]
-struct Reading {
+pub(super) struct Reading {
     merged: State,
     tally: Tally,
     asked: NodeSet,
@@ -106,9 +111,9 @@ struct Reading {
 
 /// Waits until enough replicas have the change.
 #[derive(Debug)]
-struct Writing {
+pub(super) struct Writing {
     delta: Delta<AnyCell>,
-    dot: crate::clock::Dot,
+    dot: Dot,
     value: Value,
     tally: Tally,
     /// The caller has its answer; until this moment the round goes on for the replicas that are missing.
@@ -118,11 +123,13 @@ struct Writing {
 }
 
 #[derive(Debug)]
-struct Back {
+pub(super) struct Back {
     merged: State,
     /// Who answered the read, and who holds durably what it found.
     tally: Tally,
     needed: usize,
+    /// What is brought was agreed on: what the operation gave, and its event.
+    swapped: Option<(Value, Dot)>,
 }
 
 impl Leaderless {
@@ -178,6 +185,9 @@ impl Leaderless {
     }
 
     fn start(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+        if round.agrees() {
+            return self.agree(cx, number, round);
+        }
         let own = self.state(cx, &round.spot);
         let covered = round.covered_by(&own);
         let alone = !round.action.replaces() || (round.seen.is_some() && covered) || (round.rules.read == 1 && covered);
@@ -194,7 +204,7 @@ impl Leaderless {
     }
 
     /// Keeps a round, and looks at it again after a while.
-    fn hold(&mut self, cx: &Cx<'_>, number: u64, mut round: Round) {
+    pub(super) fn hold(&mut self, cx: &Cx<'_>, number: u64, mut round: Round) {
         let (now, again) = (cx.now().mono, cx.now().mono.after_ms(AGAIN_MS));
         // The caller's deadline counts until it is behind.
         round.look_at = if round.until > now { again.min(round.until) } else { again };
@@ -243,6 +253,7 @@ impl Leaderless {
                     self.read_on(cx, number);
                 }
             }
+            (Body::Agreed { tell, held }, Phase::Agreeing(_)) => self.agree_on(cx, number, from, tell, &held),
             (Body::Done { durable }, Phase::Writing(writing)) => {
                 writing.confirmations += 1;
                 if durable {
@@ -258,8 +269,12 @@ impl Leaderless {
             }
             // Another epoch: the catalogue is on its way here or there. The next look asks again; so it does of one who does
             // not believe the clock here.
-            (Body::Fenced { .. }, _) | (Body::Held { .. } | Body::Done { .. } | Body::NotBelieved { .. }, _) => {}
-            (Body::Put { .. } | Body::Get { .. } | Body::Mend { .. } | Body::Compare { .. }, _) => {}
+            (Body::Fenced { .. }, _)
+            | (Body::Held { .. } | Body::Done { .. } | Body::NotBelieved { .. } | Body::Agreed { .. }, _) => {}
+            (
+                Body::Put { .. } | Body::Get { .. } | Body::Mend { .. } | Body::Propose { .. } | Body::Compare { .. },
+                _,
+            ) => {}
         }
     }
 
@@ -347,10 +362,48 @@ impl Leaderless {
             cx.hurry();
             self.unsynced.push_back((after, number));
         }
-        round.phase = Phase::Back(Back { merged: reading.merged, tally, needed });
+        round.phase = Phase::Back(Back { merged: reading.merged, tally, needed, swapped: None });
         self.hold(cx, number, round);
         self.say_back(cx, number);
         self.back_on(number);
+    }
+
+    /// Brings a state that was agreed on to the cells of enough replicas.
+    pub(super) fn bring(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u64,
+        mut round: Round,
+        tally: Tally,
+        merged: State,
+        swapped: (Value, Dot),
+    ) {
+        cx.hurry();
+        self.unsynced.push_back((cx.after(), number));
+        let needed = usize::from(round.rules.write);
+        round.phase = Phase::Back(Back { merged, tally, needed, swapped: Some(swapped) });
+        self.hold(cx, number, round);
+        self.say_back(cx, number);
+    }
+
+    /// Answers what a majority agreed on.
+    pub(super) fn finish_agreed(
+        &mut self,
+        round: Round,
+        tally: Tally,
+        path: Path,
+        value: Value,
+        dot: Option<Dot>,
+        state: &State,
+    ) {
+        let majority = (round.replicas.len() / 2 + 1) as u8;
+        let needed = if path == Path::PaxosWrite { round.rules.write } else { majority };
+        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, round.rules.table.1) };
+        let evidence = tally.settle_round(path, evident, self.config.node, round.replicas.len());
+        let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, state);
+        let Round { token, want, mut session, spot, .. } = round;
+        session.observe_events(spot.place.table, spot.place.range, &state.context);
+        self.settle(token, done(evidence, want, value), session, Some(seen));
     }
 
     fn say_back(&mut self, cx: &mut Cx<'_>, number: u64) {
@@ -370,8 +423,11 @@ impl Leaderless {
             return;
         }
         let Some(round) = self.rounds.remove(&number) else { return };
-        let Phase::Back(Back { merged, tally, .. }) = &round.phase else { return };
+        let Phase::Back(Back { merged, tally, swapped, .. }) = &round.phase else { return };
         let (merged, tally) = (merged.clone(), *tally);
+        if let Some((value, dot)) = swapped.clone() {
+            return self.finish_agreed(round, tally, Path::PaxosWrite, value, Some(dot), &merged);
+        }
         self.finish_read(round, tally, Path::WriteBack, &merged);
     }
 
@@ -396,7 +452,7 @@ impl Leaderless {
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;
         let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
-        let mut author = Author { actor, stamp, context: &mut context, last: None };
+        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: None };
         let mut cell = record.cell.clone();
         let wrote = match command::write(&round.action, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
             Ok(wrote) => wrote,
@@ -448,7 +504,7 @@ impl Leaderless {
                 back.tally.durable(node);
                 self.back_on(number);
             }
-            Phase::Reading(_) => {}
+            Phase::Reading(_) | Phase::Agreeing(_) => {}
         }
     }
 
@@ -514,7 +570,7 @@ impl Leaderless {
         let Some(round) = self.rounds.get(&number).filter(|round| round.look_at == at) else { return };
         let over = match &round.phase {
             Phase::Writing(writing) => writing.answered.is_some_and(|until| now >= until),
-            Phase::Reading(_) | Phase::Back(_) => now >= round.until,
+            Phase::Reading(_) | Phase::Back(_) | Phase::Agreeing(_) => now >= round.until,
         };
         if now >= round.until {
             self.give_up(now, number);
@@ -529,6 +585,19 @@ impl Leaderless {
             Phase::Reading(_) => self.ask_more(cx, number, true),
             Phase::Writing(_) => self.say_put(cx, number),
             Phase::Back(_) => self.say_back(cx, number),
+            Phase::Agreeing(_) => {
+                self.attempt_again(cx, number);
+                self.say_ask(cx, number);
+            }
+        }
+    }
+
+    /// Looks at a round at this moment, if it would be later.
+    pub(super) fn look_sooner(&mut self, number: u64, at: Mono) {
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        if at < round.look_at {
+            round.look_at = at;
+            self.timers.insert((at, number));
         }
     }
 
@@ -556,7 +625,19 @@ impl Leaderless {
             }
             Phase::Back(back) => {
                 let (answered, needed) = (back.tally.held().len() as u8, back.needed as u8);
-                Outcome::Refused(Refusal::TooFewReplicas { answered, needed })
+                match back.swapped {
+                    // It was chosen: it is made, and only too few cells have it.
+                    Some(_) => Outcome::Unknown(Doubt::MissedQuorum { answered, needed }),
+                    None => Outcome::Refused(Refusal::TooFewReplicas { answered, needed }),
+                }
+            }
+            Phase::Agreeing(agreeing) => {
+                let (answered, needed) = (agreeing.answers() as u8, (round.replicas.len() / 2 + 1) as u8);
+                if agreeing.is_unknown() {
+                    Outcome::Unknown(Doubt::MissedQuorum { answered, needed })
+                } else {
+                    Outcome::Refused(Refusal::TooFewReplicas { answered, needed })
+                }
             }
             Phase::Writing(writing) => {
                 if writing.answered.is_some() {
@@ -579,7 +660,9 @@ impl Leaderless {
         for number in over {
             let Some(round) = self.rounds.get(&number) else { continue };
             let begins_anew = match &round.phase {
-                Phase::Reading(_) | Phase::Back(_) => true,
+                Phase::Reading(_) => true,
+                Phase::Back(back) => back.swapped.is_none(),
+                Phase::Agreeing(agreeing) => !agreeing.is_unknown(),
                 Phase::Writing(_) => false,
             };
             if begins_anew {
@@ -598,7 +681,33 @@ impl Leaderless {
 }
 
 impl Round {
-    fn target(&self) -> Target {
+    /// Must a majority agree on it?
+    fn agrees(&self) -> bool {
+        let reads = !self.action.writes() && self.rules.level == Some(Level::Linearizable);
+        reads || matches!(self.action, Action::Swap { .. })
+    }
+    pub(super) fn spot(&self) -> &Spot {
+        &self.spot
+    }
+    pub(super) fn replicas(&self) -> &[NodeId] {
+        &self.replicas
+    }
+    pub(super) fn action(&self) -> &Action {
+        &self.action
+    }
+    pub(super) fn bound(&self) -> i64 {
+        self.bound
+    }
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+    pub(super) fn phase_mut(&mut self) -> &mut Phase {
+        &mut self.phase
+    }
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+    pub(super) fn target(&self) -> Target {
         Target { table: self.spot.place.table, epoch: self.epoch, key: self.spot.key.clone() }
     }
     /// Does a state hold all that the session saw of the range?

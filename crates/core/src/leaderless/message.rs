@@ -64,6 +64,20 @@ pub enum Body {
         /// All of it.
         state: State,
     },
+    /// A proposer asks a replica to promise or to accept. Lost: asked again.
+    Propose {
+        /// Of this key.
+        target: Target,
+        /// What is asked.
+        ask: crate::paxos::Ask<State>,
+    },
+    /// What a replica promised or accepted, and what its cell holds. Lost: the proposer asks again.
+    Agreed {
+        /// What it promised or accepted.
+        tell: crate::paxos::Tell<State>,
+        /// What its cell holds.
+        held: State,
+    },
     /// Replicas compare what they hold; nobody waits for it.
     Compare {
         /// Of this table.

@@ -23,6 +23,7 @@
 //!
 //! **Read next.** `coordinate.rs`, `replica.rs`, `record.rs`, `command.rs`. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
+mod agree;
 mod command;
 mod compare;
 mod coordinate;
@@ -46,6 +47,7 @@ use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::TableId;
+use crate::paxos::Tell;
 use crate::placement::{Member, POINTS, Placement, Ring};
 use crate::store::{Seq, View};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -87,6 +89,8 @@ struct Held {
     context: Context,
     /// Counted when a comparison first asks for them.
     sums: Option<Sums>,
+    /// Events that this node proposed in this life.
+    proposed: u64,
 }
 
 /// All leaderless tables, as one node sees them.
@@ -108,6 +112,8 @@ pub struct Leaderless {
     /// The last own write that is durable.
     synced: Seq,
     settled: Vec<Settled>,
+    /// What this node answered to its own proposals, until it is durable.
+    own_answers: VecDeque<(Seq, u64, (Tell<State>, State))>,
     comparisons: BTreeMap<u64, compare::Comparison>,
     /// Reads of single keys for a comparison.
     fetching: BTreeMap<u64, u64>,
@@ -135,6 +141,7 @@ impl Leaderless {
             unsynced: VecDeque::new(),
             synced: Seq(0),
             settled: Vec::new(),
+            own_answers: VecDeque::new(),
             comparisons: BTreeMap::new(),
             fetching: BTreeMap::new(),
             delivering: BTreeMap::new(),
@@ -176,7 +183,10 @@ impl Leaderless {
     pub fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
         let Message { round, body } = message;
         match &body {
-            Body::Put { target, .. } | Body::Get { target, .. } | Body::Mend { target, .. } => {
+            Body::Put { target, .. }
+            | Body::Get { target, .. }
+            | Body::Mend { target, .. }
+            | Body::Propose { target, .. } => {
                 let target = target.clone();
                 self.asked(cx, from, round, &target, body);
             }
@@ -185,7 +195,11 @@ impl Leaderless {
                     self.talked(cx, (from, round), (table, epoch), talk);
                 }
             }
-            Body::Done { .. } | Body::Held { .. } | Body::Fenced { .. } | Body::NotBelieved { .. } => {
+            Body::Done { .. }
+            | Body::Held { .. }
+            | Body::Agreed { .. }
+            | Body::Fenced { .. }
+            | Body::NotBelieved { .. } => {
                 if round.incarnation != self.config.incarnation
                     || self.fetched(cx, from, round.number, &body)
                     || self.hint_done(cx, from, round.number, &body)
@@ -207,6 +221,7 @@ impl Leaderless {
             self.unsynced.pop_front();
             self.own_write_synced(cx, number);
         }
+        self.own_answers_synced(cx);
     }
 
     /// Time passed.
@@ -260,6 +275,10 @@ impl Leaderless {
     }
 
     fn range_mut(&mut self, cx: &Cx<'_>, place: Place) -> &mut Held {
-        self.ranges.entry(place).or_insert_with(|| Held { context: record::read_context(cx.view(), place), sums: None })
+        self.ranges.entry(place).or_insert_with(|| Held {
+            context: record::read_context(cx.view(), place),
+            sums: None,
+            proposed: 0,
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `[3, 1, table u16, range u16]` | format u8, the context of the range |
 //! | `[3, 2, table u16, range u16, key…]` | format u8, [`Record`] |
+//! | `[3, 4, table u16, range u16, key…]` | what the Paxos acceptor of the key promised and accepted |
 //!
 //! All numbers are big-endian; values are what serde derives, in postcard.
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 const CONTEXT: u8 = 1;
 const CELL: u8 = 2;
+const ACCEPTOR: u8 = 4;
 const FORMAT: u8 = 1;
 /// Bytes of a key on disk before the key of the client.
 const PREFIX: usize = 6;
@@ -92,6 +94,12 @@ pub(super) fn context_key(place: Place) -> [u8; PREFIX] {
 pub(super) fn cell_key(place: Place, key: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(PREFIX + key.len());
     out.extend_from_slice(&prefix(CELL, place));
+    out.extend_from_slice(key);
+    out
+}
+
+pub(super) fn acceptor_key(place: Place, key: &[u8]) -> Vec<u8> {
+    let mut out = prefix(ACCEPTOR, place).to_vec();
     out.extend_from_slice(key);
     out
 }

@@ -39,8 +39,10 @@ impl Leaderless {
                     cx.send_synced(from, Message { round, body: Body::Done { durable: true } });
                 }
             }
+            Body::Propose { target: _, ask } => self.proposed(cx, (from, round), &spot, ask),
             Body::Done { .. }
             | Body::Held { .. }
+            | Body::Agreed { .. }
             | Body::Fenced { .. }
             | Body::NotBelieved { .. }
             | Body::Compare { .. } => {}

@@ -74,10 +74,9 @@ pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) 
         (Some(Level::Regular), read) => read.unwrap_or(meets_writes),
         // Two reads must meet, too: what one wrote back the next must find.
         (Some(Level::Atomic), read) => read.unwrap_or(meets_writes.max(count / 2 + 1)),
+        // A write reads as its table says; a read is agreed on by a majority.
         (Some(Level::Linearizable), _) if writes => rule.read(),
-        (Some(Level::Linearizable), _) => {
-            return refuse("linearizable reads are not taken by this table yet; read with level atomic".to_string());
-        }
+        (Some(Level::Linearizable), _) => count / 2 + 1,
     };
     Ok(Rules { read, write, table: (rule.read(), rule.write()), level: want.level, volatile: quorum.volatile })
 }

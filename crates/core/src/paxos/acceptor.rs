@@ -66,6 +66,11 @@ impl<V: Clone> Acceptor<V> {
         self.promised = self.accepted.as_ref().map(|(ballot, _)| *ballot);
     }
 
+    /// The highest ballot that it promised to keep to.
+    pub fn promised(&self) -> Option<Ballot> {
+        self.promised
+    }
+
     /// The value that was accepted last. It need not be the one that a majority has.
     pub fn value(&self) -> Option<&V> {
         self.accepted.as_ref().map(|(_, value)| value)

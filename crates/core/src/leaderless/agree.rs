@@ -1,0 +1,338 @@
+//! Compare-and-set and linearizable reads: one Paxos register for each key (`paxos/`), on the same replicas.
+//!
+//! The value that is agreed on is the whole state of the key. A replica that promises tells, too, what its cell holds; the proposer joins
+//! that with the value that was accepted last, evaluates the operation on it, and proposes the result. So each chosen state has all those
+//! chosen before it, and every plain write that W replicas held, as W and a majority meet. A chosen change is brought to the cells of W
+//! replicas before it is acknowledged. To a plain write that it does not see, a compare-and-set is concurrent, like any other.
+
+use super::command::{self, Action, Author};
+use super::coordinate::{Phase, Round};
+use super::message::{Body, Message, Round as RoundId};
+use super::record::{self, State};
+use super::replica::Spot;
+use super::{Cx, Leaderless};
+use crate::clock::Actor;
+use crate::guarantee::{NodeSet, Path, Tally};
+use crate::machine::{Mono, NodeId};
+use crate::mutant::Mutant;
+use crate::operation::Value;
+use crate::paxos::{Acceptor, Ask, Ballot, Given, Proposer, Tell, Verdict};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Names of proposed events are of an actor of their own: a proposal that is given up must not stand in a context as an event that was removed.
+const PROPOSES: u32 = 1 << 31;
+/// The longest first pause before an attempt that was overtaken is repeated, in milliseconds. It doubles with each attempt, so that one
+/// of several proposers gets through.
+const PAUSE_MS: u64 = 8;
+/// It doubles so often at most.
+const DOUBLINGS: u32 = 6;
+
+/// An operation that a majority must agree on.
+#[derive(Debug)]
+pub(super) struct Agreeing {
+    proposer: Proposer<State>,
+    /// What the cells of those that promised hold.
+    merged: State,
+    /// Those that accepted.
+    accepted: NodeSet,
+    /// Those that the present question was not answered by.
+    ask: Ask<State>,
+    answered: NodeSet,
+    /// What the operation gave, once it was evaluated; and the event, if it changes something.
+    result: Option<(Value, Option<crate::clock::Dot>)>,
+    /// An earlier attempt may have been made: its event.
+    perhaps: Option<crate::clock::Dot>,
+    attempts: u32,
+    /// Overtaken: the next attempt begins then, above this ballot.
+    pause: Option<(Mono, u64)>,
+}
+
+impl Agreeing {
+    /// Might the change be made although nobody goes on with it?
+    pub(super) fn is_unknown(&self) -> bool {
+        self.perhaps.is_some()
+            || (self.proposer.is_unknown() && self.result.as_ref().is_some_and(|(_, dot)| dot.is_some()))
+    }
+    /// How many answered the question that is open.
+    pub(super) fn answers(&self) -> usize {
+        self.answered.len()
+    }
+}
+
+impl Leaderless {
+    /// Begins an operation that a majority must agree on.
+    pub(super) fn agree(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+        let kind = self.kind(round.spot());
+        let agreeing = self.attempt(cx, round.spot(), round.replicas(), State::nothing(kind), 0);
+        round.set_phase(Phase::Agreeing(Box::new(agreeing)));
+        self.hold(cx, number, round);
+        self.say_ask(cx, number);
+    }
+
+    fn attempt(&mut self, cx: &mut Cx<'_>, spot: &Spot, replicas: &[NodeId], merged: State, above: u64) -> Agreeing {
+        let here = self.acceptor(cx, spot).promised().map_or(0, |ballot| ballot.number);
+        let actor = self.actor.unwrap_or(Actor { node: self.config.node, incarnation: 0 });
+        let ballot = Ballot { number: here.max(above) + 1, actor };
+        let proposer = Proposer::new(ballot, replicas.iter().copied().collect());
+        let ask = proposer.first();
+        Agreeing {
+            proposer,
+            merged,
+            accepted: NodeSet::default(),
+            ask,
+            answered: NodeSet::default(),
+            result: None,
+            perhaps: None,
+            attempts: 0,
+            pause: None,
+        }
+    }
+
+    /// Asks all replicas that have not answered, this one first.
+    pub(super) fn say_ask(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let incarnation = self.config.incarnation;
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        if agreeing.pause.is_some() {
+            return;
+        }
+        let (target, ask, answered) = (round.target(), agreeing.ask.clone(), agreeing.answered);
+        let others: Vec<NodeId> = round.replicas().iter().copied().filter(|&node| !answered.contains(node)).collect();
+        let here = self.config.node;
+        for &node in others.iter().filter(|&&node| node != here) {
+            let body = Body::Propose { target: target.clone(), ask: ask.clone() };
+            cx.send(node, Message { round: RoundId { incarnation, number }, body });
+        }
+        if others.contains(&here) {
+            // The own answer counts once it is durable.
+            let spot = round.spot().clone();
+            let told = self.hear_ask(cx, &spot, ask);
+            cx.hurry();
+            self.own_answers.push_back((cx.after(), number, told));
+            self.own_answers_synced(cx);
+        }
+    }
+
+    /// What this node answered to itself counts now.
+    pub(super) fn own_answers_synced(&mut self, cx: &mut Cx<'_>) {
+        while self.own_answers.front().is_some_and(|(seq, ..)| *seq <= self.synced) {
+            let Some((_, number, (tell, held))) = self.own_answers.pop_front() else { return };
+            self.agree_on(cx, number, self.config.node, tell, &held);
+        }
+    }
+
+    /// A replica is asked to promise or to accept.
+    pub(super) fn proposed(&mut self, cx: &mut Cx<'_>, (from, round): (NodeId, RoundId), spot: &Spot, ask: Ask<State>) {
+        let sound = match &ask {
+            Ask::Prepare(_) => true,
+            Ask::Accept(_, state) => state.is_sound(self.kind(spot)),
+        };
+        if sound {
+            let (tell, held) = self.hear_ask(cx, spot, ask);
+            cx.send_synced(from, Message { round, body: Body::Agreed { tell, held } });
+        }
+    }
+
+    fn hear_ask(&mut self, cx: &mut Cx<'_>, spot: &Spot, ask: Ask<State>) -> (Tell<State>, State) {
+        let before = self.acceptor(cx, spot);
+        let mut acceptor = before.clone();
+        let tell = acceptor.hear(ask);
+        if acceptor != before {
+            let bytes = postcard::to_allocvec(&acceptor).expect("acceptors always encode");
+            cx.put(&record::acceptor_key(spot.place, &spot.key), &bytes);
+        }
+        (tell, self.state(cx, spot))
+    }
+
+    fn acceptor(&self, cx: &Cx<'_>, spot: &Spot) -> Acceptor<State> {
+        let bytes = cx.get(&record::acceptor_key(spot.place, &spot.key));
+        bytes.map_or_else(Acceptor::default, |bytes| postcard::from_bytes(&bytes).expect("an acceptor on disk decodes"))
+    }
+
+    /// A replica told what it promised or accepted.
+    pub(super) fn agree_on(&mut self, cx: &mut Cx<'_>, number: u64, from: NodeId, tell: Tell<State>, held: &State) {
+        let Some(mut round) = self.rounds.remove(&number) else { return };
+        let kind = self.kind(round.spot());
+        let told_soundly = match &tell {
+            Tell::Promised(_, Some((_, state))) => state.is_sound(kind),
+            Tell::Promised(_, None) | Tell::Accepted(_) | Tell::Refused { .. } => true,
+        };
+        let verdict = match round.phase_mut() {
+            Phase::Agreeing(agreeing) if agreeing.pause.is_none() && told_soundly && held.is_sound(kind) => {
+                let mut agreeing = core::mem::replace(&mut **agreeing, Agreeing::over(kind));
+                if matches!(&tell, Tell::Promised(ballot, _) if matches!(&agreeing.ask, Ask::Prepare(asked) if asked == ballot))
+                {
+                    agreeing.merged.join(held);
+                }
+                let (verdict, agreeing) = self.hear_tell(cx, &round, agreeing, from, tell);
+                round.set_phase(Phase::Agreeing(Box::new(agreeing)));
+                verdict
+            }
+            Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => Verdict::Open,
+        };
+        self.rounds.insert(number, round);
+        self.judge(cx, number, verdict);
+    }
+
+    fn hear_tell(
+        &mut self,
+        cx: &mut Cx<'_>,
+        round: &Round,
+        mut agreeing: Agreeing,
+        from: NodeId,
+        tell: Tell<State>,
+    ) -> (Verdict<State>, Agreeing) {
+        let counts = match (&tell, &agreeing.ask) {
+            (Tell::Promised(ballot, _), Ask::Prepare(asked)) => ballot == asked,
+            (Tell::Accepted(ballot), Ask::Accept(asked, _)) => {
+                if ballot == asked {
+                    agreeing.accepted.insert(from);
+                }
+                ballot == asked
+            }
+            (Tell::Promised(..) | Tell::Accepted(_) | Tell::Refused { .. }, _) => false,
+        };
+        if counts {
+            agreeing.answered.insert(from);
+        }
+        let Agreeing { proposer, merged, result, perhaps, .. } = &mut agreeing;
+        let verdict = proposer.hear(from, tell, |before| {
+            let ignores = self.config.mutants.has(Mutant::PaxosIgnoresHighest);
+            if let Some(before) = before.filter(|_| !ignores) {
+                merged.join(before);
+            }
+            let (next, value, dot) = self.evaluate(cx, round, merged, *perhaps);
+            *perhaps = None;
+            *result = Some((value, dot));
+            Given::Next(next)
+        });
+        (verdict, agreeing)
+    }
+
+    /// Evaluates the operation on what was agreed before. `perhaps` is the event of an earlier attempt.
+    fn evaluate(
+        &mut self,
+        cx: &mut Cx<'_>,
+        round: &Round,
+        merged: &State,
+        perhaps: Option<crate::clock::Dot>,
+    ) -> (State, Value, Option<crate::clock::Dot>) {
+        let Action::Swap { expected, new } = round.action() else {
+            let (value, _) = command::read(round.action(), &merged.cell, round.bound());
+            return (merged.clone(), value, None);
+        };
+        if perhaps.is_some_and(|dot| merged.context.contains(dot)) {
+            return (merged.clone(), Value::Int(1), perhaps);
+        }
+        let (found, _) = command::read(&Action::Get, &merged.cell, round.bound());
+        let wanted = expected.clone().map_or(Value::Nil, Value::Bulk);
+        if found != wanted {
+            return (merged.clone(), Value::Int(0), None);
+        }
+        let actor = self.actor.unwrap_or(Actor { node: self.config.node, incarnation: 0 });
+        let actor = Actor { incarnation: actor.incarnation | PROPOSES, ..actor };
+        let held = self.range_mut(cx, round.spot().place);
+        held.proposed += 1;
+        let dot = crate::clock::Dot { actor, count: held.proposed };
+        let wall = cx.now().wall;
+        let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
+        let mut next = merged.clone();
+        let mut context = merged.context.clone();
+        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: Some(dot) };
+        let wrote = command::write(&Action::Set(new.clone()), &mut next.cell, &mut author, None, round.bound());
+        match wrote {
+            Ok(_) => {
+                next.context.insert(dot);
+                (next, Value::Int(1), Some(dot))
+            }
+            Err(error) => (merged.clone(), error, None),
+        }
+    }
+
+    fn judge(&mut self, cx: &mut Cx<'_>, number: u64, verdict: Verdict<State>) {
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        let Phase::Agreeing(agreeing) = round.phase_mut() else { return };
+        match verdict {
+            Verdict::Open => {}
+            Verdict::Ask(ask) => {
+                agreeing.ask = ask;
+                agreeing.answered = NodeSet::default();
+                self.say_ask(cx, number);
+            }
+            Verdict::Overtaken { by, unknown } => {
+                if unknown {
+                    agreeing.perhaps = agreeing.result.take().and_then(|(_, dot)| dot).or(agreeing.perhaps);
+                }
+                agreeing.attempts += 1;
+                let longest = PAUSE_MS << agreeing.attempts.min(DOUBLINGS);
+                let at = cx.now().mono.after_us(cx.random() % (longest * 1_000));
+                agreeing.pause = Some((at, by.number));
+                self.look_sooner(number, at);
+            }
+            Verdict::Chosen(state) => self.chosen(cx, number, state),
+        }
+    }
+
+    /// The next attempt of a round that was overtaken, if its pause is over.
+    pub(super) fn attempt_again(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let now = cx.now().mono;
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        let Some((at, above)) = agreeing.pause else { return };
+        if at > now {
+            return self.look_sooner(number, at);
+        }
+        let (perhaps, attempts) = (agreeing.perhaps, agreeing.attempts);
+        let (spot, replicas) = (round.spot().clone(), round.replicas().to_vec());
+        let nothing = State::nothing(self.kind(&spot));
+        let mut next = self.attempt(cx, &spot, &replicas, nothing, above);
+        (next.perhaps, next.attempts) = (perhaps, attempts);
+        if let Some(round) = self.rounds.get_mut(&number) {
+            round.set_phase(Phase::Agreeing(Box::new(next)));
+        }
+        self.say_ask(cx, number);
+    }
+
+    fn chosen(&mut self, cx: &mut Cx<'_>, number: u64, state: Option<State>) {
+        let Some(round) = self.rounds.remove(&number) else { return };
+        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        let state = state.unwrap_or_else(|| agreeing.merged.clone());
+        let (value, dot) = agreeing.result.clone().unwrap_or((Value::Nil, None));
+        let mut tally = Tally::default();
+        agreeing.accepted.iter().for_each(|node| tally.answered(node));
+        self.take_in(cx, round.spot(), &state);
+        match dot {
+            None => self.finish_agreed(round, tally, Path::PaxosRead, value, None, &state),
+            // Plain reads must meet it, too.
+            Some(dot) => self.bring(cx, number, round, tally, state, (value, dot)),
+        }
+    }
+}
+
+impl Agreeing {
+    fn over(kind: crate::crdt::Kind) -> Agreeing {
+        let nobody = Ballot { number: 0, actor: Actor { node: NodeId(0), incarnation: 0 } };
+        Agreeing {
+            proposer: Proposer::new(nobody, NodeSet::default()),
+            merged: State::nothing(kind),
+            accepted: NodeSet::default(),
+            ask: Ask::Prepare(nobody),
+            answered: NodeSet::default(),
+            result: None,
+            perhaps: None,
+            attempts: 0,
+            pause: None,
+        }
+    }
+}
+
+/// The words of a compare-and-set.
+pub(super) fn swap(name: &str, rest: &[Bytes]) -> Option<Action> {
+    match (name, rest) {
+        ("CAS", [expected, new]) => Some(Action::Swap { expected: Some(expected.clone()), new: new.clone() }),
+        ("SETNX", [new]) => Some(Action::Swap { expected: None, new: new.clone() }),
+        _ => None,
+    }
+}
