@@ -15,7 +15,8 @@
 //! **Not here.** Any decision. Suspicion is never a verdict, and no safety argument may use it.
 //!
 //! **Who uses it.** `node/health.rs` feeds one `Phi` per peer with beats and with nothing else. The status shows the levels, a node whose
-//! clock is out hands leadership only to those who are not suspected, and `Node::suspects` is for whoever chooses replicas.
+//! clock is out hands leadership only to those who are not suspected, and a call for a leaderless table is passed on rather to a
+//! replica that is not suspected (`node/replicas.rs`). All ask `Node::suspects`, each with a level of its own.
 //! Elections keep their timeouts.
 //!
 //! **On disk.** Nothing: a rhythm is learned again.
