@@ -5,6 +5,7 @@ use crate::check::Operation;
 use crate::check::register::Verdict as Checked;
 use crate::failure::{Failure, Kind};
 use crate::lesson::register::Variant;
+use crate::lesson::silence;
 use crate::lesson::trial;
 use crate::mutant::{name, script_named, target};
 use crate::recording::Recording;
@@ -34,6 +35,8 @@ enum Play {
     Swarm(Mutant),
     /// The register lesson.
     Register(Variant),
+    /// The lesson on silences.
+    Silence(silence::Variant),
 }
 
 const fn experiment(
@@ -142,6 +145,24 @@ const EXPERIMENTS: &[Experiment] = &[
         &["stale read", "new then old"],
         Play::Register(Variant::HalfIsEnough),
     ),
+    experiment(
+        "detector/short-timeout",
+        "Does a timeout that suits calm links suit rough ones?",
+        &["a node that lives is suspected"],
+        Play::Silence(silence::Variant::Short),
+    ),
+    experiment(
+        "detector/long-timeout",
+        "Is a timeout that suits every link soon enough?",
+        &["the end of a node is noticed late"],
+        Play::Silence(silence::Variant::Long),
+    ),
+    experiment(
+        "detector/bad-clock",
+        "May a node lead whose clock is out against a majority?",
+        &["a node whose clock is out leads on"],
+        Play::Swarm(Mutant::BadClockLeadsOn),
+    ),
 ];
 
 /// All experiments.
@@ -219,7 +240,7 @@ pub fn run(name: &str, seeds: Range<u64>, trace: bool) -> Result<Verdict, String
             let text = script_named(script).ok_or_else(|| format!("the script {script} is missing"))?;
             (play_script(text, Some(mutant), trace), play_script(text, None, false))
         }
-        Play::Swarm(_) | Play::Register(_) => {
+        Play::Swarm(_) | Play::Register(_) | Play::Silence(_) => {
             let naive = play_seeds(experiment.play, seeds.clone(), true, trace);
             let last = naive.failure.as_ref().map_or(seeds.end, |(seed, _)| seed + 1);
             (naive, play_seeds(experiment.play, seeds.start..last, false, false))
@@ -282,6 +303,10 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> Side {
                 }
             };
             (run.steps, failure, run.trace, run.recording)
+        }
+        Play::Silence(variant) => {
+            let run = silence::run(seed, if broken { variant } else { silence::Variant::Phi }, trace);
+            (run.steps, run.failure, run.trace, Recording::default())
         }
     };
     Side { seeds: 1, steps, failure: failure.map(|failure| (seed, failure)), script: None, trace, recording }

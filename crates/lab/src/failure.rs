@@ -54,6 +54,10 @@ pub enum Kind {
     ClockCalledOut,
     /// A node that is well stays suspected.
     StillSuspected,
+    /// A node that lives is suspected.
+    LivingSuspected,
+    /// A node ended and is not suspected in time.
+    DeathNoticedLate,
     /// Two runs of one seed differed.
     NotDeterministic,
     /// A checker gave up.
@@ -88,6 +92,8 @@ impl Kind {
             Kind::ClockLeadsOn => "a node whose clock is out leads on".into(),
             Kind::ClockCalledOut => "a clock that is right is called out".into(),
             Kind::StillSuspected => "a node that is well stays suspected".into(),
+            Kind::LivingSuspected => "a node that lives is suspected".into(),
+            Kind::DeathNoticedLate => "the end of a node is noticed late".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),
         }

@@ -76,6 +76,12 @@ fn status_shows_every_node_and_those_that_are_gone() {
     let json: Value = serde_json::from_str(&succeeds(&cluster.quorate(&["status", "--json"]))).unwrap();
     assert!(json["nodes"][1]["unreachable"].is_string(), "{json}");
     assert!(json["nodes"][0]["status"]["groups"][0]["term"].as_u64().unwrap() > 0, "{json}");
+    wait("node 1 suspects node 2 and trusts node 3", || {
+        let json: Value = serde_json::from_str(&succeeds(&cluster.quorate(&["status", "--json"]))).unwrap();
+        let peers = &json["nodes"][0]["status"]["peers"];
+        let known = peers[1]["round_trip_us"].is_u64() && peers[1]["clock_ahead_ms"].is_i64();
+        (known && peers[0]["phi"].as_f64()? > 8.0 && peers[1]["phi"].as_f64()? < 8.0).then_some(())
+    });
 }
 
 #[test]

@@ -10,8 +10,14 @@
 //! - F2 It follows a change of rhythm without a setting. (`the_detector_follows_a_change_of_rhythm`)
 //! - F3 Whoever acts at a lower level acts earlier. (`a_lower_level_is_reached_earlier`)
 //! - F4 Of a node that was never heard from nothing is said: its user needs a patience of its own. (`nothing_is_said_of_a_node_that_was_never_heard`)
+//! - F5 A silence in which the listener was away itself counts for nothing. (`a_pardoned_silence_leaves_no_trace`)
 //!
-//! **Not here.** Any decision. Suspicion is never a verdict, and no safety argument may use it. No room uses it yet.
+//! **Not here.** Any decision. Suspicion is never a verdict, and no safety argument may use it.
+//!
+//! **Who uses it.** `node/health.rs` feeds one `Phi` per peer with beats and with nothing else. The status shows the levels, a node whose
+//! clock is out hands leadership only to those who are not suspected, and a call for a leaderless table is passed on rather to a
+//! replica that is not suspected (`node/replicas.rs`). All ask `Node::suspects`, each with a level of its own.
+//! Elections keep their timeouts.
 //!
 //! **On disk.** Nothing: a rhythm is learned again.
 //!

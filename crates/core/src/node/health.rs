@@ -76,6 +76,8 @@ pub(super) struct Health {
     beat_at: Mono,
     /// Who was not heard at all is silent since then.
     since: Mono,
+    /// The own wall clock is out, as it was seen at the last beat.
+    clock_out: Option<ClockOut>,
     /// Leadership is not handed over again before that.
     hand_over_at: Mono,
 }
@@ -92,6 +94,7 @@ impl Health {
             peers: others.map(|&peer| (peer, Peer::new(heartbeat_ms))).collect(),
             beat_at: now,
             since: now,
+            clock_out: None,
             hand_over_at: now,
         }
     }
@@ -172,17 +175,19 @@ impl Health {
         (now <= at.after_ms(self.heartbeat_ms * FRESH_HEARTBEATS)).then_some(offset)
     }
 
-    /// Is the own wall clock out?
-    pub(super) fn clock_out(&self, now: Mono) -> Option<ClockOut> {
-        self.clocks(now).own_is_out()
-    }
-
-    /// If the own clock is out: those who should rather lead, since they live and their clocks agree with a majority.
-    fn better_leaders(&self, now: Mono) -> Vec<NodeId> {
+    /// Compares the own wall clock with the others. If it is out: those who should rather lead, since they live and their clocks
+    /// agree with a majority.
+    fn compare_clocks(&mut self, now: Mono) -> Vec<NodeId> {
         let clocks = self.clocks(now);
-        let mut better = if clocks.own_is_out().is_some() { clocks.others_in() } else { Vec::new() };
+        self.clock_out = clocks.own_is_out();
+        let mut better = if self.clock_out.is_some() { clocks.others_in() } else { Vec::new() };
         better.retain(|&peer| !self.suspects(peer, TO_HAND_OVER, now));
         better
+    }
+
+    /// Is the own wall clock out? Known at each beat.
+    pub(super) fn clock_out(&self) -> Option<&ClockOut> {
+        self.clock_out.as_ref()
     }
 
     pub(super) fn status(&self, now: Mono) -> Vec<PeerStatus> {
@@ -237,7 +242,7 @@ impl Node {
     /// hands over what it leads, and is in no hurry to lead again. Where nobody is better it leads as before.
     fn step_back(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now().mono;
-        let mut better = self.health.better_leaders(now);
+        let mut better = self.health.compare_clocks(now);
         if self.config.mutants.has(Mutant::BadClockLeadsOn) {
             better.clear();
         }

@@ -72,7 +72,7 @@ impl Node {
             until: call.until,
         };
         self.replica_calls.here.insert(token, call);
-        let clock_out = self.health.clock_out(cx.now().mono).is_some();
+        let clock_out = self.health.clock_out().is_some();
         let begun = cx.within(Message::Leaderless, |cx| self.leaderless.begin(cx, job, clock_out));
         match begun {
             Begun::Here => {}
@@ -209,7 +209,7 @@ impl Node {
         }
         for call in core::mem::take(&mut self.replica_calls.stalled) {
             if call.until <= now {
-                let out = self.health.clock_out(now).map(|out| Refusal::ClockAhead(out.sentence()));
+                let out = self.health.clock_out().map(|out| Refusal::ClockAhead(out.sentence()));
                 self.refuse(cx, call, out.unwrap_or(Refusal::NoLife));
             } else {
                 self.coordinate(cx, call);

@@ -30,7 +30,7 @@ impl Node {
             calls: self.calls as u64,
             groups: groups.collect(),
             peers: self.health.status(now),
-            clock_out: self.health.clock_out(now),
+            clock_out: self.health.clock_out().cloned(),
         }
     }
 }
