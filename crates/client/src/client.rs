@@ -31,8 +31,8 @@ pub struct Options {
     pub connect: Duration,
     /// Sent when a connection opens.
     pub password: Option<String>,
-    /// The number of the table, chosen when a connection opens.
-    pub table: u16,
+    /// The number or the name of the table, chosen when a connection opens. Empty for the first.
+    pub table: String,
     /// Carry the session token from reply to reply and from connection to connection. Costs one small command more in
     /// the pipeline of each call.
     pub carry_session: bool,
@@ -46,7 +46,7 @@ impl Default for Options {
             deadline: Duration::from_secs(5),
             connect: Duration::from_secs(1),
             password: None,
-            table: 0,
+            table: String::new(),
             carry_session: false,
             retry: true,
         }
@@ -204,8 +204,8 @@ impl Client {
     fn greet(&self, soon: Instant) -> Result<Connection, Error> {
         let mut connection = Connection::open(self.address(), self.options.password.as_deref(), soon)?;
         let mut setup = Vec::new();
-        if self.options.table != 0 {
-            setup.push(Command::new(["SELECT".to_owned(), self.options.table.to_string()]));
+        if !self.options.table.is_empty() {
+            setup.push(Command::new(["SELECT".to_owned(), self.options.table.clone()]));
         }
         if let Some(token) = &self.session {
             setup.push(Command::new(["QUORATE".to_owned(), "SESSION".to_owned(), token.clone()]));

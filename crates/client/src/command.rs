@@ -34,6 +34,18 @@ impl Command {
     pub fn receipt(self) -> Command {
         self.with("receipt")
     }
+    /// Names R, for a read of a leaderless table, in place of what the table says.
+    pub fn read_replicas(self, count: u8) -> Command {
+        self.with(format!("r={count}"))
+    }
+    /// Names W, for a write to a leaderless table, in place of what the table says.
+    pub fn write_replicas(self, count: u8) -> Command {
+        self.with(format!("w={count}"))
+    }
+    /// Hands back what the receipt of a read calls seen: the write of the key replaces or removes exactly that.
+    pub fn seen(self, digits: &str) -> Command {
+        self.with(format!("seen={digits}"))
+    }
     /// Adds a word to `WITH`.
     pub fn with(mut self, word: impl Into<Bytes>) -> Command {
         self.with.push(word.into());

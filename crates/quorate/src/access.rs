@@ -5,6 +5,7 @@ use clap::Args;
 use quorate_client::{Client, Command, Options};
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
+use quorate_core::quorum::Rule;
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub const RESP_PORT: u16 = 7379;
 /// Where `quorate up` serves HTTP unless told otherwise.
 pub const HTTP_PORT: u16 = 7070;
+/// Tables that have a number for people: the databases of the Redis protocol.
+const DATABASES: u16 = 16;
 /// How many nodes `quorate up` starts unless told otherwise.
 pub const NODES: u16 = 3;
 
@@ -20,10 +23,10 @@ pub const NODES: u16 = 3;
 #[derive(Args, Clone, Debug)]
 pub struct Place {
     /// A node's Redis-protocol address; may be given several times [default: 127.0.0.1:7379 and the next two ports]
-    #[arg(long = "addr", value_name = "HOST:PORT")]
+    #[arg(long = "addr", value_name = "HOST:PORT", global = true)]
     pub addresses: Vec<String>,
     /// The password, if the cluster has one; better in the environment, as QUORATE_PASSWORD
-    #[arg(long, value_name = "PASSWORD")]
+    #[arg(long, value_name = "PASSWORD", global = true)]
     pub password: Option<String>,
 }
 
@@ -46,15 +49,17 @@ impl Place {
 pub struct Access {
     #[command(flatten)]
     pub place: Place,
-    /// The table: its number, 0 to 15
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=15))]
-    pub table: u16,
-    /// What a read must not miss: linearizable (the default), session or eventual
+    /// The table: its name, as `quorate table` makes it, or a number from 0 to 15
+    #[arg(long, value_name = "NAME", default_value = "0", value_parser = table)]
+    pub table: String,
+    /// What a read must not miss: linearizable (the default), atomic, regular, session or eventual
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub level: Option<Level>,
     /// Who must hold a write durably before it is acknowledged: leader, one, majority (the default) or all
     #[arg(long, value_name = "ACK", value_parser = ack)]
     pub ack: Option<Ack>,
+    #[command(flatten)]
+    pub replicas: Replicas,
     /// Go on from what another session saw: its token, as --json prints it
     #[arg(long, value_name = "TOKEN")]
     pub session: Option<String>,
@@ -70,18 +75,60 @@ pub struct Access {
     pub deadline_ms: u32,
 }
 
+/// What an operation on a leaderless table may say.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "On leaderless tables")]
+pub struct Replicas {
+    /// Replicas that must answer a read, in place of what the table says
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=i64::from(Rule::REPLICAS_MAX)))]
+    pub r: Option<u8>,
+    /// Replicas that must hold a write, in place of what the table says
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=i64::from(Rule::REPLICAS_MAX)))]
+    pub w: Option<u8>,
+    /// Let other nodes take a write in place of replicas that do not answer
+    #[arg(long)]
+    pub sloppy: bool,
+    /// Count an answer before it is durable
+    #[arg(long)]
+    pub volatile: bool,
+    /// Replace exactly what a read saw: `seen` in its receipt
+    #[arg(long, value_name = "HEX")]
+    pub seen: Option<String>,
+}
+
+impl Replicas {
+    fn say(&self, mut command: Command) -> Command {
+        for (said, word) in [(self.sloppy, "sloppy"), (self.volatile, "volatile")] {
+            if said {
+                command = command.with(word);
+            }
+        }
+        let command = self.r.map_or(command.clone(), |count| command.read_replicas(count));
+        let command = self.w.map_or(command.clone(), |count| command.write_replicas(count));
+        self.seen.as_ref().map_or(command.clone(), |digits| command.seen(digits))
+    }
+}
+
 /// What a write may say besides.
 #[derive(Args, Clone, Debug)]
 pub struct Once {
     /// A name for this one write: repeating it with the same name applies it at most once [default: a random one, unless
-    /// --ack is leader or one]
+    /// --ack is leader or one, or --table is a name: a leaderless table has no log that could keep it]
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
 }
 
+/// A table by its number or its name.
+fn table(word: &str) -> Result<String, String> {
+    let number = word.parse::<u16>().is_ok_and(|number| number < DATABASES);
+    let name = word.bytes().next().is_some_and(|first| first.is_ascii_alphabetic());
+    if number || name { Ok(word.to_owned()) } else { Err("a table is a name, or a number from 0 to 15".to_owned()) }
+}
+
 /// The level of a word.
 pub fn level(word: &str) -> Result<Level, String> {
-    Level::parse(word.as_bytes()).ok_or_else(|| "the levels are linearizable, session and eventual".to_owned())
+    Level::parse(word.as_bytes())
+        .ok_or_else(|| "the levels are linearizable, atomic, regular, session and eventual".to_owned())
 }
 
 /// The ack of a word.
@@ -95,7 +142,7 @@ impl Access {
         let options = Options {
             deadline: Duration::from_millis(u64::from(self.deadline_ms)),
             password: self.place.password(),
-            table: self.table,
+            table: if self.table == "0" { String::new() } else { self.table.clone() },
             carry_session: self.json || self.session.is_some(),
             ..Options::default()
         };
@@ -110,16 +157,17 @@ impl Access {
     pub fn say(&self, command: Command) -> Command {
         let command = self.level.map_or(command.clone(), |level| command.level(level));
         let command = self.ack.map_or(command.clone(), |ack| command.ack(ack));
+        let command = self.replicas.say(command);
         if self.receipt { command.receipt() } else { command }
     }
 
     /// The command with these words and its idempotency key: the one given, or else a random one, so that the client may
-    /// repeat it at another node. Acks below majority take none.
+    /// repeat it at another node. Acks below majority take none, nor do tables that may be leaderless.
     pub fn say_once(&self, once: &Once, command: Command) -> Result<Command, Failure> {
         let command = self.say(command);
         let key = match &once.idempotency_key {
             Some(key) => key.clone(),
-            None if self.ack.is_some_and(|ack| ack < Ack::Majority) => return Ok(command),
+            None if self.ack.is_some_and(|ack| ack < Ack::Majority) || self.has_named_table() => return Ok(command),
             None => random_key()?,
         };
         if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_BYTES {
@@ -130,8 +178,14 @@ impl Access {
     }
 }
 
+impl Access {
+    fn has_named_table(&self) -> bool {
+        self.table.parse::<u16>().is_err()
+    }
+}
+
 /// An idempotency key that nobody else has: 128 bits from the operating system.
-fn random_key() -> Result<String, Failure> {
+pub fn random_key() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).map_err(|error| {
         Failure::machine(format!("cannot make an idempotency key from /dev/urandom: {error}"))
@@ -149,6 +203,8 @@ mod tests {
         assert_eq!(level("Session"), Ok(Level::Session));
         assert!(level("strong").is_err_and(|error| error.contains("linearizable")));
         assert_eq!(ack("ALL"), Ok(Ack::All));
+        assert!(table("carts").is_ok() && table("15").is_ok());
+        assert!(["16", "-1", "", "/"].iter().all(|wrong| table(wrong).is_err()));
         assert!(ack("two").is_err_and(|error| error.contains("majority")));
     }
 }

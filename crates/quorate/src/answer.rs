@@ -110,21 +110,38 @@ fn describe(receipt: &Reply, command: &Command, start: &Instant) -> String {
         ("asked", field("asked")),
         ("met", field("met")),
         ("served by", format!("node {}, by {}", field("served_by"), field("path"))),
-        ("position", format!("group {}, term {}, index {}", field("group"), field("term"), field("index"))),
+    ];
+    let in_log = receipt.field("index").is_some();
+    let position =
+        [("position", format!("group {}, term {}, index {}", field("group"), field("term"), field("index")))];
+    let time = [("log time", format!("{} ms since 1970, by the leader's clock", field("log_time_ms")))];
+    let round = [
+        ("needed", format!("{} of {} replicas, of epoch {}", field("needed"), field("members"), field("epoch"))),
+        ("range", field("range")),
+        ("event", receipt.field("dot").map_or_else(|| "none".to_owned(), inline)),
+        ("siblings", field("siblings")),
+        ("stand-ins", field("stand_ins")),
+        ("seen", receipt.field("seen").map_or_else(|| "nothing".to_owned(), inline)),
+    ];
+    let held = [
         ("answered", format!("{} of {} members", field("answered"), field("members"))),
         ("durable on", field("durable")),
-        ("log time", format!("{} ms since 1970, by the leader's clock", field("log_time_ms"))),
+    ];
+    let ends = [
         ("replayed", replayed.to_owned()),
         ("key", command.idempotency().unwrap_or_else(|| "none".to_owned())),
         ("session", field("session")),
         ("took", format!("{:.2} ms", start.elapsed().as_secs_f64() * 1000.0)),
     ];
+    let place = if in_log { &position[..] } else { &round[..] };
+    let time = if in_log { &time[..] } else { &[] };
+    let rows = [&rows[..], place, &held[..], time, &ends[..]].concat();
     let lines = rows.iter().map(|(name, value)| format!("\n  {name:10}  {value}"));
     format!("receipt{}", lines.collect::<String>())
 }
 
 /// A reply on one line.
-fn inline(reply: &Reply) -> String {
+pub fn inline(reply: &Reply) -> String {
     match reply.items() {
         Some([]) => "none".to_owned(),
         Some(items) => items.iter().map(Reply::to_string).collect::<Vec<_>>().join(", "),
@@ -157,13 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_of_replicas_has_no_position() {
+        let receipt = named(vec![("needed", Reply::Int(2)), ("members", Reply::Int(3)), ("epoch", Reply::Int(7))]);
+        let text = describe(&receipt, &Command::new(["GET"]), &Instant::now());
+        assert!(text.contains("\n  needed      2 of 3 replicas, of epoch 7\n"), "{text}");
+        assert!(!text.contains("position") && !text.contains("log time"), "{text}");
+    }
+
+    #[test]
     fn a_receipt_reads_as_lines() {
         let nodes = Reply::Array(vec![Reply::Int(1), Reply::Int(3)]);
-        let receipt =
-            named(vec![("met", Reply::Bulk("majority".into())), ("durable", nodes), ("replayed", Reply::Int(0))]);
+        let met = Reply::Bulk("majority".into());
+        let index = Reply::Int(7);
+        let receipt = named(vec![("met", met), ("index", index), ("durable", nodes), ("replayed", Reply::Int(0))]);
         let text = describe(&receipt, &Command::new(["SET"]).idempotency_key("i"), &Instant::now());
         assert!(text.contains("\n  met         majority\n"), "{text}");
         assert!(text.contains("\n  durable on  1, 3\n"), "{text}");
+        assert!(text.contains("\n  position    group ?, term ?, index 7\n"), "{text}");
         assert!(text.contains("\n  replayed    no\n"), "{text}");
         assert!(text.contains("\n  key         i\n"), "{text}");
     }

@@ -47,6 +47,38 @@ fn data_goes_in_and_comes_out() {
 }
 
 #[test]
+fn tables_are_made_and_used_by_their_names() {
+    let cluster = Cluster::start();
+    let quorate = |words: &[&str]| cluster.quorate(words);
+    assert_eq!(succeeds(&quorate(&["table", "create", "notes"])), "OK");
+    assert_eq!(succeeds(&quorate(&["put", "k", "note", "--table", "notes"])), "OK");
+    for node in 1..=3 {
+        let address = cluster.address(node);
+        assert_eq!(succeeds(&quorate(&["get", "k", "--table", "notes", "--addr", &address])), "note");
+    }
+    assert_eq!(quorate(&["get", "k"]).status.code(), Some(1), "its keys are its own");
+
+    let words =
+        ["table", "create", "users", "--shape", "leaderless", "--cell", "lww-register", "--preset", "fast-reads"];
+    assert!(succeeds(&quorate(&words)).starts_with("OK, but of concurrent writes"));
+    let shown: Value = serde_json::from_str(&succeeds(&quorate(&["table", "show", "users", "--json"]))).unwrap();
+    assert_eq!((&shown["read"], &shown["write"], &shown["cell"]), (&1.into(), &3.into(), &"lww-register".into()));
+    assert_eq!(
+        succeeds(&quorate(&["table", "alter", "users", "--read", "2", "--write", "2"])),
+        "OK, but of concurrent \
+         writes of a key all but one are dropped; mv-register keeps them"
+    );
+    let listed = succeeds(&quorate(&["table", "list"]));
+    let rows: Vec<&str> = listed.lines().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(rows, ["notes", "users"]);
+    fails(&quorate(&["table", "create", "notes"]), 1, &["applied: no", "there is a table of this name already"]);
+    fails(&quorate(&["get", "k", "--table", "letters"]), 1, &["there is no table of this name"]);
+    fails(&quorate(&["get", "k", "--r", "2"]), 1, &["belong to leaderless tables"]);
+    assert_eq!(succeeds(&quorate(&["table", "drop", "users"])), "OK");
+    fails(&quorate(&["table", "show", "users"]), 1, &["there is no table of this name"]);
+}
+
+#[test]
 fn a_receipt_and_a_session_come_with_the_value() {
     let cluster = Cluster::start();
     let put: Value =
@@ -120,10 +152,10 @@ fn nonsense_gets_an_error_that_says_what_to_do() {
     let quorate = |words: &[&str]| binary().args(words).output().unwrap();
     fails(&quorate(&["get"]), 2, &["KEY"]);
     fails(&quorate(&["melt"]), 2, &["melt"]);
-    fails(&quorate(&["get", "k", "--level", "strong"]), 2, &["linearizable, session and eventual"]);
+    fails(&quorate(&["get", "k", "--level", "strong"]), 2, &["linearizable, atomic, regular, session and eventual"]);
     fails(&quorate(&["put", "k", "v", "--ack", "two"]), 2, &["leader, one, majority and all"]);
     fails(&quorate(&["put", "k", "v", "--ttl", "5"]), 2, &["90s"]);
-    fails(&quorate(&["put", "k", "v", "--table", "99"]), 2, &["0..=15"]);
+    fails(&quorate(&["put", "k", "v", "--table", "99"]), 2, &["a number from 0 to 15"]);
     fails(&quorate(&["incr", "k", "many"]), 2, &["many"]);
     fails(&quorate(&["bench", "--clients", "0"]), 2, &["1..=20000"]);
     fails(&quorate(&["up", "--nodes", "0"]), 2, &["1..=63"]);

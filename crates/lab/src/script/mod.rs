@@ -5,6 +5,7 @@
 
 mod command;
 mod stage;
+mod tables;
 
 pub use stage::Stage;
 

@@ -1,6 +1,7 @@
 //! The stage on which a script plays: one cluster at a time, its clients, and a judge.
 
 use super::command::{self, Command};
+use super::tables;
 use super::{Casting, Played};
 use crate::check::register::{self, Verdict};
 use crate::check::session::{self, Did};
@@ -63,7 +64,9 @@ pub struct Stage {
     blind_to_receipts: bool,
     /// What the sessions of the script did.
     events: Vec<session::Event>,
-    next_call: u64,
+    pub(super) next_call: u64,
+    /// Calls about tables, and what was said to them.
+    pub(super) about_tables: BTreeMap<CallId, Option<String>>,
     failure: Option<Failure>,
     steps: u64,
     digests: Vec<u64>,
@@ -90,6 +93,7 @@ impl Stage {
             blind_to_receipts,
             events: Vec::new(),
             next_call: 0,
+            about_tables: BTreeMap::new(),
             failure: None,
             steps: 0,
             digests: Vec::new(),
@@ -145,6 +149,7 @@ impl Stage {
         self.attempts.clear();
         self.expiring.clear();
         self.events.clear();
+        self.about_tables.clear();
     }
 
     /// What clients did and heard, without keys that expire and reads of weaker levels. Each session is a client, and so is
@@ -184,6 +189,8 @@ impl Stage {
             ["status"] => self.status(),
             ["log", node] => self.log(node_id(node)?),
             ["judge"] => self.judge(),
+            ["table", node, verb, rest @ ..] => self.ask_table(node, verb, rest),
+            ["tables"] => self.tables(),
             ["get" | "put" | "del" | "swap" | "incr" | "setnx" | "cas", ..] => self.ask(command::parse(&words)?),
             _ => {
                 let fault: Fault = command.parse()?;
@@ -195,7 +202,7 @@ impl Stage {
         }
     }
 
-    fn world(&mut self) -> Result<&mut World, String> {
+    pub(super) fn world(&mut self) -> Result<&mut World, String> {
         self.world.as_mut().ok_or_else(|| "there is no cluster yet; begin with: cluster 3".to_string())
     }
 
@@ -242,7 +249,10 @@ impl Stage {
         let Some(world) = &mut self.world else { return };
         world.judge.observe(&world.simulator, happening);
         for answered in std::mem::take(&mut world.simulator.answers) {
-            let Some(asked) = self.asked.get_mut(&answered.call) else { continue };
+            let Some(asked) = self.asked.get_mut(&answered.call) else {
+                tables::answered(&mut self.about_tables, answered.call, &answered.reply);
+                continue;
+            };
             let now = world.simulator.now_us();
             let Entry { operation, checked, .. } = &mut self.history[asked.operation];
             let known = matches!(operation.outcome, Outcome::Done(_));
@@ -286,7 +296,7 @@ impl Stage {
     }
 
     /// Plays until a time or until something is so. True if it became so.
-    fn play_until(&mut self, until_us: u64, so: impl Fn(&Stage) -> bool) -> Result<bool, String> {
+    pub(super) fn play_until(&mut self, until_us: u64, so: impl Fn(&Stage) -> bool) -> Result<bool, String> {
         loop {
             if so(self) {
                 return Ok(true);
@@ -301,7 +311,7 @@ impl Stage {
         }
     }
 
-    fn patience(&mut self) -> Result<u64, String> {
+    pub(super) fn patience(&mut self) -> Result<u64, String> {
         Ok(self.world()?.simulator.now_us() + PATIENCE_US)
     }
 
@@ -504,7 +514,7 @@ impl Stage {
     }
 }
 
-fn node_id(word: &str) -> Result<NodeId, String> {
+pub(super) fn node_id(word: &str) -> Result<NodeId, String> {
     word.parse().map(NodeId).map_err(|_| format!("{word:?} is not a node"))
 }
 
@@ -566,7 +576,7 @@ fn set_text(nodes: NodeSet) -> String {
     nodes.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn told(outcome: &Heard) -> String {
+pub(super) fn told(outcome: &Heard) -> String {
     match outcome {
         Heard::Done { value, receipt } => format!("{} ({})", value_text(value), receipt_text(receipt)),
         Heard::Short { value, receipt } => format!("{} (short: {})", value_text(value), receipt_text(receipt)),

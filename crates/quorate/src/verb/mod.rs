@@ -16,4 +16,5 @@ pub mod put;
 pub mod ring;
 pub mod scan;
 pub mod status;
+pub mod table;
 pub mod up;

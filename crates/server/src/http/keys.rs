@@ -84,7 +84,9 @@ pub async fn put(asked: Asked, content: Body) -> Answer {
         return Err(problem);
     }
     let mut response = done.bytes(StatusCode::NO_CONTENT, Bytes::new());
-    response.headers_mut().insert(header::ETAG, etag(done.receipt.position().index));
+    if let Some(version) = done.version() {
+        response.headers_mut().insert(header::ETAG, etag(version));
+    }
     Ok(response)
 }
 
@@ -118,7 +120,7 @@ pub async fn increment(asked: Asked, content: Body) -> Answer {
     let commands = vec![words([&b"INCRBY"[..], &key, by.to_string().as_bytes()])];
     let done = operate(&asked, Action { table, commands, guards: condition.guards, ..Action::default() }).await?;
     let Value::Int(value) = done.value else { return Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)) };
-    Ok(done.json(json!({ "value": value, "version": done.receipt.position().index })))
+    Ok(done.json(json!({ "value": value, "version": done.version() })))
 }
 
 /// What a key must hold, and what it then gets. `null` expects no key.
@@ -150,7 +152,7 @@ pub async fn compare_and_set(asked: Asked, content: Body) -> Answer {
     }
     // CAS says 1 or 0, SET with NX says OK or nothing.
     let swapped = done.value == Value::Int(1) || done.value == Value::OK;
-    let version = if swapped { json!(done.receipt.position().index) } else { Json::Null };
+    let version = if swapped { json!(done.version()) } else { Json::Null };
     Ok(done.json(json!({ "swapped": swapped, "version": version })))
 }
 

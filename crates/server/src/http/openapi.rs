@@ -178,7 +178,7 @@ fn schemas() -> Json {
         "Value": { "description": "null, a number, a string, a list, {\"base64\": …}, {\"map\": [[key, value], …]}, or {\"error\": …}" },
         "Removed": object(&["removed"], json!({ "removed": boolean(), "receipt": reference("Receipt") })),
         "Increment": object(&["by"], json!({ "by": integer() })),
-        "Incremented": object(&["value", "version"], json!({ "value": integer(), "version": integer(), "receipt": reference("Receipt") })),
+        "Incremented": object(&["value", "version"], json!({ "value": integer(), "version": { "type": ["integer", "null"] }, "receipt": reference("Receipt") })),
         "Swap": object(&["expected", "new"], json!({ "expected": { "oneOf": [word.clone(), { "type": "null" }] }, "new": word.clone() })),
         "Swapped": object(&["swapped", "version"], json!({ "swapped": boolean(), "version": { "type": ["integer", "null"] }, "receipt": reference("Receipt") })),
         "Page": object(&["keys", "cursor"], json!({ "keys": list(word.clone()), "cursor": { "type": ["string", "null"] }, "receipt": reference("Receipt") })),

@@ -299,6 +299,11 @@ impl Done {
         if self.receipt_wanted { problem.with("receipt", self.receipt_json()) } else { problem }
     }
 
+    /// The version that a write gave its key. There are none without a log.
+    pub fn version(&self) -> Option<u64> {
+        self.receipt.round().is_none().then(|| self.receipt.position().index)
+    }
+
     /// If the value is an error of the command, the failure that it means. `guard` is what a broken guard is called.
     pub fn failed(&self, guard: Kind) -> Option<Problem> {
         let Value::Error(text) = &self.value else { return None };
