@@ -30,11 +30,12 @@
 //! | 5 | a removal removes what was seen, and what it did not see wins or loses as the kind says | `an_add_wins_over_a_removal_that_did_not_see_it`, `a_removal_wins_over_an_add_that_did_not_see_it`; broken: `an_add_that_was_not_seen_is_not_removed` |
 //! | 6 | what was removed does not come back, and can be added again | `what_is_removed_leaves_nothing_behind`; broken: `what_was_removed_does_not_come_back`, `what_was_removed_can_be_added_again` |
 //! | 7 | a counter is the sum of what no reset observed | `a_counter_is_the_sum_of_what_no_reset_observed`; broken: `an_increment_does_not_bring_back_what_was_reset` |
-//! | 8 | a counter refuses to overflow, and does not wrap | `an_overflow_is_refused_and_changes_nothing`, `a_sum_beyond_64_bits_is_told_as_it_is` |
-//! | 9 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`; broken: `rights_that_were_given_are_gone` |
-//! | 10 | fields of one name and two kinds stand beside each other, and go one by one | `fields_of_one_name_and_two_kinds_stand_beside_each_other`, `what_cannot_be_removed_or_nested_is_refused` |
-//! | 11 | cells share a context and nothing else | `cells_share_a_context_and_nothing_else`; broken: `a_change_does_not_speak_for_the_whole_range` |
-//! | 12 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
+//! | 8 | a change under a name counts once, whoever repeats it | `what_has_a_name_counts_once_whoever_repeats_it`, `a_name_stands_for_one_amount` |
+//! | 9 | a counter refuses to overflow, and does not wrap | `an_overflow_is_refused_and_changes_nothing`, `a_sum_beyond_64_bits_is_told_as_it_is` |
+//! | 10 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`; broken: `rights_that_were_given_are_gone` |
+//! | 11 | fields of one name and two kinds stand beside each other, and go one by one | `fields_of_one_name_and_two_kinds_stand_beside_each_other`, `what_cannot_be_removed_or_nested_is_refused` |
+//! | 12 | cells share a context and nothing else | `cells_share_a_context_and_nothing_else`; broken: `a_change_does_not_speak_for_the_whole_range` |
+//! | 13 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
 //!
 //! **Not here.** Sequences for text. Who stores and sends what; what a range is; limits on siblings, members and fields; the
 //! names of actors. What was seen is trusted: a client that forges it removes what it names, so the store signs or checks
@@ -68,7 +69,7 @@ mod tests;
 
 pub use any::{AnyCell, Kind, Leaf, Seen, SeenLeaf};
 pub use bounded::Bounded;
-pub use counter::{Counter, Totals};
+pub use counter::{Counter, NAMES, Totals};
 pub use dots::{DotFun, DotMap, DotSet, Place};
 pub use flag::{DisableWins, EnableWins, Flag};
 pub use latest::{Latest, Shown};
@@ -138,6 +139,10 @@ pub enum Refused {
     Stays,
     /// A field of a map cannot be a map.
     Nested,
+    /// The name of the change stands for another change already.
+    OtherUse,
+    /// The cell remembers as many names of changes as it can.
+    Full,
 }
 
 impl fmt::Display for Refused {
@@ -150,6 +155,15 @@ impl fmt::Display for Refused {
                  rights here"
             ),
             Refused::Stays => f.write_str("a bounded counter cannot be removed; nothing was applied"),
+            Refused::OtherUse => {
+                f.write_str("this idempotency key was used for another change of the key; nothing was applied")
+            }
+            Refused::Full => write!(
+                f,
+                "the counter remembers {} idempotency keys and takes no more; nothing was applied; add without one, or \
+                 use another counter",
+                counter::NAMES
+            ),
             Refused::Nested => {
                 f.write_str("a field of a map cannot be a map; nothing was applied; put the path into its name")
             }

@@ -286,6 +286,10 @@ impl Receipt {
     pub fn replay_of(self, first: Position) -> Receipt {
         Receipt { place: Place::Log(first), replayed: true, ..self }
     }
+    /// This receipt, for a change that was made before under the same name: nothing was made anew.
+    pub fn repeated(self) -> Receipt {
+        Receipt { replayed: true, ..self }
+    }
     /// The guarantee that was asked.
     pub fn asked(&self) -> Want {
         self.asked

@@ -240,7 +240,7 @@ impl Leaderless {
         let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
         let mut next = merged.clone();
         let mut context = merged.context.clone();
-        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: Some(dot) };
+        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: Some(dot), once: None };
         let wrote = command::write(&Action::Set(new.clone()), &mut next.cell, &mut author, None, round.bound());
         match wrote {
             Ok(_) => {

@@ -68,6 +68,8 @@ pub(super) struct Author<'a> {
     pub(super) last: Option<Dot>,
     /// The one name that there is to give, where it was chosen before.
     pub(super) fixed: Option<Dot>,
+    /// A change under this name is made once.
+    pub(super) once: Option<&'a Bytes>,
 }
 
 impl Author<'_> {
@@ -405,7 +407,7 @@ fn change(
             Ok((delta, Value::Int(there.into())))
         }
         (Action::Add(amount), AnyCell::Leaf(leaf)) => {
-            let delta = add(leaf, *amount, author.actor, bound)?;
+            let delta = add(leaf, *amount, author, bound)?;
             let value = shown_number(leaf, bound);
             Ok((delta.map(AnyCell::Leaf), value))
         }
@@ -484,9 +486,10 @@ fn turn<F: Flag>(flag: &mut F, to: bool, dot: Dot, seen: &Context) -> Delta<F> {
     if to { flag.enable(dot, seen) } else { flag.disable(dot, seen) }
 }
 
-fn add(leaf: &mut Leaf, amount: i64, actor: Actor, bound: i64) -> Result<Delta<Leaf>, Value> {
+fn add(leaf: &mut Leaf, amount: i64, author: &Author<'_>, bound: i64) -> Result<Delta<Leaf>, Value> {
+    let actor = author.actor;
     match leaf {
-        Leaf::Counter(cell) => cell.add(actor, amount).map(|delta| delta.map(Leaf::Counter)),
+        Leaf::Counter(cell) => count(cell, amount, author).map(|delta| delta.map(Leaf::Counter)),
         Leaf::Bounded(cell) if amount < 0 => {
             cell.decrease(actor, amount.unsigned_abs()).map(|delta| delta.map(Leaf::Bounded))
         }
@@ -501,6 +504,38 @@ fn add(leaf: &mut Leaf, amount: i64, actor: Actor, bound: i64) -> Result<Delta<L
         }
     }
     .map_err(failed)
+}
+
+fn count(
+    counter: &mut crate::crdt::Counter,
+    amount: i64,
+    author: &Author<'_>,
+) -> Result<Delta<crate::crdt::Counter>, Refused> {
+    match author.once {
+        Some(name) => counter.add_once(name, amount),
+        None => counter.add(author.actor, amount),
+    }
+}
+
+/// Can this be done under an idempotency key? Only what the cell itself counts once.
+pub(super) fn takes_a_name(kind: Kind, action: &Action) -> bool {
+    match action {
+        Action::Add(_) => kind == Kind::Counter,
+        Action::AddField { .. } => true,
+        _ => false,
+    }
+}
+
+/// Was the change of this name made in this cell before?
+pub(super) fn knows_name(action: &Action, cell: &AnyCell, name: &Bytes) -> bool {
+    match (action, cell) {
+        (Action::Add(_), AnyCell::Leaf(Leaf::Counter(counter))) => counter.knows(name),
+        (Action::AddField { field, .. }, AnyCell::Map(map)) => {
+            let field = Field { name: field.clone(), kind: Kind::Counter };
+            matches!(map.get(&field), Some(Leaf::Counter(counter)) if counter.knows(name))
+        }
+        _ => false,
+    }
 }
 
 fn shown_number(leaf: &Leaf, bound: i64) -> Value {
@@ -576,7 +611,7 @@ fn fields(action: &Action, cell: &mut AnyCell, author: &mut Author<'_>) -> Resul
             let mut sum = Value::Nil;
             let delta = map.update(&field, |leaf| {
                 let Leaf::Counter(counter) = leaf else { return Err(Refused::Nested) };
-                let delta = counter.add(author.actor, *amount)?.map(Leaf::Counter);
+                let delta = count(counter, *amount, author)?.map(Leaf::Counter);
                 sum = shown_number(leaf, 0);
                 Ok(delta)
             });

@@ -19,6 +19,7 @@ use crate::mutant::Mutant;
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Value, Words};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -42,6 +43,8 @@ pub struct Job {
     pub session: Session,
     /// What a read of the key handed out.
     pub seen: Option<Bytes>,
+    /// The name under which a write is made once.
+    pub once: Option<Bytes>,
     /// When the caller gives up.
     pub until: Mono,
 }
@@ -82,6 +85,7 @@ pub(super) struct Round {
     want: Want,
     session: Session,
     seen: Option<Seen>,
+    once: Option<Bytes>,
     bound: i64,
     until: Mono,
     /// When it is looked at next; timers of other moments are of no account.
@@ -120,6 +124,8 @@ pub(super) struct Writing {
     answered: Option<Mono>,
     /// So many confirmations came, whoever they are from. Only a broken rule looks at it.
     confirmations: usize,
+    /// The change was made before, under the same name.
+    replayed: bool,
 }
 
 #[derive(Debug)]
@@ -159,6 +165,11 @@ impl Leaderless {
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));
         }
+        if job.once.is_some() && !command::takes_a_name(table.spec.kind, &action) {
+            let why = "on leaderless tables idempotency keys go with increments of counters alone: what else is done there may be \
+                       repeated as it is, or compared and set";
+            return Err(Begun::Refused(Refusal::Impossible(why.to_string())));
+        }
         let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &key, &token)).transpose();
         let spot = Spot { place: table.place(job.table, &key), key };
         let reading = Reading {
@@ -176,6 +187,7 @@ impl Leaderless {
             want: job.want,
             session: job.session,
             seen: seen.map_err(Begun::Refused)?,
+            once: job.once,
             bound: table.spec.bound,
             until: job.until,
             look_at: job.until,
@@ -449,10 +461,12 @@ impl Leaderless {
     fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
         let Some(actor) = self.actor else { return };
         let record = self.record(cx, &round.spot);
+        let replayed = round.once.as_ref().is_some_and(|name| command::knows_name(&round.action, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;
         let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
-        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: None };
+        let mut author =
+            Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };
         let mut cell = record.cell.clone();
         let wrote = match command::write(&round.action, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
             Ok(wrote) => wrote,
@@ -473,6 +487,7 @@ impl Leaderless {
             tally,
             answered: None,
             confirmations: 0,
+            replayed,
         });
         self.hold(cx, number, round);
         self.say_put(cx, number);
@@ -534,11 +549,17 @@ impl Leaderless {
                 return;
             }
             writing.answered = Some(cx.now().mono.after_ms(LINGER_MS));
-            let value = writing.value.clone();
+            let (value, replayed) = (writing.value.clone(), writing.replayed);
             let mut session = core::mem::take(&mut round.session);
             session.observe_events(round.spot.place.table, round.spot.place.range, &writing.delta.context);
             let (token, want) = (round.token, round.want);
-            self.settle(token, done(evidence, want, value), session, None);
+            let mut outcome = done(evidence, want, value);
+            if let Outcome::Done { receipt, .. } = &mut outcome
+                && replayed
+            {
+                *receipt = receipt.repeated();
+            }
+            self.settle(token, outcome, session, None);
         }
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };

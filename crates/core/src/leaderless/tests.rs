@@ -188,7 +188,7 @@ impl Net {
         let token = self.next_token;
         let words = words.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
         let until = Mono((self.now_ms + 1_000) * 1_000);
-        let job = Job { token, table: self.table(), words, want, session: session.clone(), seen, until };
+        let job = Job { token, table: self.table(), words, want, session: session.clone(), seen, once: None, until };
         match self.step(node, |room, cx, _| room.begin(cx, job, false)) {
             Begun::Here => Some(token),
             Begun::Pass(_) | Begun::Refused(_) => None,
@@ -323,6 +323,7 @@ fn an_answer_counts_once_and_only_in_its_epoch() {
             want: Want::default(),
             session: Session::default(),
             seen: None,
+            once: None,
             until: Mono(u64::MAX),
         };
         net.step(1, |room, cx, _| room.begin(cx, job, false));
@@ -378,7 +379,16 @@ fn net_begin(want: Want) -> Begun {
     let mut net = net(Kind::Register);
     let words = ["GET", "k"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();
     let table = net.table();
-    let job = Job { token: 1, table, words, want, session: Session::default(), seen: None, until: Mono(u64::MAX) };
+    let job = Job {
+        token: 1,
+        table,
+        words,
+        want,
+        session: Session::default(),
+        seen: None,
+        once: None,
+        until: Mono(u64::MAX),
+    };
     net.step(1, |room, cx, _| room.begin(cx, job, false))
 }
 
@@ -881,4 +891,36 @@ fn a_compare_and_set_is_met_by_plain_reads_and_meets_plain_writes() {
     let contexts = net.contexts(b"k");
     assert!(contexts.windows(2).all(|pair| pair[0] == pair[1]), "{contexts:#?}");
     assert_eq!(net.get(2, "SETNX k e"), Value::Int(1), "absent again");
+}
+
+/// An increment under a name is repeated at another node while the first attempt is on its way, lost, or both: it counts once.
+#[test]
+fn an_increment_under_a_name_counts_once() {
+    let mut net = net(Kind::Counter);
+    let once = |net: &mut Net, node: u16, name: &'static str| {
+        net.next_token += 1;
+        let (token, table) = (net.next_token, net.table());
+        let words = ["INCRBY", "k", "5"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();
+        let until = Mono((net.now_ms + 1_000) * 1_000);
+        let (session, once) = (Session::default(), Some(Bytes::from_static(name.as_bytes())));
+        let job = Job { token, table, words, want: Want::default(), session, seen: None, once, until };
+        assert_eq!(net.step(node, |room, cx, _| room.begin(cx, job, false)), Begun::Here);
+        token
+    };
+    net.isolate(1);
+    once(&mut net, 1, "a");
+    net.sync(1);
+    let second = once(&mut net, 2, "a");
+    net.calm();
+    assert!(matches!(net.outcome(second).and_then(|it| it.outcome), Some(Outcome::Done { value: Value::Int(5), .. })));
+    net.heal();
+    net.compare();
+    assert_eq!([1, 2, 3].map(|node| net.get(node, "GET k")), [bulk("5"), bulk("5"), bulk("5")]);
+    let third = once(&mut net, 3, "a");
+    net.calm();
+    let Some(Outcome::Done { receipt, .. }) = net.outcome(third).and_then(|it| it.outcome) else { panic!("repeated") };
+    assert!(receipt.replayed());
+    once(&mut net, 3, "b");
+    net.calm();
+    assert_eq!(net.get(1, "GET k"), bulk("10"));
 }

@@ -55,8 +55,8 @@ impl Node {
         let [words] = &batch.commands[..] else {
             return self.refuse(cx, call, impossible("a leaderless table serves one key at a time"));
         };
-        if batch.transaction || !batch.guards.is_empty() || batch.idempotency.is_some() {
-            let why = "transactions, conditions and idempotency keys need one order of all writes; a leaderless table has none";
+        if batch.transaction || !batch.guards.is_empty() {
+            let why = "transactions and conditions need one order of all writes, and a leaderless table has none; CAS compares one key";
             return self.refuse(cx, call, impossible(why));
         }
         self.replica_calls.next_token += 1;
@@ -69,6 +69,7 @@ impl Node {
             want: operate.want,
             session: operate.session.clone(),
             seen: operate.seen.clone(),
+            once: batch.idempotency.as_ref().map(|key| key.0.clone()),
             until: call.until,
         };
         self.replica_calls.here.insert(token, call);
