@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use quorate_core::limits;
+use quorate_core::quorum::Rule;
 use quorate_server::front::Bounds;
 use quorate_server::http::HttpBounds;
 
@@ -65,6 +66,7 @@ fn the_limits_in_the_readme_are_those_of_the_code() {
             ),
         ),
         ("nodes; consensus groups", format!("{}; {}; {}", limits::NODE_ID_MAX, limits::GROUPS, limits::TABLES)),
+        ("tables made", format!("{}; 64 bytes; {}", limits::TABLES_MADE, Rule::REPLICAS_MAX)),
     ] {
         assert_eq!(told(row), limit, "{row}");
     }
