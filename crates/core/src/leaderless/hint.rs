@@ -21,7 +21,7 @@ use crate::store::{View, after_prefix, drawer};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-const HINT: u8 = 3;
+pub(super) const HINT: u8 = 3;
 const PREFIX: usize = 8;
 /// Hints for one node that are delivered at the same time.
 const AT_ONCE: usize = 32;
@@ -55,6 +55,17 @@ pub(super) fn count(view: &dyn View) -> u64 {
         true
     });
     count
+}
+
+/// Some hints of tables that were removed.
+pub(super) fn of_removed(view: &dyn View, removed: &dyn Fn(TableId) -> bool, keys: &mut Vec<Bytes>) {
+    let prefix = [drawer::LEADERLESS, HINT];
+    view.scan(&prefix, &after_prefix(&prefix), &mut |key, _| {
+        if keys.len() < limits::DELETE_PER_STEP && spot_of(key).is_some_and(|(_, spot)| removed(spot.place.table)) {
+            keys.push(Bytes::copy_from_slice(key));
+        }
+        keys.len() < limits::DELETE_PER_STEP
+    });
 }
 
 impl Leaderless {

@@ -28,6 +28,7 @@ mod command;
 mod compare;
 mod coordinate;
 mod hint;
+mod leftover;
 mod message;
 mod record;
 mod replica;
@@ -123,6 +124,9 @@ pub struct Leaderless {
     compare_turn: u64,
     hints_at: Mono,
     progress: Progress,
+    /// There may be data of tables that this catalogue says were removed.
+    leftovers: bool,
+    removed: Catalogue,
 }
 
 impl Leaderless {
@@ -149,6 +153,8 @@ impl Leaderless {
             compare_turn: 0,
             hints_at: now.after_ms(hint::EVERY_MS),
             progress: Progress { hints: hint::count(disk), ..Progress::default() },
+            leftovers: false,
+            removed: Catalogue::default(),
         }
     }
 
@@ -176,6 +182,8 @@ impl Leaderless {
             tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement });
         }
         self.tables = tables;
+        self.ranges.retain(|place, _| self.tables.contains_key(&place.table));
+        self.look_for_leftovers(catalogue);
         self.end_rounds_of_other_epochs(now);
     }
 
@@ -234,12 +242,16 @@ impl Leaderless {
             self.timers.pop_first();
             self.look_at(cx, at, number);
         }
+        self.delete_leftovers(cx);
         self.deliver_hints(cx);
         self.compare_in_turn(cx);
     }
 
     /// When [`Leaderless::wake`] is wanted next.
     pub fn wake_at(&self) -> Option<Wake> {
+        if self.leftovers {
+            return Some(Wake { at: Mono(0), why: "delete what removed tables left" });
+        }
         if self.tables.is_empty() {
             return None;
         }

@@ -17,9 +17,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-const CONTEXT: u8 = 1;
-const CELL: u8 = 2;
-const ACCEPTOR: u8 = 4;
+pub(super) const CONTEXT: u8 = 1;
+pub(super) const CELL: u8 = 2;
+pub(super) const ACCEPTOR: u8 = 4;
 const FORMAT: u8 = 1;
 /// Bytes of a key on disk before the key of the client.
 const PREFIX: usize = 6;

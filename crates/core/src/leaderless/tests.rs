@@ -924,3 +924,24 @@ fn an_increment_under_a_name_counts_once() {
     net.calm();
     assert_eq!(net.get(1, "GET k"), bulk("10"));
 }
+
+#[test]
+fn what_a_removed_table_held_is_deleted() {
+    let mut net = net(Kind::Register);
+    for key in 0..300 {
+        net.done(1, &alloc::format!("SET k{key} v"));
+    }
+    net.get(1, "SETNX x y");
+    net.isolate(3);
+    net.done(1, "SET k1 w");
+    net.pass(5_000);
+    net.heal();
+    net.catalogue.remove(TABLE).expect("it is there");
+    let kept = net.hosts[0].store.0.len();
+    assert!(kept > 300);
+    (1..=3).for_each(|node| net.tell_catalogue(node));
+    (0..3).for_each(|_| net.pass(10));
+    assert!(net.hosts.iter().all(|host| host.store.0.is_empty()), "{:?}", net.hosts[0].store.0.keys().next());
+    assert_eq!(net.hosts[0].room.progress().hints, 0);
+    assert_eq!(net.hosts[0].room.wake_at(), None);
+}

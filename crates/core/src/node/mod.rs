@@ -12,6 +12,7 @@ use crate::machine::{CallId, Input, Machine, Mono, NodeId, Now, Step, Wake};
 use crate::mutant::Mutants;
 use crate::operation::{Operate, Refusal, Reply, Request};
 use crate::store::View;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -171,7 +172,7 @@ pub enum Message {
     /// A node lives. Lost: the next one comes soon.
     Beat(Beat),
     /// Replicas of leaderless tables speak.
-    Leaderless(leaderless::Message),
+    Leaderless(Box<leaderless::Message>),
     /// A call for a leaderless table that the receiver shall coordinate. Lost: a read is passed on to another; the caller of a write
     /// hears `Unknown` at its deadline.
     Pass {
@@ -270,7 +271,7 @@ impl Machine for Node {
             Input::Message { from, message } => self.message(cx, from, message),
             Input::Synced { upto } => {
                 self.each_group(cx, |group, cx| group.synced(cx, upto));
-                cx.within(Message::Leaderless, |cx| self.leaderless.synced(cx, upto));
+                cx.within(replicas::wrap, |cx| self.leaderless.synced(cx, upto));
                 self.settle_replicas(cx);
             }
             Input::Lost { peer } => {
@@ -339,7 +340,7 @@ impl Node {
             }
             Message::Beat(beat) => self.health.heard(from, beat, cx.now()),
             Message::Leaderless(message) => {
-                cx.within(Message::Leaderless, |cx| self.leaderless.message(cx, from, message));
+                cx.within(replicas::wrap, |cx| self.leaderless.message(cx, from, *message));
                 self.settle_replicas(cx);
             }
             Message::Pass { call, incarnation, life, operate } => {
@@ -394,7 +395,7 @@ impl Node {
         }
         self.ask_for_life(cx);
         if self.leaderless.wake_at().is_some_and(|wake| wake.at <= now) {
-            cx.within(Message::Leaderless, |cx| self.leaderless.wake(cx));
+            cx.within(replicas::wrap, |cx| self.leaderless.wake(cx));
             self.settle_replicas(cx);
         }
         if self.sweep_at.is_some_and(|at| now >= at) {

@@ -4,11 +4,12 @@ use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
 use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::NodeSet;
-use crate::leaderless::{Begun, Job, Settled};
+use crate::leaderless::{self, Begun, Job, Settled};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
 use crate::state::command;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -74,7 +75,7 @@ impl Node {
         };
         self.replica_calls.here.insert(token, call);
         let clock_out = self.health.clock_out().is_some();
-        let begun = cx.within(Message::Leaderless, |cx| self.leaderless.begin(cx, job, clock_out));
+        let begun = cx.within(wrap, |cx| self.leaderless.begin(cx, job, clock_out));
         match begun {
             Begun::Here => {}
             Begun::Refused(refusal) => {
@@ -246,6 +247,11 @@ impl Node {
     pub fn leaderless(&self) -> &crate::leaderless::Leaderless {
         &self.leaderless
     }
+}
+
+/// A message of the leaderless room as one of the node.
+pub(super) fn wrap(message: leaderless::Message) -> Message {
+    Message::Leaderless(Box::new(message))
 }
 
 fn impossible(why: &str) -> Refusal {
