@@ -47,6 +47,7 @@ pub enum Mutant {
     SumsWithoutValues,
     HintReplayed,
     PaxosIgnoresHighest,
+    SloppyCountsAsStrict,
 }
 
 impl Mutant {
@@ -195,6 +196,11 @@ impl Mutant {
             Mutant::PaxosIgnoresHighest,
             "paxos-ignores-highest",
             "a proposer does not go on from the accepted value of the highest ballot",
+        ),
+        (
+            Mutant::SloppyCountsAsStrict,
+            "sloppy-counts-as-strict",
+            "a node that took a write in place of a replica is counted as one",
         ),
     ];
 }

@@ -126,6 +126,8 @@ pub(super) struct Writing {
     confirmations: usize,
     /// The change was made before, under the same name.
     replayed: bool,
+    /// Who stands in for whom.
+    stands: BTreeMap<NodeId, NodeId>,
 }
 
 #[derive(Debug)]
@@ -250,6 +252,10 @@ impl Leaderless {
     /// A replica answered.
     pub(super) fn answered(&mut self, cx: &mut Cx<'_>, from: NodeId, number: u64, body: Body) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
+        if let (Body::Stood { missing }, Phase::Writing(writing)) = (&body, &mut round.phase) {
+            writing.stands.insert(*missing, from);
+            return self.write_on(cx, number);
+        }
         if !round.replicas.contains(&from) {
             return;
         }
@@ -282,9 +288,21 @@ impl Leaderless {
             // Another epoch: the catalogue is on its way here or there. The next look asks again; so it does of one who does
             // not believe the clock here.
             (Body::Fenced { .. }, _)
-            | (Body::Held { .. } | Body::Done { .. } | Body::NotBelieved { .. } | Body::Agreed { .. }, _) => {}
+            | (
+                Body::Held { .. }
+                | Body::Done { .. }
+                | Body::NotBelieved { .. }
+                | Body::Agreed { .. }
+                | Body::Stood { .. },
+                _,
+            ) => {}
             (
-                Body::Put { .. } | Body::Get { .. } | Body::Mend { .. } | Body::Propose { .. } | Body::Compare { .. },
+                Body::Put { .. }
+                | Body::Get { .. }
+                | Body::Mend { .. }
+                | Body::Propose { .. }
+                | Body::Stand { .. }
+                | Body::Compare { .. },
                 _,
             ) => {}
         }
@@ -488,6 +506,7 @@ impl Leaderless {
             answered: None,
             confirmations: 0,
             replayed,
+            stands: BTreeMap::new(),
         });
         self.hold(cx, number, round);
         self.say_put(cx, number);
@@ -504,6 +523,27 @@ impl Leaderless {
                 let body = Body::Put { target, delta, volatile: round.rules.volatile };
                 cx.send(node, Message { round: RoundId { incarnation, number }, body });
             }
+        }
+    }
+
+    /// Asks others to take the write in place of replicas that do not answer, where the operation wants that.
+    fn say_stand(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let incarnation = self.config.incarnation;
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Writing(writing) = &round.phase else { return };
+        if !round.rules.sloppy || writing.answered.is_some() {
+            return;
+        }
+        let silent = round.replicas.iter().filter(|&&node| !writing.tally.answers().contains(node));
+        let silent = silent.filter(|&&node| node != self.config.node && !writing.stands.contains_key(&node));
+        let free = self.stand_ins_for(&round.replicas);
+        let free = free.into_iter().filter(|node| !writing.stands.values().any(|busy| busy == node));
+        for (&missing, node) in silent.zip(free) {
+            let (target, delta) = (round.target(), writing.delta.clone());
+            cx.send(
+                node,
+                Message { round: RoundId { incarnation, number }, body: Body::Stand { target, missing, delta } },
+            );
         }
     }
 
@@ -538,8 +578,15 @@ impl Leaderless {
                 round.replicas.iter().for_each(|&node| tally.durable(node));
             }
             let dot = Some(writing.dot);
+            // A replica that confirmed after all needs nobody in its place.
+            let missing = |(replica, _): &(&NodeId, &NodeId)| !writing.tally.answers().contains(**replica);
+            let stand_ins: NodeSet = writing.stands.iter().filter(missing).map(|(_, &node)| node).collect();
+            if mutants.has(Mutant::SloppyCountsAsStrict) {
+                stand_ins.iter().for_each(|node| tally.durable(node));
+            }
             let evident = Evident {
                 dot,
+                stand_ins,
                 volatile: round.rules.volatile,
                 ..round.evident(round.rules.write, round.rules.table.0)
             };
@@ -604,7 +651,10 @@ impl Leaderless {
         let Some(round) = self.rounds.get(&number) else { return };
         match &round.phase {
             Phase::Reading(_) => self.ask_more(cx, number, true),
-            Phase::Writing(_) => self.say_put(cx, number),
+            Phase::Writing(_) => {
+                self.say_put(cx, number);
+                self.say_stand(cx, number);
+            }
             Phase::Back(_) => self.say_back(cx, number),
             Phase::Agreeing(_) => {
                 self.attempt_again(cx, number);

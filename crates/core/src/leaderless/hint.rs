@@ -29,9 +29,14 @@ const AT_ONCE: usize = 32;
 pub(super) const EVERY_MS: u64 = 1_000;
 
 fn hint_key(target: NodeId, spot: &Spot) -> Vec<u8> {
+    key_of(HINT, target, spot)
+}
+
+/// The key on disk for something that is kept of a key for another node.
+pub(super) fn key_of(kind: u8, target: NodeId, spot: &Spot) -> Vec<u8> {
     let Place { table, range } = spot.place;
     let mut out = Vec::with_capacity(PREFIX + spot.key.len());
-    out.extend_from_slice(&[drawer::LEADERLESS, HINT]);
+    out.extend_from_slice(&[drawer::LEADERLESS, kind]);
     out.extend_from_slice(&target.0.to_be_bytes());
     out.extend_from_slice(&table.0.to_be_bytes());
     out.extend_from_slice(&range.0.to_be_bytes());
@@ -39,7 +44,7 @@ fn hint_key(target: NodeId, spot: &Spot) -> Vec<u8> {
     out
 }
 
-fn spot_of(key: &[u8]) -> Option<(NodeId, Spot)> {
+pub(super) fn spot_of(key: &[u8]) -> Option<(NodeId, Spot)> {
     let (head, key) = key.split_at_checked(PREFIX)?;
     let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let place = Place { table: TableId(number(4)), range: Range(number(6)) };
@@ -48,7 +53,12 @@ fn spot_of(key: &[u8]) -> Option<(NodeId, Spot)> {
 
 /// How many hints there are on disk.
 pub(super) fn count(view: &dyn View) -> u64 {
-    let prefix = [drawer::LEADERLESS, HINT];
+    count_of(view, HINT)
+}
+
+/// How many keys of a kind there are.
+pub(super) fn count_of(view: &dyn View, kind: u8) -> u64 {
+    let prefix = [drawer::LEADERLESS, kind];
     let mut count = 0;
     view.scan(&prefix, &after_prefix(&prefix), &mut |_, _| {
         count += 1;
@@ -57,9 +67,9 @@ pub(super) fn count(view: &dyn View) -> u64 {
     count
 }
 
-/// Some hints of tables that were removed.
-pub(super) fn of_removed(view: &dyn View, removed: &dyn Fn(TableId) -> bool, keys: &mut Vec<Bytes>) {
-    let prefix = [drawer::LEADERLESS, HINT];
+/// Some of what is kept for others of tables that were removed.
+pub(super) fn of_removed(view: &dyn View, kind: u8, removed: &dyn Fn(TableId) -> bool, keys: &mut Vec<Bytes>) {
+    let prefix = [drawer::LEADERLESS, kind];
     view.scan(&prefix, &after_prefix(&prefix), &mut |key, _| {
         if keys.len() < limits::DELETE_PER_STEP && spot_of(key).is_some_and(|(_, spot)| removed(spot.place.table)) {
             keys.push(Bytes::copy_from_slice(key));
@@ -94,6 +104,8 @@ impl Leaderless {
             return;
         }
         self.hints_at = now.after_ms(EVERY_MS);
+        self.giving.clear();
+        self.give_back(cx);
         self.delivering.clear();
         if self.progress.hints == 0 {
             return;

@@ -1,7 +1,9 @@
 //! What tables that were removed left on disk is deleted, a bounded number of keys at a time.
 
+use super::hint::{self, HINT};
 use super::record::{ACCEPTOR, CELL, CONTEXT};
-use super::{Cx, Leaderless, hint};
+use super::stand_in::STAND_IN;
+use super::{Cx, Leaderless};
 use crate::catalogue::Catalogue;
 use crate::limits;
 use crate::operation::TableId;
@@ -28,11 +30,15 @@ impl Leaderless {
                 keys_of(cx.view(), kind, table, &mut doomed);
             }
         }
-        hint::of_removed(cx.view(), &|table| self.removed.was_removed(table), &mut doomed);
+        for kind in [HINT, STAND_IN] {
+            hint::of_removed(cx.view(), kind, &|table| self.removed.was_removed(table), &mut doomed);
+        }
         self.leftovers = !doomed.is_empty();
         for key in doomed {
-            if key.get(1) == Some(&hint::HINT) {
-                self.progress.hints = self.progress.hints.saturating_sub(1);
+            match key.get(1) {
+                Some(&HINT) => self.progress.hints = self.progress.hints.saturating_sub(1),
+                Some(&STAND_IN) => self.standing = self.standing.saturating_sub(1),
+                _ => {}
             }
             cx.delete(&key);
         }

@@ -87,6 +87,20 @@ pub enum Body {
         /// What is said.
         talk: super::compare::Talk,
     },
+    /// Take this change in place of a replica that does not answer, and give it to that one when you can. Lost: said again.
+    Stand {
+        /// Of this key.
+        target: Target,
+        /// The replica.
+        missing: crate::machine::NodeId,
+        /// The change.
+        delta: Delta<AnyCell>,
+    },
+    /// It is taken, durably. Lost: the coordinator says it again.
+    Stood {
+        /// In place of this replica.
+        missing: crate::machine::NodeId,
+    },
     /// Put or Mend is done. Lost: the asker says it again.
     Done {
         /// It survives power loss.

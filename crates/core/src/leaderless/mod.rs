@@ -33,6 +33,7 @@ mod message;
 mod record;
 mod replica;
 mod rule;
+mod stand_in;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,11 @@ pub struct Leaderless {
     /// There may be data of tables that this catalogue says were removed.
     leftovers: bool,
     removed: Catalogue,
+    /// All nodes.
+    members: Vec<NodeId>,
+    /// States that this node holds for others, and those of them that are on their way back.
+    standing: u64,
+    giving: BTreeMap<u64, (NodeId, replica::Spot, State)>,
 }
 
 impl Leaderless {
@@ -155,6 +161,9 @@ impl Leaderless {
             progress: Progress { hints: hint::count(disk), ..Progress::default() },
             leftovers: false,
             removed: Catalogue::default(),
+            members: Vec::new(),
+            standing: stand_in::count(disk),
+            giving: BTreeMap::new(),
         }
     }
 
@@ -170,6 +179,7 @@ impl Leaderless {
                 self.clock = Hybrid::new(actor, limits::CLOCK_OFF_MS);
             }
         }
+        self.members = members.iter().map(|member| member.node).collect();
         let ring = Ring::new(members, POINTS);
         let mut tables = BTreeMap::new();
         for (id, table) in catalogue.tables() {
@@ -198,6 +208,11 @@ impl Leaderless {
                 let target = target.clone();
                 self.asked(cx, from, round, &target, body);
             }
+            Body::Stand { .. } => {
+                if let Body::Stand { target, missing, delta } = body {
+                    self.stand_in(cx, (from, round), &target, missing, delta);
+                }
+            }
             Body::Compare { .. } => {
                 if let Body::Compare { table, epoch, talk } = body {
                     self.talked(cx, (from, round), (table, epoch), talk);
@@ -206,11 +221,13 @@ impl Leaderless {
             Body::Done { .. }
             | Body::Held { .. }
             | Body::Agreed { .. }
+            | Body::Stood { .. }
             | Body::Fenced { .. }
             | Body::NotBelieved { .. } => {
                 if round.incarnation != self.config.incarnation
                     || self.fetched(cx, from, round.number, &body)
                     || self.hint_done(cx, from, round.number, &body)
+                    || self.given_back(cx, from, round.number, &body)
                 {
                     return;
                 }
@@ -256,7 +273,7 @@ impl Leaderless {
             return None;
         }
         let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
-        let hints = (self.progress.hints > 0).then_some(Wake { at: self.hints_at, why: "hints" });
+        let hints = (self.progress.hints > 0 || self.standing > 0).then_some(Wake { at: self.hints_at, why: "hints" });
         let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
         rounds.into_iter().chain(hints).chain(compare).min_by_key(|wake| wake.at)
     }

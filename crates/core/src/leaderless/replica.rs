@@ -43,6 +43,8 @@ impl Leaderless {
             Body::Done { .. }
             | Body::Held { .. }
             | Body::Agreed { .. }
+            | Body::Stand { .. }
+            | Body::Stood { .. }
             | Body::Fenced { .. }
             | Body::NotBelieved { .. }
             | Body::Compare { .. } => {}

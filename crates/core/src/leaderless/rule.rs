@@ -18,6 +18,7 @@ pub(super) struct Rules {
     /// The level of a read, if it names one.
     pub(super) level: Option<Level>,
     pub(super) volatile: bool,
+    pub(super) sloppy: bool,
 }
 
 impl Rules {
@@ -48,9 +49,6 @@ pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) 
             return refuse(format!("{name}={number} is more than the {count} replicas of the table"));
         }
     }
-    if quorum.sloppy {
-        return refuse("sloppy quorums are not taken yet".to_string());
-    }
     let named = |number: u8| (number > 0).then_some(number);
     let write = match (named(quorum.write), want.ack) {
         (Some(write), _) => write,
@@ -78,5 +76,12 @@ pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) 
         (Some(Level::Linearizable), _) if writes => rule.read(),
         (Some(Level::Linearizable), _) => count / 2 + 1,
     };
-    Ok(Rules { read, write, table: (rule.read(), rule.write()), level: want.level, volatile: quorum.volatile })
+    Ok(Rules {
+        read,
+        write,
+        table: (rule.read(), rule.write()),
+        level: want.level,
+        volatile: quorum.volatile,
+        sloppy: quorum.sloppy,
+    })
 }

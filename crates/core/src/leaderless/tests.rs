@@ -945,3 +945,36 @@ fn what_a_removed_table_held_is_deleted() {
     assert_eq!(net.hosts[0].room.progress().hints, 0);
     assert_eq!(net.hosts[0].room.wake_at(), None);
 }
+
+/// Two of the three replicas are away. A strict write is in doubt; a sloppy one is acknowledged, as what it is; and it comes home.
+#[test]
+fn a_stand_in_is_told_as_one_and_brings_the_write_home() {
+    let run = |mutants: Mutants| {
+        let mut net = Net::new(5, Kind::Register, (3, 2, 2), mutants, 1);
+        let table = net.table();
+        let replicas = net.hosts[0].room.replicas(table, b"k").to_vec();
+        let (here, away) = (replicas[0].0, [replicas[1], replicas[2]]);
+        away.iter().for_each(|node| net.isolate(node.0));
+        let strict = net.ask(here, with(1, 2), &mut Session::default(), "SET k strict");
+        assert_eq!(strict, Outcome::Unknown(Doubt::MissedQuorum { answered: 1, needed: 2 }));
+        let want = Want { quorum: Quorum { read: 1, sloppy: true, ..Quorum::default() }, ..Want::default() };
+        let Outcome::Done { receipt, .. } = net.ask(here, want, &mut Session::default(), "SET k sloppy") else {
+            panic!("taken")
+        };
+        let stand_ins = receipt.round().map(|round| round.stand_ins).unwrap_or_default();
+        assert!(!stand_ins.is_empty() && away.iter().all(|&node| !stand_ins.contains(node)));
+        let told_as_strict = stand_ins.iter().any(|node| receipt.durable().contains(node));
+        // The one that has it goes, the two come back: a read of two of three misses what was acknowledged.
+        net.heal();
+        net.isolate(here);
+        let reader = away[0].0;
+        let missed = net.get(reader, "GET k") == Value::Nil;
+        (0..30).for_each(|_| {
+            net.pass(100);
+            net.calm();
+        });
+        (told_as_strict, missed, net.get(reader, "GET k"), net.hosts.iter().map(|host| host.room.standing).sum::<u64>())
+    };
+    assert_eq!(run(Mutants::none()), (false, true, bulk("sloppy"), 0));
+    assert!(run(Mutants::only(Mutant::SloppyCountsAsStrict)).0);
+}
