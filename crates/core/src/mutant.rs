@@ -47,6 +47,9 @@ pub enum Mutant {
     SumsWithoutValues,
     HintReplayed,
     PaxosIgnoresHighest,
+    JointQuorumSkipped,
+    LearnerCounts,
+    MemberChangeNotTruncated,
 }
 
 impl Mutant {
@@ -195,6 +198,17 @@ impl Mutant {
             Mutant::PaxosIgnoresHighest,
             "paxos-ignores-highest",
             "a proposer does not go on from the accepted value of the highest ballot",
+        ),
+        (
+            Mutant::JointQuorumSkipped,
+            "joint-quorum-skipped",
+            "a change of members takes effect with a majority of the new voters alone",
+        ),
+        (Mutant::LearnerCounts, "learner-counts", "the answers of learners count as those of voters"),
+        (
+            Mutant::MemberChangeNotTruncated,
+            "member-change-not-truncated",
+            "a node goes on with a membership whose entry was cut off its log",
         ),
     ];
 }
