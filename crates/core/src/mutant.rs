@@ -48,6 +48,9 @@ pub enum Mutant {
     HintReplayed,
     PaxosIgnoresHighest,
     SloppyCountsAsStrict,
+    JointQuorumSkipped,
+    LearnerCounts,
+    MemberChangeNotTruncated,
 }
 
 impl Mutant {
@@ -201,6 +204,17 @@ impl Mutant {
             Mutant::SloppyCountsAsStrict,
             "sloppy-counts-as-strict",
             "a node that took a write in place of a replica is counted as one",
+        ),
+        (
+            Mutant::JointQuorumSkipped,
+            "joint-quorum-skipped",
+            "a change of members takes effect with a majority of the new voters alone",
+        ),
+        (Mutant::LearnerCounts, "learner-counts", "the answers of learners count as those of voters"),
+        (
+            Mutant::MemberChangeNotTruncated,
+            "member-change-not-truncated",
+            "a node goes on with a membership whose entry was cut off its log",
         ),
     ];
 }

@@ -130,6 +130,15 @@ pub enum Request {
         /// The next leader.
         to: NodeId,
     },
+    /// Asks the leader of a group to change its members. A new voter should be a learner until it is caught up.
+    ChangeMembers {
+        /// The group.
+        group: u16,
+        /// The next voters.
+        voters: Vec<NodeId>,
+        /// The next learners: they get the log and never count.
+        learners: Vec<NodeId>,
+    },
 }
 
 /// A batch with the guarantee that it names.
@@ -206,6 +215,8 @@ pub enum Reply {
     Status(Status),
     /// Leadership was asked to move, or why not.
     Transferred(Result<(), Refusal>),
+    /// A change of members began, or why not. It ends when the status shows it.
+    ChangeBegun(Result<(), Refusal>),
 }
 
 /// What became of an operation. A timeout is ambiguous, and the type says so.
@@ -295,6 +306,8 @@ pub enum Refusal {
     TooLarge(String),
     /// The group or node is not part of this cluster, or not a possible target.
     NoSuchTarget,
+    /// Members change one step at a time, and the step before is not done.
+    ChangeOnItsWay,
 }
 
 /// Why it is not known whether an operation was applied.
@@ -338,6 +351,7 @@ impl Refusal {
             Refusal::Superseded => "the leader changed and the operation was dropped; try again".to_string(),
             Refusal::Overloaded => "too many operations are in flight here; try again after a pause".to_string(),
             Refusal::NoSuchTarget => "there is no such group or node".to_string(),
+            Refusal::ChangeOnItsWay => "another change of members or of leaders is on its way; try again after it".to_string(),
         }
     }
     /// May the same call succeed later without a change?
@@ -352,6 +366,7 @@ impl Refusal {
                 | Refusal::TooFewReplicas { .. }
                 | Refusal::NoLife
                 | Refusal::ClockAhead(_)
+                | Refusal::ChangeOnItsWay
         )
     }
 }
@@ -486,6 +501,12 @@ pub struct GroupStatus {
     pub log_time_ms: u64,
     /// What a leader knows of its followers: the index that each holds durably, and whether it is suspected.
     pub followers: Vec<FollowerStatus>,
+    /// The voters of the latest membership that this node holds.
+    pub voters: Vec<NodeId>,
+    /// The voters that are left behind: a change is on its way while there are any, and both count.
+    pub outgoing: Vec<NodeId>,
+    /// Those that get the log and do not vote.
+    pub learners: Vec<NodeId>,
 }
 
 /// What a leader knows of a follower.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use quorate_core::consensus::{Body, Point};
+use quorate_core::consensus::{Body, Members, Point};
 use quorate_core::guarantee::{Ack, Level, Met, Session, Want};
 use quorate_core::machine::*;
 use quorate_core::node::{Config, Message, Node};
@@ -193,6 +193,15 @@ impl Net {
         let (call, request) = (CallId(self.next_call), Request::Transfer { group: 0, to: NodeId(to) });
         self.step(NodeId(from), Input::Request { call, request });
         assert_eq!(self.replies[&call], Reply::Transferred(Ok(())));
+    }
+
+    fn change_members(&mut self, at: u16, voters: &[u16], learners: &[u16]) -> Result<(), Refusal> {
+        self.next_call += 1;
+        let ids = |nodes: &[u16]| nodes.iter().copied().map(NodeId).collect();
+        let (call, voters, learners) = (CallId(self.next_call), ids(voters), ids(learners));
+        self.step(NodeId(at), Input::Request { call, request: Request::ChangeMembers { group: 0, voters, learners } });
+        let Reply::ChangeBegun(result) = self.replies[&call].clone() else { panic!("another reply") };
+        result
     }
 
     fn leader(&self, group: u16) -> u16 {
@@ -395,7 +404,7 @@ fn a_pipeline_of_writes_keeps_its_order_while_leadership_is_handed_over() {
         net.run(3000);
         let index = |reply: &Reply| match reply {
             Reply::Operated { outcome: Outcome::Done { receipt, .. }, .. } => Some(receipt.position().index),
-            Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) => None,
+            Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) => None,
         };
         let places: Vec<u64> = net.replies.values().filter_map(index).collect();
         assert!(places.len() > 900);
@@ -482,8 +491,8 @@ fn a_snapshot_whose_sender_no_longer_leads_leaves_nothing_behind() {
     let mut net = Net::new(3, 1, 12);
     let (node, sender, next) = (NodeId(1), NodeId(2), NodeId(3));
     let pairs = vec![(Bytes::from_static(b"key"), Bytes::from_static(b"value"))];
-    let at = Point { term: 1, index: 9 };
-    let body = Body::Snapshot { at, times_ms: (5, 5), attempt: 1, piece: 0, pairs, done: false };
+    let (at, members) = (Point { term: 1, index: 9 }, Members::of([node, sender, next]));
+    let body = Body::Snapshot { at, times_ms: (5, 5), attempt: 1, piece: 0, pairs, done: false, members };
     net.step(node, Input::Message { from: sender, message: consensus(1, body) });
     let pieces = |net: &Net| net.hosts[&node].store.0.keys().filter(|key| key[0] == 2).count();
     assert_eq!(pieces(&net), 1);
@@ -649,4 +658,50 @@ fn a_leaderless_table_is_served_by_every_node() {
     assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownTable));
     let hits = find(&net, 1, "hits").unwrap();
     assert_eq!(net.value_on(hits, 3, &["GET", "hits"]), Value::Nil);
+}
+
+#[test]
+fn a_learner_is_caught_up_once_it_holds_what_is_committed() {
+    let mut net = Net::new(4, 1, 21);
+    net.value(1, &["SET", "k", "v1"]);
+    let leader = net.leader(0);
+    let others: Vec<u16> = (1..=4).filter(|node| *node != leader).collect();
+    let (voters, learner) = ([leader, others[0], others[1]], others[2]);
+    assert_eq!(net.change_members(leader, &voters, &[learner]), Ok(()));
+    net.run(500);
+    let caught_up = |net: &Net, node| net.node(leader).group(0).unwrap().caught_up(NodeId(node));
+    assert!(caught_up(&net, learner) && caught_up(&net, leader));
+    net.cut = Some(NodeId(learner));
+    net.value(leader, &["SET", "k", "v2"]);
+    assert!(!caught_up(&net, learner));
+    net.cut = None;
+    net.run(500);
+    assert!(caught_up(&net, learner) && !caught_up(&net, 9));
+    let status = net.node(leader).status(net.now().mono);
+    assert_eq!((status.groups[0].voters.len(), &status.groups[0].learners[..]), (3, &[NodeId(learner)][..]));
+    assert!(status.groups[0].outgoing.is_empty());
+    // A learner leads nothing, and its answer does not count.
+    net.next_call += 1;
+    let (call, request) = (CallId(net.next_call), Request::Transfer { group: 0, to: NodeId(learner) });
+    net.step(NodeId(leader), Input::Request { call, request });
+    assert_eq!(net.replies[&call], Reply::Transferred(Err(Refusal::NoSuchTarget)));
+    let Outcome::Done { receipt, .. } = net.ask(leader, Want::of_ack(Ack::All), &["SET", "k", "v3"]) else { panic!() };
+    assert_eq!((receipt.members(), receipt.durable().contains(NodeId(learner))), (3, false));
+}
+
+#[test]
+fn a_change_of_members_that_cannot_be_is_refused() {
+    let mut net = Net::new(3, 1, 22);
+    net.value(1, &["SET", "k", "v1"]);
+    let leader = net.leader(0);
+    let follower = if leader == 1 { 2 } else { 1 };
+    assert_eq!(net.change_members(follower, &[1, 2], &[]), Err(Refusal::NoLeader));
+    for (voters, learners) in [(&[][..], &[1][..]), (&[1, 2], &[2])] {
+        assert!(matches!(net.change_members(leader, voters, learners), Err(Refusal::Impossible(_))));
+    }
+    for (voters, learners) in [(&[1, 64][..], &[][..]), (&[0, 1], &[]), (&[1], &[1000])] {
+        assert_eq!(net.change_members(leader, voters, learners), Err(Refusal::NoSuchTarget));
+    }
+    assert_eq!(net.change_members(leader, &[1, 2, 3, 4], &[]), Ok(()));
+    assert_eq!(net.change_members(leader, &[1, 2, 3], &[]), Err(Refusal::ChangeOnItsWay));
 }

@@ -98,6 +98,18 @@ const EXPERIMENTS: &[Experiment] = &[
         Play::Swarm(Mutant::ElectionRestrictionOff),
     ),
     experiment(
+        "consensus/joint-majorities",
+        "May a change of members take effect with a majority of the new voters alone?",
+        &["lacks committed", "committed entry changed"],
+        Play::Script(Mutant::JointQuorumSkipped, "consensus/joint_majorities"),
+    ),
+    experiment(
+        "consensus/learners-do-not-count",
+        "May the answer of a learner help to commit an entry?",
+        &["lacks committed", "committed entry changed"],
+        Play::Script(Mutant::LearnerCounts, "consensus/learner"),
+    ),
+    experiment(
         "node/snapshot-forgets",
         "May a snapshot leave out the idempotency records?",
         &["states differ", "two outcomes", "not linearizable"],

@@ -14,6 +14,8 @@ pub enum Kind {
     LeaderLacksCommitted,
     /// A committed entry changed, or the commit position fell.
     CommittedChanged,
+    /// A node goes by members that are not the latest in its log.
+    Members,
     /// Two replicas applied the same entries and have different states.
     StatesDiffer,
     /// An acknowledged write is not in the log where its receipt says.
@@ -72,6 +74,7 @@ impl Kind {
             Kind::LogMatching => "logs do not match".into(),
             Kind::LeaderLacksCommitted => "a leader lacks committed entries".into(),
             Kind::CommittedChanged => "a committed entry changed".into(),
+            Kind::Members => "a node goes by members that its log does not hold".into(),
             Kind::StatesDiffer => "states differ at one index".into(),
             Kind::AcknowledgedLost => "an acknowledged write is lost".into(),
             Kind::ReceiptLies => "a receipt lies".into(),

@@ -104,7 +104,8 @@ fn node(word: &str) -> Result<NodeId, String> {
     word.parse().map(NodeId).map_err(|_| format!("{word:?} is not a node; write a number such as 2"))
 }
 
-fn nodes(word: &str) -> Result<Nodes, String> {
+/// Nodes from `1,2,3`.
+pub fn nodes(word: &str) -> Result<Nodes, String> {
     word.split(',').map(node).collect()
 }
 

@@ -18,6 +18,9 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("consensus/read_after_pause", include_str!("../../../scripts/consensus/read_after_pause.txt")),
     ("consensus/vote", include_str!("../../../scripts/consensus/vote.txt")),
     ("consensus/snapshot", include_str!("../../../scripts/consensus/snapshot.txt")),
+    ("consensus/joint_majorities", include_str!("../../../scripts/consensus/joint_majorities.txt")),
+    ("consensus/learner", include_str!("../../../scripts/consensus/learner.txt")),
+    ("consensus/truncated_members", include_str!("../../../scripts/consensus/truncated_members.txt")),
     ("consensus/divergent_follower", include_str!("../../../scripts/consensus/divergent_follower.txt")),
     ("node/idempotent_retry", include_str!("../../../scripts/node/idempotent_retry.txt")),
     ("node/session_read", include_str!("../../../scripts/node/session_read.txt")),
@@ -50,6 +53,9 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::ReceiptCountsThePlan => Some("node/receipts"),
         Mutant::WallClockInApply => Some("node/expiry"),
         Mutant::IdempotencyByLogTime => Some("node/steady_time"),
+        Mutant::JointQuorumSkipped => Some("consensus/joint_majorities"),
+        Mutant::LearnerCounts => Some("consensus/learner"),
+        Mutant::MemberChangeNotTruncated => Some("consensus/truncated_members"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
@@ -101,6 +107,7 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
     let mut plan = Plan::draw(seed);
     let options = &mut plan.options;
     (options.nodes, options.groups) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1);
+    (options.voters, options.mix.members) = (None, 0);
     let mut swarm = CALM;
     match mutant {
         Mutant::AckBeforeSync => {
@@ -173,6 +180,10 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         Mutant::ExpiryTickLost => options.mix.expiring = 300,
         // The clock jumps once all is well again.
         Mutant::BadClockLeadsOn => {}
+        Mutant::JointQuorumSkipped | Mutant::LearnerCounts | Mutant::MemberChangeNotTruncated => {
+            (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
+            (options.nodes, options.mix.members) = (5, 80);
+        }
         mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);

@@ -115,7 +115,8 @@ mod tests {
         let mut tally = Tally::default();
         [1, 2].into_iter().for_each(|node| tally.durable(NodeId(node)));
         let position = Position { group: 1, term: 2, index: 3 };
-        let receipt = tally.settle(Path::Log, position, NodeId(1), 3).receipt(Want::default(), 9);
+        let voters = [1, 2, 3].map(NodeId).into_iter().collect::<quorate_core::guarantee::NodeSet>().into();
+        let receipt = tally.settle(Path::Log, position, NodeId(1), voters).receipt(Want::default(), 9);
         assert_eq!(
             shown(&receipt, None),
             "asked=majority met=majority path=log group=1 term=2 index=3 answered={1, 2} durable={1, 2} members=3 \

@@ -28,6 +28,8 @@ fn status_shows_groups_and_counters() {
     assert_eq!((&status["node"], &status["cluster"], &status["incarnation"]), (&json!(1), &json!("orders"), &json!(5)));
     assert_eq!(status["groups"][0]["role"], "leader");
     assert_eq!(status["groups"][0]["followers"][1], json!({ "node": 3, "matched": 4, "suspected": true }));
+    let members = ["voters", "outgoing", "learners"].map(|part| &status["groups"][0][part]);
+    assert_eq!(members, [&json!([1, 2]), &json!([1, 3]), &json!([4])]);
     assert_eq!(status["metrics"]["steps"], 7);
     let tables = node.ask("GET", "/v1/tables", &[], b"").json();
     assert_eq!(tables["tables"][1], json!({ "id": 1, "name": "db1", "shape": "consensus" }));

@@ -1,7 +1,7 @@
 //! Elections: pre-vote, vote, terms.
 
 use super::message::{Body, Message, Point};
-use super::{Cx, Group, Hard, Part, majority, replicate};
+use super::{Cx, Group, Hard, Part, replicate};
 use crate::guarantee::NodeSet;
 use crate::machine::NodeId;
 use crate::mutant::Mutant;
@@ -10,6 +10,11 @@ impl Group {
     /// Asks whether an election could be won. A node that was cut off therefore does not disturb the others with ever
     /// higher terms when it comes back (thesis §9.6).
     pub(super) fn campaign(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_needed() {
+            // It still votes, as others may hold a membership that its log lacks.
+            self.rest(cx, None);
+            return;
+        }
         self.leader = None;
         self.draw_election(cx);
         self.part = Part::PreCandidate { granted: NodeSet::only(self.config.node) };
@@ -154,14 +159,15 @@ impl Group {
 
     /// Leadership is handed to us: stand at once, without asking first.
     pub(super) fn on_take_over(&mut self, cx: &mut Cx<'_>, from: NodeId) {
-        if self.leader == Some(from) && matches!(self.part, Part::Follower) {
+        let voter = self.log.members().is_voter(self.config.node);
+        if self.leader == Some(from) && voter && matches!(self.part, Part::Follower) {
             self.stand(cx, true);
         }
     }
 
     fn count_pre_votes(&mut self, cx: &mut Cx<'_>) {
         if let Part::PreCandidate { granted } = &self.part
-            && granted.len() >= majority::needed(self.config.members.len(), self.config.mutants)
+            && self.log.members().has_majority(*granted, self.config.mutants)
         {
             self.stand(cx, false);
         }
@@ -169,9 +175,9 @@ impl Group {
 
     pub(super) fn count_votes(&mut self, cx: &mut Cx<'_>) {
         if let Part::Candidate { granted, .. } = &self.part
-            && granted.len() >= majority::needed(self.config.members.len(), self.config.mutants)
+            && self.log.members().has_majority(*granted, self.config.mutants)
         {
-            self.part = Part::Leader(replicate::Leading::new(&self.peers(), self.log.last().index, cx.now().mono));
+            self.part = Part::Leader(replicate::Leading::new(self.log.last().index, cx.now().mono));
             self.leader = Some(self.config.node);
             self.heard = None;
             self.begin_leading(cx);

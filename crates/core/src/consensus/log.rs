@@ -3,8 +3,10 @@
 //! Memory holds exactly what the disk holds, so nothing is read back before a restart; both are bounded by compaction.
 
 use super::Cx;
-use super::message::{Entry, Point};
+use super::members::{Members, Memberships};
+use super::message::{Entry, Payload, Point};
 use crate::limits;
+use crate::mutant::{Mutant, Mutants};
 use crate::store::{View, after_prefix, drawer};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -18,8 +20,10 @@ pub struct Log {
     base: Point,
     entries: VecDeque<Entry>,
     bytes: usize,
+    memberships: Memberships,
     /// Forgotten entries that are still on the disk.
     garbage: Range<u64>,
+    mutants: Mutants,
 }
 
 fn key(group: u16, kind: u8) -> [u8; 4] {
@@ -54,13 +58,18 @@ fn decode(bytes: &[u8]) -> Entry {
 }
 
 impl Log {
-    /// Loads the log that survived.
-    pub(super) fn boot(group: u16, disk: &dyn View) -> Log {
+    /// Loads the log that survived. The first members are those before any entry.
+    pub(super) fn boot(group: u16, first: Members, mutants: Mutants, disk: &dyn View) -> Log {
         let base: Point = disk
             .get(&key(group, b'b'))
             .map(|bytes| postcard::from_bytes(&bytes).expect("a log base on disk decodes"))
             .unwrap_or_default();
-        let mut log = Log { group, base, entries: VecDeque::new(), bytes: 0, garbage: 0..0 };
+        let members: Members = disk
+            .get(&key(group, b'm'))
+            .map(|bytes| postcard::from_bytes(&bytes).expect("a membership on disk decodes"))
+            .unwrap_or(first);
+        let memberships = Memberships::new(members);
+        let mut log = Log { group, base, entries: VecDeque::new(), bytes: 0, memberships, garbage: 0..0, mutants };
         let prefix = key(group, b'l');
         disk.scan(&prefix, &after_prefix(&prefix), &mut |key, value| {
             let index = u64::from_be_bytes(key[4..].try_into().expect("a log key ends with its index"));
@@ -95,6 +104,18 @@ impl Log {
     pub fn term_at(&self, index: u64) -> Option<u64> {
         if index == self.base.index { Some(self.base.term) } else { self.entry(index).map(|entry| entry.term) }
     }
+    /// The latest membership, committed or not.
+    pub fn members(&self) -> Members {
+        self.memberships.latest().1
+    }
+    /// Where the latest membership stands; the base when it stands there or before.
+    pub fn members_index(&self) -> u64 {
+        self.memberships.latest().0.unwrap_or(self.base.index)
+    }
+    /// The membership at an index from the base on.
+    pub(super) fn members_at(&self, index: u64) -> Members {
+        self.memberships.at(index)
+    }
     /// Bytes of the retained entries.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -122,6 +143,9 @@ impl Log {
                 self.bytes -= entry.size();
             }
         }
+        if !self.mutants.has(Mutant::MemberChangeNotTruncated) {
+            self.memberships.truncate(index);
+        }
     }
 
     /// Forgets the entries up to `index`; they leave the disk piece by piece.
@@ -139,10 +163,14 @@ impl Log {
         }
         self.base.term = term;
         self.write_base(cx);
+        if self.memberships.compact(index) {
+            self.write_members(cx);
+        }
     }
 
-    /// Starts over after a snapshot at `at`, keeping what follows it if the log agrees there.
-    pub(super) fn restart(&mut self, cx: &mut Cx<'_>, at: Point) {
+    /// Starts over after a snapshot at `at`, with the members of that position, keeping what follows it if the log
+    /// agrees there.
+    pub(super) fn restart(&mut self, cx: &mut Cx<'_>, at: Point, members: Members) {
         if self.term_at(at.index) == Some(at.term) {
             self.compact(cx, at.index);
             return;
@@ -150,6 +178,11 @@ impl Log {
         self.truncate(cx, self.base.index + 1);
         self.base = at;
         self.write_base(cx);
+        let same = self.memberships.base() == members;
+        self.memberships = Memberships::new(members);
+        if !same {
+            self.write_members(cx);
+        }
     }
 
     /// Is there something for [`Log::delete_some`] to do?
@@ -172,11 +205,20 @@ impl Log {
 
     fn push(&mut self, entry: Entry) {
         self.bytes += entry.size();
+        if let Payload::Members(members) = entry.payload {
+            self.memberships.push(self.last().index + 1, members);
+        }
         self.entries.push_back(entry);
     }
 
     fn write_base(&self, cx: &mut Cx<'_>) {
         let bytes = postcard::to_allocvec(&self.base).expect("points always encode");
         cx.put(&key(self.group, b'b'), &bytes);
+    }
+
+    /// The membership of the base. A log that never had another than the first has no such record.
+    fn write_members(&self, cx: &mut Cx<'_>) {
+        let bytes = postcard::to_allocvec(&self.memberships.base()).expect("memberships always encode");
+        cx.put(&key(self.group, b'm'), &bytes);
     }
 }

@@ -1,5 +1,6 @@
 //! What members of a group tell each other, and the entries of their log.
 
+use super::Members;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +21,12 @@ impl Entry {
         32 + match &self.payload {
             Payload::Nothing | Payload::Tick => 0,
             Payload::Batch(bytes) => bytes.len(),
+            Payload::Members(_) => size_of::<Members>(),
         }
     }
 }
 
-/// What an entry does. Changes of membership get their variant here.
+/// What an entry does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing: the first entry of a leader, which lets it commit what it inherited.
@@ -33,6 +35,8 @@ pub enum Payload {
     Batch(Bytes),
     /// Moves log time, so that what expired is swept.
     Tick,
+    /// From here on, and at once, the group has these members.
+    Members(Members),
 }
 
 /// The end of a log: who has the greater one is more up to date (Raft §5.4.1).
@@ -128,6 +132,8 @@ pub enum Body {
         pairs: alloc::vec::Vec<(Bytes, Bytes)>,
         /// This is the last piece.
         done: bool,
+        /// The membership at the position.
+        members: Members,
     },
     /// The piece before this one is durable.
     SnapshotReply {

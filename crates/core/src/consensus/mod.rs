@@ -4,10 +4,11 @@
 //! appends entries and copies them to the others. An entry is committed once a majority holds it durably, counting
 //! only entries of the leader's own term. Whoever wins a later election holds every committed entry, because voters
 //! refuse candidates whose log is behind theirs. All nodes apply the committed entries in order. A read at the leader
-//! is safe once a majority has confirmed, after the read began, that it still leads.
+//! is safe once a majority has confirmed, after the read began, that it still leads. Who belongs to the group stands in
+//! the log, too: members change over a joint membership, in which a majority is one of the old voters and one of the new.
 //!
 //! **Sources.** Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm* (2014); Ongaro's thesis
-//! (2014) for pre-vote, leadership transfer and ReadIndex; etcd #20418 for the fresh read round.
+//! (2014) for pre-vote, leadership transfer, ReadIndex and members; etcd #20418 for the fresh read round.
 //!
 //! **Promises.**
 //! - C1 At most one leader per term. (`judge` election safety)
@@ -15,27 +16,38 @@
 //! - C3 A committed entry never changes and never vanishes. (`judge` committed entries)
 //! - C4 An entry of an older term is never committed by counting. (`scripts/consensus/figure_8.txt`)
 //! - C5 A confirmed read round proves leadership at a moment after the read began. (`scripts/consensus/stale_leader.txt`)
-//! - C6 A vote, an acknowledgement and a term are durable before another node learns of them. (mutants `vote-not-durable`, `ack-before-sync`)
+//! - C6 A vote, an acknowledgement and a term are durable before another node learns of them. (mutants `vote-not-durable`, `ack-before-sync`, `scripts/consensus/snapshot_not_durable.txt`)
+//! - C7 While voters change, nothing is decided without a majority of both halves. (mutant `joint-quorum-skipped`, `scripts/consensus/joint_majorities.txt`)
+//! - C8 Learners get the log and never count. (mutant `learner-counts`, `scripts/consensus/learner.txt`)
+//! - C9 A node goes by the latest membership in its log, whatever happens to the log. (`judge` members, mutant `member-change-not-truncated`)
+//! - C10 A removed node disturbs nobody and learns that it is removed. (`scripts/consensus/removed_node.txt`)
+//! - C11 A change that a majority of both halves holds ends, whoever crashes. (`scripts/consensus/change_and_crash.txt`)
 //!
-//! **Not here.** What entries mean (`state`), who is answered (`node`), changes of membership (a seat is left in [`Payload`]).
+//! **Not here.** What entries mean (`state`), who is answered (`node`), who decides on members.
 //!
 //! **Said and heard.** [`Message`]; each variant says when it is sent and what is lost if it is lost.
 //!
-//! **On disk.** Drawer 1, group, then `h` term and vote, `b` base of the log, `l` + index entries, `a` applied position.
+//! **On disk.** Drawer 1, group, then `h` term and vote, `b` base of the log, `l` + index entries, `a` applied position,
+//! `m` membership at the base (none while it is the first).
 //!
-//! **What breaks it.** The mutants of [`crate::mutant`] from `ack-before-sync` to `follower-does-not-truncate`.
+//! **What breaks it.** The mutants of [`crate::mutant`] from `ack-before-sync` to `follower-does-not-truncate`, and from
+//! `joint-quorum-skipped` to `member-change-not-truncated`.
 //!
-//! **Read next.** `election.rs`, `replicate.rs`, `read.rs`, `snapshot.rs`, then `node/`.
+//! **Read next.** `election.rs`, `replicate.rs`, `read.rs`, `snapshot.rs`, `members.rs`, `change.rs`, then `node/`.
 
+mod change;
 mod election;
 mod log;
 mod majority;
+mod members;
 mod message;
 mod read;
 mod replicate;
 mod snapshot;
 
+pub use change::ChangeError;
 pub use log::Log;
+pub use members::{Change, Members};
 pub use message::{Body, Entry, Message, Payload, Point};
 pub use read::ReadTicket;
 pub use snapshot::Holding;
@@ -69,7 +81,8 @@ pub struct Config {
     pub group: u16,
     /// Who we are.
     pub node: NodeId,
-    /// All members, ourselves included.
+    /// The voters of the first membership, the same at all nodes whether they are among them or not. Later ones are in
+    /// the log.
     pub members: Vec<NodeId>,
     /// A leader says at least this often that it leads, in milliseconds.
     pub heartbeat_ms: u64,
@@ -147,10 +160,11 @@ impl Group {
         let hard = record(b'h').map(|bytes| postcard::from_bytes(&bytes).expect("a term on disk decodes"));
         let applied: Option<Applied> =
             record(b'a').map(|bytes| postcard::from_bytes(&bytes).expect("an applied position on disk decodes"));
-        let log = Log::boot(config.group, disk);
+        let log = Log::boot(config.group, Members::of(config.members.iter().copied()), config.mutants, disk);
         let applied = applied.unwrap_or_default();
         let garbage = snapshot::Garbage::boot(config.group, applied.generation, disk);
         assert!(log.base().index <= applied.at.index, "the log begins after the applied position");
+        let alone = log.members().counted().all() == NodeSet::only(config.node);
         Group {
             hard: hard.unwrap_or_default(),
             commit: applied.at.index,
@@ -163,7 +177,7 @@ impl Group {
             heard: None,
             // The node does not know how long it was away: it waits a full timeout, spread by its own id, and draws the
             // next ones from its stream.
-            election_at: if config.members.len() == 1 {
+            election_at: if alone {
                 now.mono
             } else {
                 now.mono.after_ms(config.election_ms / 4 * (1 + config.node.0 as u64 % 3))
@@ -176,8 +190,10 @@ impl Group {
         }
     }
 
-    /// Appends an entry. `None` when this node does not lead, hands leadership over, or holds too much uncommitted.
+    /// Appends an entry; members go through [`Group::change_members`]. `None` when this node does not lead, hands
+    /// leadership over, or holds too much uncommitted.
     pub fn propose(&mut self, cx: &mut Cx<'_>, payload: Payload) -> Option<Point> {
+        assert!(!matches!(payload, Payload::Members(_)), "members change one at a time");
         self.accepts().then(|| self.append_own(cx, payload))
     }
 
@@ -192,11 +208,13 @@ impl Group {
         self.due = true;
     }
 
-    /// A peer spoke.
+    /// A node spoke. Whoever it is, it is heard: it may lead by a membership that this log does not hold yet, or stand
+    /// for an election that needs our vote (thesis §4.1). What counts is decided where votes and answers are counted.
     pub fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
-        if !self.config.members.contains(&from) {
+        if !(1..=limits::NODE_ID_MAX).contains(&from.0) {
             return;
         }
+        self.inform(cx, from, &message);
         if message.term > self.hard.term && !self.follow_newer_term(cx, from, &message) {
             return;
         }
@@ -225,9 +243,9 @@ impl Group {
                 self.on_heartbeat(cx, from, commit, round, reply);
             }
             Body::HeartbeatReply { round } => self.on_heartbeat_reply(cx, from, round),
-            Body::Snapshot { at, times_ms, attempt, piece, pairs, done } => {
+            Body::Snapshot { at, times_ms, attempt, piece, pairs, done, members } => {
                 self.heard_leader(cx, from);
-                self.on_snapshot(cx, from, snapshot::Piece { at, times_ms, attempt, piece, pairs, done });
+                self.on_snapshot(cx, from, snapshot::Piece { at, times_ms, attempt, piece, pairs, done, members });
             }
             Body::SnapshotReply { at, attempt, next } => self.on_snapshot_reply(cx, from, at, attempt, next),
             Body::TakeOver => self.on_take_over(cx, from),
@@ -388,8 +406,10 @@ impl Group {
         cx.hurry();
     }
 
-    fn peers(&self) -> Vec<NodeId> {
-        self.config.members.iter().copied().filter(|&member| member != self.config.node).collect()
+    /// The other voters.
+    fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let node = self.config.node;
+        self.log.members().counted().all().iter().filter(move |voter| *voter != node)
     }
 
     fn say(&self, body: Body) -> Message {
@@ -444,29 +464,27 @@ impl Group {
     pub fn space(&self) -> Space {
         space(self.config.group, self.applied.generation)
     }
-    /// How many members the group has.
-    pub fn members(&self) -> usize {
-        self.config.members.len()
+    /// The latest membership in the log of this node, committed or not.
+    pub fn members(&self) -> Members {
+        self.log.members()
     }
-    /// The members that hold an index durably, as far as this node knows.
+    /// The voters that hold an index durably, as far as this node knows.
     pub fn holders(&self, index: u64) -> NodeSet {
-        let mut holders = NodeSet::default();
-        if self.durable >= index {
-            holders.insert(self.config.node);
-        }
-        if let Part::Leader(leading) = &self.part {
-            leading.holders(index).iter().for_each(|node| holders.insert(node));
-        }
-        holders
+        self.log.members().counted().all().iter().filter(|&voter| self.held(voter) >= index).collect()
     }
-    /// For a leader: the last index that so many members, or all if they are fewer, hold durably.
-    pub fn held_by(&self, members: usize) -> u64 {
-        let mut held = alloc::vec![self.durable];
-        if let Part::Leader(leading) = &self.part {
-            held.extend(leading.matched());
+    /// For a leader: the last index that so many voters, or all if they are fewer, hold durably.
+    pub fn held_by(&self, voters: usize) -> u64 {
+        let mut held: Vec<u64> = self.log.members().counted().all().iter().map(|voter| self.held(voter)).collect();
+        let needed = voters.min(held.len()).max(1);
+        majority::reached(&mut held, needed)
+    }
+    /// The last index that a node is known to hold durably.
+    fn held(&self, node: NodeId) -> u64 {
+        match &self.part {
+            _ if node == self.config.node => self.durable,
+            Part::Leader(leading) => leading.followers.get(&node).map_or(0, |follower| follower.matched),
+            Part::Follower | Part::PreCandidate { .. } | Part::Candidate { .. } => 0,
         }
-        held.sort_unstable_by(|a, b| b.cmp(a));
-        held[members.clamp(1, held.len()) - 1]
     }
     /// For a leader: each follower, the index that it holds durably, and whether it is suspected.
     pub fn followers(&self, now: Mono) -> Vec<(NodeId, u64, bool)> {

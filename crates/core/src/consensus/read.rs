@@ -4,10 +4,10 @@
 //! proves that a follower still followed at a moment after they began. An answer to an earlier round proves nothing for
 //! a later read: accepting one was etcd #20418.
 
-use super::{Group, Part, majority};
+use super::{Group, Part};
 use crate::guarantee::NodeSet;
+use crate::machine::NodeId;
 use crate::mutant::Mutant;
-use alloc::vec::Vec;
 
 /// What a linearizable read waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +41,14 @@ impl Group {
         Some(ReadTicket { term: self.hard.term, round, index })
     }
 
-    /// The newest round that a majority echoed.
+    /// The newest round that a majority of the voters echoed.
     pub fn confirmed_round(&self) -> u64 {
         let Part::Leader(leading) = &self.part else { return 0 };
-        let mut values: Vec<u64> = leading.followers.values().map(|follower| follower.round).collect();
-        values.push(u64::MAX);
-        majority::reached(&mut values, self.config.mutants).min(leading.round)
+        let echoed = |node: NodeId| match leading.followers.get(&node) {
+            _ if node == self.config.node => u64::MAX,
+            follower => follower.map_or(0, |follower| follower.round),
+        };
+        self.log.members().reached(echoed, self.config.mutants).min(leading.round)
     }
 
     /// The newest round that was sent.
@@ -55,13 +57,11 @@ impl Group {
         leading.round
     }
 
-    /// The nodes that echoed a round, this one included.
+    /// The voters that echoed a round, and this node.
     pub fn echoed(&self, round: u64) -> NodeSet {
-        let mut nodes = NodeSet::only(self.config.node);
-        if let Part::Leader(leading) = &self.part {
-            let echoed = leading.followers.iter().filter(|(_, follower)| follower.round >= round);
-            echoed.for_each(|(&node, _)| nodes.insert(node));
-        }
-        nodes
+        let Part::Leader(leading) = &self.part else { return NodeSet::only(self.config.node) };
+        let echoed = |node: &NodeId| leading.followers.get(node).is_some_and(|follower| follower.round >= round);
+        let voters: NodeSet = self.peers().filter(echoed).collect();
+        voters.union(NodeSet::only(self.config.node))
     }
 }

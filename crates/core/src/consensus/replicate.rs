@@ -2,11 +2,11 @@
 
 use super::message::{Body, Entry, Message, Payload, Point};
 use super::snapshot::Outgoing;
-use super::{Cx, Followers, Group, Part, majority};
-use crate::guarantee::NodeSet;
+use super::{Cx, Followers, Group, Part};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -60,25 +60,13 @@ pub(super) enum Mode {
     /// Streams.
     Pipeline,
     /// Sends the state, as the entries are gone.
-    Snapshot(Outgoing),
+    Snapshot(Box<Outgoing>),
 }
 
 impl Leading {
-    pub(super) fn new(peers: &[NodeId], last: u64, now: Mono) -> Leading {
-        let follower = Follower {
-            matched: 0,
-            next: last + 1,
-            mode: Mode::Probe { asked: false },
-            in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
-            round: 0,
-            heard: now,
-            lost: false,
-            commit_told: 0,
-            matched_at_heartbeat: 0,
-        };
+    pub(super) fn new(last: u64, now: Mono) -> Leading {
         Leading {
-            followers: peers.iter().map(|&peer| (peer, follower.clone())).collect(),
+            followers: Followers::new(),
             heartbeat_at: now,
             first: last + 1,
             round: 0,
@@ -88,18 +76,9 @@ impl Leading {
         }
     }
 
-    pub(super) fn holders(&self, index: u64) -> NodeSet {
-        self.followers.iter().filter(|(_, follower)| follower.matched >= index).map(|(&node, _)| node).collect()
-    }
-
-    pub(super) fn matched(&self) -> impl Iterator<Item = u64> {
-        self.followers.values().map(|follower| follower.matched)
-    }
-
     pub(super) fn followers(&self, now: Mono, heartbeat_ms: u64) -> Vec<(NodeId, u64, bool)> {
-        let patience = heartbeat_ms * SUSPECT_AFTER_HEARTBEATS;
-        let suspected = |follower: &Follower| follower.lost || now > follower.heard.after_ms(patience);
-        self.followers.iter().map(|(&node, follower)| (node, follower.matched, suspected(follower))).collect()
+        let told = |(&node, it): (&NodeId, &Follower)| (node, it.matched, it.is_suspected(now, heartbeat_ms));
+        self.followers.iter().map(told).collect()
     }
 
     pub(super) fn lost(&mut self, peer: NodeId) {
@@ -111,6 +90,30 @@ impl Leading {
 }
 
 impl Follower {
+    pub(super) fn new(next: u64, now: Mono) -> Follower {
+        Follower {
+            matched: 0,
+            next,
+            mode: Mode::Probe { asked: false },
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            round: 0,
+            heard: now,
+            lost: false,
+            commit_told: 0,
+            matched_at_heartbeat: 0,
+        }
+    }
+
+    pub(super) fn is_suspected(&self, now: Mono, heartbeat_ms: u64) -> bool {
+        self.lost || now > self.heard.after_ms(heartbeat_ms * SUSPECT_AFTER_HEARTBEATS)
+    }
+
+    /// Does it hold an index, and was it told that it is committed?
+    pub(super) fn was_told(&self, index: u64) -> bool {
+        self.matched.min(self.commit_told) >= index
+    }
+
     fn probe_from(&mut self, next: u64) {
         self.mode = Mode::Probe { asked: false };
         self.next = next;
@@ -163,36 +166,50 @@ impl Follower {
 /// The leader's side.
 impl Group {
     pub(super) fn begin_leading(&mut self, cx: &mut Cx<'_>) {
+        self.meet(cx, self.log.last().index + 1);
         self.append_own(cx, Payload::Nothing);
     }
 
     /// What a leader does when it wakes: prove itself, say that it leads, send what followers miss.
     pub(super) fn lead(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now().mono;
-        let Part::Leader(leading) = &mut self.part else { return };
-        let heartbeat_due = now >= leading.heartbeat_at;
-        if heartbeat_due {
-            leading.heartbeat_at = now.after_ms(self.config.heartbeat_ms);
-            let patience = self.config.election_ms;
-            let heard = leading.followers.values().filter(|follower| now < follower.heard.after_ms(patience)).count();
-            if heard + 1 < majority::needed(self.config.members.len(), self.config.mutants) {
-                // Cut off from the majority: whatever it would say may already be wrong.
-                self.rest(cx, None);
-                return;
-            }
-            if leading.transfer.is_some_and(|(_, until)| now >= until) {
-                leading.transfer = None;
-            }
-            for follower in leading.followers.values_mut() {
-                follower.notice_losses();
-            }
+        let Part::Leader(leading) = &self.part else { return };
+        let heartbeat_due = cx.now().mono >= leading.heartbeat_at;
+        if heartbeat_due && !self.at_heartbeat(cx) {
+            self.rest(cx, None);
+            return;
         }
+        self.go_on_changing(cx);
+        let Part::Leader(leading) = &self.part else { return };
         let round_due = leading.round_wanted && self.confirmed_round() >= self.read_round();
         self.send_heartbeats(cx, heartbeat_due, round_due);
-        for peer in self.peers() {
-            self.send_appends(cx, peer);
-            self.send_snapshot(cx, peer, heartbeat_due);
+        let Part::Leader(leading) = &self.part else { return };
+        for follower in leading.followers.keys().copied().collect::<Vec<NodeId>>() {
+            self.send_appends(cx, follower);
+            self.send_snapshot(cx, follower, heartbeat_due);
         }
+    }
+
+    /// Looks after the followers. False if this node should no longer lead.
+    fn at_heartbeat(&mut self, cx: &Cx<'_>) -> bool {
+        let (now, patience, left) = (cx.now().mono, self.config.election_ms, self.has_left());
+        let Part::Leader(leading) = &mut self.part else { return false };
+        leading.heartbeat_at = now.after_ms(self.config.heartbeat_ms);
+        let heard = leading.followers.iter().filter(|(_, follower)| now < follower.heard.after_ms(patience));
+        let heard = heard.map(|(&node, _)| node).chain([self.config.node]).collect();
+        if !self.log.members().has_majority(heard, self.config.mutants) {
+            // Cut off from the majority: whatever it would say may already be wrong.
+            return false;
+        }
+        if leading.transfer.is_some_and(|(_, until)| now >= until) {
+            leading.transfer = None;
+            if left {
+                // Nobody took over in time: they will miss it.
+                return false;
+            }
+        }
+        leading.followers.values_mut().for_each(Follower::notice_losses);
+        self.forget_those_that_left(cx);
+        true
     }
 
     fn send_heartbeats(&mut self, cx: &mut Cx<'_>, heartbeat_due: bool, round_due: bool) {
@@ -224,7 +241,8 @@ impl Group {
             }
             let Some(previous_term) = self.log.term_at(follower.next - 1) else {
                 let attempt = cx.random();
-                follower.mode = Mode::Snapshot(Outgoing::new(self.applied, attempt));
+                let members = self.log.members_at(self.applied.at.index);
+                follower.mode = Mode::Snapshot(Box::new(Outgoing::new(self.applied, members, attempt)));
                 return;
             };
             let previous = Point { term: previous_term, index: follower.next - 1 };
@@ -309,10 +327,11 @@ impl Group {
     /// Commits what a majority holds durably. Only an entry of the own term counts; what came before it is committed
     /// with it (Raft §5.4.2, Figure 8).
     pub(super) fn advance_commit(&mut self) {
+        if !self.leads() {
+            return;
+        }
+        let reached = self.log.members().reached(|voter| self.held(voter), self.config.mutants);
         let Part::Leader(leading) = &mut self.part else { return };
-        let mut values: Vec<u64> = leading.followers.values().map(|follower| follower.matched).collect();
-        values.push(self.durable);
-        let reached = majority::reached(&mut values, self.config.mutants);
         let own_term = self.log.term_at(reached) == Some(self.hard.term);
         if reached > self.commit && (own_term || self.config.mutants.has(Mutant::CommitOlderTermByCounting)) {
             for index in (self.commit + 1).max(leading.first)..=reached {
@@ -324,12 +343,12 @@ impl Group {
     }
 
     /// Hands leadership over: no new entries are taken until the target stands, or an election timeout passed.
-    /// False if this node does not lead, or the target is itself or no member.
+    /// False if this node does not lead, or the target is itself or no voter.
     pub fn transfer(&mut self, cx: &mut Cx<'_>, to: NodeId) -> bool {
         let until = cx.now().mono.after_ms(self.config.election_ms);
-        let last = self.log.last().index;
+        let (last, voter) = (self.log.last().index, self.log.members().is_voter(to));
         let Part::Leader(leading) = &mut self.part else { return false };
-        let Some(follower) = leading.followers.get(&to) else { return false };
+        let Some(follower) = leading.followers.get(&to).filter(|_| voter) else { return false };
         let ready = follower.matched == last;
         leading.transfer = Some((to, until));
         if ready {

@@ -6,7 +6,7 @@
 
 use super::message::{Body, Message, Point};
 use super::replicate::Mode;
-use super::{Applied, Cx, Group, Part, log, space};
+use super::{Applied, Cx, Group, Members, Part, log, space};
 use crate::limits;
 use crate::machine::NodeId;
 use crate::mutant::Mutant;
@@ -28,6 +28,7 @@ fn held_size(key: &[u8], value: Option<&Bytes>) -> usize {
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     at: Applied,
+    members: Members,
     attempt: u64,
     /// The key after which the walk goes on; keys before and at it were sent.
     cursor: Option<Bytes>,
@@ -51,6 +52,7 @@ pub(super) struct Piece {
     pub(super) piece: u32,
     pub(super) pairs: Vec<(Bytes, Bytes)>,
     pub(super) done: bool,
+    pub(super) members: Members,
 }
 
 /// A snapshot that is coming in.
@@ -64,9 +66,10 @@ pub(super) struct Incoming {
 }
 
 impl Outgoing {
-    pub(super) fn new(at: Applied, attempt: u64) -> Outgoing {
+    pub(super) fn new(at: Applied, members: Members, attempt: u64) -> Outgoing {
         Outgoing {
             at,
+            members,
             attempt,
             cursor: None,
             held: BTreeMap::new(),
@@ -151,6 +154,7 @@ impl Outgoing {
             piece: self.next,
             pairs,
             done: self.finished,
+            members: self.members,
         });
         self.sent = false;
     }
@@ -209,7 +213,7 @@ impl Group {
                 .followers
                 .values_mut()
                 .filter_map(|follower| match &mut follower.mode {
-                    Mode::Snapshot(outgoing) => Some(outgoing),
+                    Mode::Snapshot(outgoing) => Some(&mut **outgoing),
                     Mode::Probe { .. } | Mode::Pipeline => None,
                 })
                 .collect(),
@@ -221,12 +225,13 @@ impl Group {
     /// Sends the piece that is due to a follower, or the last one again when `again`.
     pub(super) fn send_snapshot(&mut self, cx: &mut Cx<'_>, peer: NodeId, again: bool) {
         let (space, applied, term) = (self.space(), self.applied, self.hard.term);
+        let members = self.log.members_at(applied.at.index);
         let forget = self.config.mutants.has(Mutant::SnapshotForgetsIdempotency);
         let Part::Leader(leading) = &mut self.part else { return };
         let Some(follower) = leading.followers.get_mut(&peer) else { return };
         let Mode::Snapshot(outgoing) = &mut follower.mode else { return };
         if outgoing.held_bytes > limits::SNAPSHOT_HELD_BYTES {
-            *outgoing = Outgoing::new(applied, outgoing.attempt.wrapping_add(1));
+            **outgoing = Outgoing::new(applied, members, outgoing.attempt.wrapping_add(1));
         }
         if outgoing.piece.is_none() {
             outgoing.cut(cx.view(), space, forget);
@@ -235,8 +240,11 @@ impl Group {
             return;
         }
         outgoing.sent = true;
-        if let Some(Piece { at, times_ms, attempt, piece, pairs, done }) = outgoing.piece.clone() {
-            cx.send(peer, Message { term, body: Body::Snapshot { at, times_ms, attempt, piece, pairs, done } });
+        if let Some(Piece { at, times_ms, attempt, piece, pairs, done, members }) = outgoing.piece.clone() {
+            cx.send(
+                peer,
+                Message { term, body: Body::Snapshot { at, times_ms, attempt, piece, pairs, done, members } },
+            );
         }
     }
 
@@ -249,7 +257,8 @@ impl Group {
         }
         if next == 0 && outgoing.next > 0 {
             // The follower restarted and lost what it had.
-            *outgoing = Outgoing::new(self.applied, outgoing.attempt.wrapping_add(1));
+            let members = self.log.members_at(self.applied.at.index);
+            **outgoing = Outgoing::new(self.applied, members, outgoing.attempt.wrapping_add(1));
         } else if next == outgoing.next + 1 {
             if outgoing.finished {
                 let matched = at.index.max(follower.matched);
@@ -291,7 +300,7 @@ impl Group {
             incoming.next += 1;
             if piece.done {
                 let generation = incoming.generation;
-                self.install(cx, at, piece.times_ms, generation);
+                self.install(cx, (at, piece.members), piece.times_ms, generation);
             }
         }
         if piece.piece < incoming_next(&self.incoming, piece.piece) {
@@ -311,12 +320,20 @@ impl Group {
         self.garbage.delete_some(cx, incoming);
     }
 
-    fn install(&mut self, cx: &mut Cx<'_>, at: Point, (time_ms, steady_ms): (u64, u64), generation: u32) {
-        self.log.restart(cx, at);
-        let last = self.log.last().index;
-        self.durable = self.durable.min(last);
+    fn install(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (at, members): (Point, Members),
+        (time_ms, steady_ms): (u64, u64),
+        generation: u32,
+    ) {
+        // Of a log that is replaced, only what was committed is what the leader has, too.
+        let agrees = self.log.term_at(at.index) == Some(at.term);
+        let same = if agrees { self.log.last().index } else { self.commit };
+        self.log.restart(cx, at, members);
+        self.durable = self.durable.min(same);
         for (_, upto) in &mut self.appended {
-            *upto = (*upto).min(last);
+            *upto = (*upto).min(same);
         }
         // The position of the state is held once this step is synced, no sooner.
         self.appended.push_back((cx.seq(), at.index));
@@ -410,7 +427,7 @@ mod tests {
         let mut store = MemoryStore::default();
         let large = alloc::vec![7; limits::SNAPSHOT_PIECE_BYTES];
         [b"a", b"c", b"e"].iter().for_each(|key| store.put(&full(*key), &large));
-        let mut outgoing = Outgoing::new(Applied::default(), 1);
+        let mut outgoing = Outgoing::new(Applied::default(), Members::default(), 1);
         for key in [b"a", b"b", b"c", b"e"] {
             outgoing.hold(key, &store, &space);
         }

@@ -33,6 +33,14 @@ impl NodeSet {
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// The nodes of either.
+    pub fn union(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 | other.0)
+    }
+    /// The nodes of both.
+    pub fn intersection(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 & other.0)
+    }
     /// The nodes, in order.
     pub fn iter(self) -> impl Iterator<Item = NodeId> {
         (0..64).filter(move |bit| self.0 & (1 << bit) != 0).map(|bit| NodeId(bit as u16))
@@ -50,6 +58,33 @@ impl FromIterator<NodeId> for NodeSet {
 impl core::fmt::Debug for NodeSet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_set().entries(self.iter().map(|node| node.0)).finish()
+    }
+}
+
+/// The nodes whose answers count: the voters of a group, and while they change also those that are left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Voters {
+    /// The voters.
+    pub now: NodeSet,
+    /// The voters that are left behind; empty unless a change is on its way.
+    pub outgoing: NodeSet,
+}
+
+impl From<NodeSet> for Voters {
+    fn from(now: NodeSet) -> Voters {
+        Voters { now, outgoing: NodeSet::default() }
+    }
+}
+
+impl Voters {
+    /// All of them.
+    pub fn all(self) -> NodeSet {
+        self.now.union(self.outgoing)
+    }
+    /// Are these nodes more than half of the voters, and of those that are left behind?
+    pub fn has_majority(self, nodes: NodeSet) -> bool {
+        let half = |half: NodeSet| half.is_empty() || nodes.intersection(half).len() > half.len() / 2;
+        half(self.now) && half(self.outgoing)
     }
 }
 
@@ -144,15 +179,15 @@ impl Tally {
         self.answered.insert(node);
         self.durable.insert(node);
     }
-    /// Closes the tally. `members` is how many nodes the group has.
-    pub fn settle(self, path: Path, position: Position, served_by: NodeId, members: usize) -> Evidence {
-        let (answered, durable, members) = (self.answered, self.durable, members as u16);
-        Evidence { answered, durable, path, place: Place::Log(position), served_by, members }
+    /// Closes the tally. What was met is counted by the voters of the group.
+    pub fn settle(self, path: Path, position: Position, served_by: NodeId, voters: Voters) -> Evidence {
+        let (answered, durable, whole) = (self.answered, self.durable, Whole::Voters(voters));
+        Evidence { answered, durable, path, place: Place::Log(position), served_by, whole }
     }
     /// Closes the tally of a leaderless operation. `replicas` is N.
     pub fn settle_round(self, path: Path, round: Round, served_by: NodeId, replicas: usize) -> Evidence {
-        let (answered, durable, members) = (self.answered, self.durable, replicas as u16);
-        Evidence { answered, durable, path, place: Place::Replicas(round), served_by, members }
+        let (answered, durable, whole) = (self.answered, self.durable, Whole::Replicas(replicas));
+        Evidence { answered, durable, path, place: Place::Replicas(round), served_by, whole }
     }
     /// The nodes that answered so far.
     pub fn answers(&self) -> NodeSet {
@@ -179,7 +214,35 @@ pub struct Evidence {
     path: Path,
     place: Place,
     served_by: NodeId,
-    members: u16,
+    whole: Whole,
+}
+
+/// Of whom a part answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Whole {
+    Voters(Voters),
+    Replicas(usize),
+}
+
+impl Whole {
+    fn len(self) -> usize {
+        match self {
+            Whole::Voters(voters) => voters.all().len(),
+            Whole::Replicas(replicas) => replicas,
+        }
+    }
+    fn count(self, nodes: NodeSet) -> usize {
+        match self {
+            Whole::Voters(voters) => nodes.intersection(voters.all()).len(),
+            Whole::Replicas(_) => nodes.len(),
+        }
+    }
+    fn has_majority(self, nodes: NodeSet) -> bool {
+        match self {
+            Whole::Voters(voters) => voters.has_majority(nodes),
+            Whole::Replicas(replicas) => nodes.len() > replicas / 2,
+        }
+    }
 }
 
 /// The guarantee that evidence supports.
@@ -187,7 +250,7 @@ pub struct Evidence {
 pub enum Met {
     /// A read of this level.
     Read(Level),
-    /// A write with this ack; `None` when not even the leader holds it durably.
+    /// A write with this ack; `None` when no voter is known to hold it durably.
     Write(Option<Ack>),
 }
 
@@ -196,12 +259,12 @@ impl Evidence {
     pub fn met(&self) -> Met {
         match self.path {
             Path::Log | Path::QuorumWrite | Path::PaxosWrite => {
-                let (durable, members) = (self.durable.len(), self.members as usize);
+                let durable = self.whole.count(self.durable);
                 Met::Write(if durable == 0 {
                     None
-                } else if durable == members {
+                } else if durable == self.whole.len() {
                     Some(Ack::All)
-                } else if durable > members / 2 {
+                } else if self.whole.has_majority(self.durable) {
                     Some(Ack::Majority)
                 } else if durable > 1 {
                     Some(Ack::One)
@@ -209,7 +272,7 @@ impl Evidence {
                     Some(Ack::Leader)
                 })
             }
-            Path::LeaderRound | Path::PaxosRead if self.answered.len() > self.members as usize / 2 => {
+            Path::LeaderRound | Path::PaxosRead if self.whole.has_majority(self.answered) => {
                 Met::Read(Level::Linearizable)
             }
             Path::SessionReplica => Met::Read(Level::Session),
@@ -220,7 +283,7 @@ impl Evidence {
     /// What reading from these replicas gives: it depends on who answered and on how the table writes.
     fn read_of_replicas(&self) -> Level {
         let Place::Replicas(round) = self.place else { return Level::Eventual };
-        let replicas = usize::from(self.members);
+        let replicas = self.whole.len();
         let meets_writes = self.answered.len() + usize::from(round.opposite) > replicas;
         let next_meets_it = self.durable.len() + usize::from(round.needed) > replicas;
         match (round.covered, meets_writes) {
@@ -258,7 +321,7 @@ impl Evidence {
             path: self.path,
             place: self.place,
             served_by: self.served_by,
-            members: self.members,
+            members: self.whole.len() as u16,
             log_time_ms,
             replayed: false,
         }
@@ -328,7 +391,7 @@ impl Receipt {
     pub fn served_by(&self) -> NodeId {
         self.served_by
     }
-    /// How many members the group has.
+    /// How many voters the group has; both halves while they change.
     pub fn members(&self) -> u16 {
         self.members
     }
@@ -346,16 +409,20 @@ impl Receipt {
 mod tests {
     use super::*;
 
-    fn write_evidence(durable: &[u16], members: usize) -> Evidence {
+    fn set(nodes: impl IntoIterator<Item = u16>) -> NodeSet {
+        nodes.into_iter().map(NodeId).collect()
+    }
+
+    fn write_evidence(durable: &[u16], voters: Voters) -> Evidence {
         let mut tally = Tally::default();
         durable.iter().for_each(|&node| tally.durable(NodeId(node)));
-        tally.settle(Path::Log, Position::default(), NodeId(1), members)
+        tally.settle(Path::Log, Position::default(), NodeId(1), voters)
     }
 
     #[test]
     fn what_was_met_is_computed_from_the_answers() {
         for (durable, members, met) in [
-            (&[][..], 3, None),
+            (&[][..], 3_u16, None),
             (&[1][..], 3, Some(Ack::Leader)),
             (&[1, 2][..], 3, Some(Ack::Majority)),
             (&[1, 1, 1][..], 3, Some(Ack::Leader)),
@@ -365,7 +432,28 @@ mod tests {
             (&[1, 2, 3][..], 4, Some(Ack::Majority)),
             (&[1][..], 1, Some(Ack::All)),
         ] {
-            assert_eq!(write_evidence(durable, members).met(), Met::Write(met), "{durable:?} of {members}");
+            let voters = set(1..=members).into();
+            assert_eq!(write_evidence(durable, voters).met(), Met::Write(met), "{durable:?} of {members}");
+        }
+    }
+
+    /// A majority of all is not one of each half, and the other way round. Learners are never counted.
+    #[test]
+    fn while_voters_change_a_majority_is_one_of_each_half() {
+        let voters = |now: &[u16], outgoing: &[u16]| Voters {
+            now: set(now.iter().copied()),
+            outgoing: set(outgoing.iter().copied()),
+        };
+        for (durable, now, outgoing, met) in [
+            (&[1, 2, 3][..], &[3, 4, 5][..], &[1, 2, 3][..], Some(Ack::One)),
+            (&[2, 3, 4][..], &[3, 4, 5][..], &[1, 2, 3][..], Some(Ack::Majority)),
+            (&[3, 4, 5][..], &[3, 4, 5, 6, 7][..], &[1, 2, 3, 4, 5][..], Some(Ack::Majority)),
+            (&[1, 2, 3, 4][..], &[3, 4][..], &[1, 2, 3][..], Some(Ack::All)),
+            (&[1, 4, 5][..], &[1, 2, 3][..], &[][..], Some(Ack::Leader)),
+            (&[4, 5][..], &[1, 2, 3][..], &[][..], None),
+        ] {
+            let evidence = write_evidence(durable, voters(now, outgoing));
+            assert_eq!(evidence.met(), Met::Write(met), "{durable:?} of {now:?} and {outgoing:?}");
         }
     }
 
@@ -393,7 +481,8 @@ mod tests {
     fn a_round_without_a_majority_is_no_linearizable_read() {
         let mut tally = Tally::default();
         tally.answered(NodeId(1));
-        let evidence = |tally: Tally| tally.settle(Path::LeaderRound, Position::default(), NodeId(1), 3);
+        let evidence =
+            |tally: Tally| tally.settle(Path::LeaderRound, Position::default(), NodeId(1), set(1..=3).into());
         assert_eq!(evidence(tally).met(), Met::Read(Level::Eventual));
         tally.answered(NodeId(3));
         assert_eq!(evidence(tally).met(), Met::Read(Level::Linearizable));

@@ -4,6 +4,6 @@ mod evidence;
 mod level;
 mod session;
 
-pub use evidence::{Evidence, Met, NodeSet, Path, Position, Receipt, Round, Tally};
+pub use evidence::{Evidence, Met, NodeSet, Path, Position, Receipt, Round, Tally, Voters};
 pub use level::{Ack, Level, Quorum, Want};
 pub use session::{Session, SessionError};

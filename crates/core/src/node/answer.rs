@@ -74,7 +74,7 @@ impl Node {
             && let Some(entry) = seat.settling.first_entry()
         {
             let index = *entry.key();
-            if seat.group.holders(index).len() < seat.group.members() {
+            if seat.group.holders(index) != seat.group.members().counted().all() {
                 break;
             }
             let Settling { write, value, time_ms, replay_of } = entry.remove();
@@ -102,7 +102,7 @@ impl Node {
             seat.group.holders(index).iter().for_each(|holder| tally.durable(holder));
         }
         let position = Position { group: id, term: write.term, index };
-        let evidence = tally.settle(Path::Log, position, self.config.node, seat.group.members());
+        let evidence = tally.settle(Path::Log, position, self.config.node, seat.group.members().counted());
         let mut receipt = evidence.receipt(write.want, time_ms);
         if let Some(first) = replay_of {
             receipt = receipt.replay_of(first);
@@ -128,7 +128,8 @@ impl Node {
             }
             let Some((_, call)) = seat.rounds.pop_front() else { break };
             if seat.group.leads() && seat.group.term() == ticket.term {
-                let proof = Proof::Round { answered: seat.group.echoed(ticket.round) };
+                let voters = seat.group.members().counted();
+                let proof = Proof::Round { answered: seat.group.echoed(ticket.round), voters };
                 seat.waiting.entry(ticket.index).or_default().push((proof, call));
             } else {
                 astray.push(call);
@@ -162,8 +163,10 @@ impl Node {
         let value =
             state::read(cx.view(), space, batch.table, &batch.commands, batch.transaction, applied.time_ms, display_ms);
         let mut tally = Tally::default();
+        let mut counted = seat.group.members().counted();
         let path = match proof {
-            Some(Proof::Round { answered }) => {
+            Some(Proof::Round { answered, voters }) => {
+                counted = voters;
                 answered.iter().for_each(|node| tally.answered(node));
                 Path::LeaderRound
             }
@@ -177,8 +180,8 @@ impl Node {
             }
         };
         let position = Position { group: id, term: applied.at.term, index: applied.at.index };
-        let receipt =
-            tally.settle(path, position, self.config.node, seat.group.members()).receipt(operate.want, applied.time_ms);
+        let evidence = tally.settle(path, position, self.config.node, counted);
+        let receipt = evidence.receipt(operate.want, applied.time_ms);
         let mut session = operate.session;
         session.observe(id, applied.at.index);
         self.answer(cx, origin, Outcome::Done { value, receipt }, session);

@@ -47,7 +47,7 @@ impl Node {
         let stamp = Stamp::new(position, entry.time_ms, cx.now().wall.latest_ms)
             .with_steady(seat.group.steady_at(entry.time_ms));
         let applied = match &entry.payload {
-            Payload::Nothing => None,
+            Payload::Nothing | Payload::Members(_) => None,
             Payload::Tick => {
                 let own_ms = cx.now().wall.latest_ms;
                 let own_clock = self.config.mutants.has(Mutant::SweepByOwnClock);
@@ -85,7 +85,7 @@ impl Node {
             let outcome = write.doubt.map_or(Outcome::Refused(Refusal::Superseded), Outcome::Unknown);
             return self.answer(cx, write.origin, outcome, write.session);
         };
-        let held_by_all = seat.group.holders(index).len() == seat.group.members();
+        let held_by_all = seat.group.holders(index) == seat.group.members().counted().all();
         if write.want.ack() == Ack::All && !held_by_all && seat.group.leads() {
             seat.settling.insert(index, Settling { write, value, time_ms: entry.time_ms, replay_of });
         } else {

@@ -146,14 +146,15 @@ fn scan_reply((first, groups): (u16, u16), group: u16, values: Vec<Value>) -> Va
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guarantee::{Ack, Path, Position, Tally, Want};
+    use crate::guarantee::{Ack, NodeSet, Path, Position, Tally, Want};
     use crate::machine::NodeId;
     use crate::operation::Refusal;
 
     fn receipt(durable: &[u16], ack: Ack) -> Receipt {
         let mut tally = Tally::default();
         durable.iter().for_each(|&node| tally.durable(NodeId(node)));
-        let evidence = tally.settle(Path::Log, Position::default(), NodeId(1), 3);
+        let voters = [1, 2, 3].map(NodeId).into_iter().collect::<NodeSet>().into();
+        let evidence = tally.settle(Path::Log, Position::default(), NodeId(1), voters);
         evidence.receipt(Want::of_ack(ack), 0)
     }
 

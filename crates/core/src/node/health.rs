@@ -251,7 +251,10 @@ impl Node {
         for (&id, seat) in &mut self.seats {
             seat.group.hold_back(!better.is_empty());
             if may_hand_over {
-                let fit = |&(node, _, suspected): &(NodeId, u64, bool)| !suspected && better.contains(&node);
+                let members = seat.group.members();
+                let fit = |&(node, _, suspected): &(NodeId, u64, bool)| {
+                    !suspected && better.contains(&node) && members.is_voter(node)
+                };
                 let followers = seat.group.followers(now).into_iter().filter(fit);
                 // Who holds the most takes over the soonest.
                 let target = followers.max_by_key(|&(node, matched, _)| (matched, Reverse(node)));

@@ -43,8 +43,11 @@ pub struct Config {
     pub node: NodeId,
     /// Our life: rises with every start.
     pub incarnation: u64,
-    /// All members, ourselves included, in order.
+    /// All members of the cluster, ourselves included, in order.
     pub members: Vec<NodeId>,
+    /// Those of them that vote in the first membership of each group, the same at all nodes. Later memberships are in the
+    /// log of the group.
+    pub voters: Vec<NodeId>,
     /// The tables. The first sixteen share the groups of table 0 unless they say otherwise.
     pub tables: Vec<Table>,
     /// Timeouts.
@@ -127,6 +130,7 @@ impl Config {
             cluster,
             node,
             incarnation: 1,
+            voters: members.clone(),
             members,
             tables: (0..16).map(table).collect(),
             timing: Timing::default(),
@@ -227,7 +231,7 @@ impl Machine for Node {
             let config = consensus::Config {
                 group,
                 node: config.node,
-                members: config.members.clone(),
+                members: config.voters.clone(),
                 heartbeat_ms: config.timing.heartbeat_ms,
                 election_ms: config.timing.election_ms,
                 keep_entries: config.keep.entries,
@@ -322,6 +326,10 @@ impl Node {
                 let result = self.transfer(cx, group, to);
                 cx.answer(call, Reply::Transferred(result));
             }
+            Request::ChangeMembers { group, voters, learners } => {
+                let result = self.change_members(cx, group, &voters, &learners);
+                cx.answer(call, Reply::ChangeBegun(result));
+            }
         }
     }
 
@@ -356,6 +364,31 @@ impl Node {
         }
         let begun = cx.within(wrap(group), |cx| seat.group.transfer(cx, to));
         if begun { Ok(()) } else { Err(Refusal::NoSuchTarget) }
+    }
+
+    fn change_members(
+        &mut self,
+        cx: &mut Cx<'_>,
+        group: u16,
+        voters: &[NodeId],
+        learners: &[NodeId],
+    ) -> Result<(), Refusal> {
+        let seat = self.seats.get_mut(&group).ok_or(Refusal::NoSuchTarget)?;
+        if !voters.iter().chain(learners).all(|node| (1..=limits::NODE_ID_MAX).contains(&node.0)) {
+            return Err(Refusal::NoSuchTarget);
+        }
+        let change = consensus::Change {
+            voters: voters.iter().copied().collect(),
+            learners: learners.iter().copied().collect(),
+        };
+        match cx.within(wrap(group), |cx| seat.group.change_members(cx, change)) {
+            Ok(_) => Ok(()),
+            Err(consensus::ChangeError::NotLeading) => Err(Refusal::NoLeader),
+            Err(consensus::ChangeError::Busy) => Err(Refusal::ChangeOnItsWay),
+            Err(consensus::ChangeError::Impossible) => {
+                Err(Refusal::Impossible(String::from("a group needs a voter, and a node is either voter or learner")))
+            }
+        }
     }
 
     fn accept(&mut self, cx: &mut Cx<'_>, origin: Origin, operate: Operate, pinned: Option<u16>) {

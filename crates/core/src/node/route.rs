@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::seat::{Call, Origin, Proof, Write};
 use super::{Cx, Message, Node, wrap};
 use crate::consensus::Payload;
-use crate::guarantee::{Ack, Level};
+use crate::guarantee::{Ack, Level, NodeSet};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::mutant::Mutant;
 use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
@@ -35,8 +35,9 @@ impl Node {
                 if self.config.mutants.has(Mutant::GatherPartUnproven)
                     && matches!(call.origin, Origin::Part { .. }) =>
             {
-                let answered = self.config.members.iter().copied().collect();
-                self.serve_read(cx, group, Some(Proof::Round { answered }), call);
+                let answered: NodeSet = self.config.members.iter().copied().collect();
+                let proof = Proof::Round { answered, voters: answered.into() };
+                self.serve_read(cx, group, Some(proof), call);
             }
             // The leader's round gives more than these two ask, at the same price.
             Plan::Read { group, level: Level::Linearizable | Level::Atomic | Level::Regular } => {
@@ -180,7 +181,7 @@ impl Node {
             Some(Reply::Operated { outcome, session, seen: _ }) => {
                 self.answer(cx, forwarded.call.origin, outcome, session)
             }
-            Some(Reply::Status(_) | Reply::Transferred(_)) => {}
+            Some(Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_)) => {}
             None => {
                 // It did nothing there. Wait for this node to learn of the next leader.
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {

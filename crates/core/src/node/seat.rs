@@ -1,7 +1,7 @@
 //! A group in its place at the node: what of it is in flight, and who waits for what.
 
 use crate::consensus::{Group, Point, ReadTicket};
-use crate::guarantee::{Ack, NodeSet, Want};
+use crate::guarantee::{Ack, NodeSet, Voters, Want};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Doubt, Operate, Value};
@@ -62,8 +62,8 @@ pub(super) struct Settling {
 /// Why a read that waits for an index may be served there.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof {
-    /// These nodes echoed the round.
-    Round { answered: NodeSet },
+    /// These nodes echoed the round, a majority of the voters of that moment.
+    Round { answered: NodeSet, voters: Voters },
     /// The session saw no more than the index.
     Session,
 }

@@ -21,6 +21,9 @@ impl Node {
                 applied: group.applied().at.index,
                 log_time_ms: group.applied().time_ms,
                 followers: group.followers(now).into_iter().map(follower).collect(),
+                voters: group.members().voters.iter().collect(),
+                outgoing: group.members().outgoing.iter().collect(),
+                learners: group.members().learners.iter().collect(),
             }
         });
         Status {

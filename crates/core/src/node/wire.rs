@@ -26,7 +26,7 @@ pub fn decode(bytes: &[u8]) -> Option<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consensus::{self, Body, Entry, Payload, Point};
+    use crate::consensus::{self, Body, Entry, Members, Payload, Point};
     use crate::guarantee::{Session, Want};
     use crate::machine::CallId;
     use crate::node::{Beat, Echo};
@@ -66,6 +66,12 @@ mod tests {
         let consensus = |body| Message::Consensus { group: 0, message: consensus::Message { term: 7, body } };
         let entry = Entry { term: 7, time_ms: 300, payload: Payload::Batch(Bytes::from_static(b"abc")) };
         let last = Point { term: 6, index: 9 };
+        let set = |nodes: &[u16]| nodes.iter().copied().map(crate::machine::NodeId).collect();
+        let members = Members { voters: set(&[1, 2]), outgoing: set(&[3]), learners: set(&[4]) };
+        let change = Entry { term: 7, time_ms: 300, payload: Payload::Members(members) };
+        let at = Point { term: 6, index: 9 };
+        let snapshot =
+            Body::Snapshot { at, times_ms: (1, 2), attempt: 3, piece: 4, pairs: vec![], done: true, members };
         let outcome = Outcome::Refused(Refusal::NoLeader);
         let reply = Some(Reply::Operated { outcome, session: Session::default(), seen: None });
         let short = Some(Reply::Operated {
@@ -80,6 +86,11 @@ mod tests {
                 consensus(Body::Append { previous: last, entries: vec![entry], commit: 8 }),
                 "0200000704060901 07ac020103616263 08",
             ),
+            (
+                consensus(Body::Append { previous: last, entries: vec![change], commit: 8 }),
+                "0200000704060901 07ac0203060810 08",
+            ),
+            (consensus(snapshot), "0200000709 0609 01020304 00 01 060810"),
             (consensus(Body::Appended { matched: 10 }), "02000007050a"),
             (consensus(Body::Heartbeat { commit: 8, round: 2, reply: true }), "0200000707080201"),
             (

@@ -1,6 +1,7 @@
 //! The judges of the node. They stand outside: they look at the nodes between steps, and keep their own record.
 
 pub mod elements;
+mod members;
 mod mirror;
 pub mod pipeline;
 mod receipt;
@@ -10,7 +11,7 @@ use crate::failure::{Failure, Kind};
 use crate::simulator::{Happening, Simulator};
 use crate::subject::entry_on_disk;
 use mirror::Mirror;
-use quorate_core::consensus::Group;
+use quorate_core::consensus::{Group, Members};
 use quorate_core::guarantee::Position;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
@@ -39,6 +40,7 @@ struct Seen {
     applied: u64,
     durable: u64,
     led_term: u64,
+    members: Members,
 }
 
 /// The record of one group.
@@ -51,6 +53,7 @@ struct Record {
     known: BTreeMap<(u64, u64), (u64, u64)>,
     /// Every entry that ever survived on the disk of a node, by node, index and term.
     held: BTreeSet<(NodeId, u64, u64)>,
+    members: members::Record,
 }
 
 /// Watches a cluster of nodes.
@@ -104,6 +107,10 @@ impl Judge {
     pub fn terms_led(&self, group: u16) -> usize {
         self.records.get(&group).map_or(0, |record| record.leaders.len())
     }
+    /// How many memberships of a group its nodes went by.
+    pub fn memberships(&self, group: u16) -> usize {
+        self.records.get(&group).map_or(0, |record| record.members.known.len())
+    }
     /// A broken promise that somebody else noticed. The first one counts.
     pub fn accuse(&mut self, at_us: u64, kind: Kind, detail: String) {
         if self.failure.is_none() {
@@ -144,10 +151,16 @@ impl Judge {
             if group.leads() {
                 seen.led_term = group.term();
             }
+            let same_log = seen.log.is_current(group.log());
+            let members_may_differ = !same_log || seen.members != group.members();
+            if members_may_differ {
+                seen.members = group.members();
+                self.records.entry(id).or_default().members.see(group);
+            }
             if seen.led_term != led_term {
                 self.new_leader(simulator, node, id, group);
             }
-            if !seen.log.is_current(group.log()) {
+            if !same_log {
                 self.log_changed(simulator, node, id, group, &mut seen.log);
             }
             if seen.durable < group.durable() {
@@ -164,6 +177,9 @@ impl Judge {
             }
             if seen.commit > commit {
                 self.newly_committed(simulator, node, id, group, &seen.log, commit);
+            }
+            if members_may_differ && let Some(detail) = self.records.entry(id).or_default().members.judge(group) {
+                self.accuse(simulator.now_us(), Kind::Members, format!("node {} of group {id} {detail}", node.0));
             }
             seen.log.compact(group.log());
             if seen.applied != applied && seen.applied.is_multiple_of(STATE_SAMPLE) {
@@ -228,6 +244,7 @@ impl Judge {
                 return self.accuse(simulator.now_us(), Kind::CommittedChanged, detail);
             };
             let new = Committed { term, digest, seen_in_term: group.term(), at_us: simulator.now_us() };
+            record.members.commit(index, term);
             let committed = record.committed.entry(index).or_insert(new);
             if committed.digest != digest {
                 let detail = format!(

@@ -46,7 +46,7 @@ impl Judge {
             | Path::PaxosRead => read_lie(simulator, claim),
             Path::QuorumWrite | Path::PaxosWrite => None,
         };
-        let broken = broken.or_else(|| asked_lie(claim)).filter(|_| !self.blind_to_receipts);
+        let broken = broken.or_else(|| self.asked_lie(claim)).filter(|_| !self.blind_to_receipts);
         if let Some((kind, detail)) = broken.or_else(|| self.second_outcome(claim)) {
             self.accuse(simulator.now_us(), kind, format!("{detail}\n  {:?}", claim.receipt));
         }
@@ -104,6 +104,44 @@ impl Judge {
             (Kind::TwoOutcomes, detail)
         })
     }
+
+    /// What was asked is what the receipt says was asked, and a reply that is done met it.
+    fn asked_lie(&self, claim: &Claim<'_>) -> Option<(Kind, String)> {
+        let (receipt, want) = (claim.receipt, claim.operate.want);
+        if receipt.asked() != want {
+            return Some((Kind::ReceiptLies, format!("asked {want:?}, and the receipt says {:?}", receipt.asked())));
+        }
+        let majority =
+            |nodes: NodeSet| self.some_membership(receipt, |half| 2 * nodes.intersection(half).len() > half.len());
+        let all = |nodes: NodeSet| self.some_membership(receipt, |half| nodes.intersection(half) == half);
+        let supported = match receipt.met() {
+            Met::Write(None) => true,
+            Met::Write(Some(Ack::Leader)) => !receipt.durable().is_empty(),
+            Met::Write(Some(Ack::One)) => receipt.durable().len() > 1 || receipt.members() == 1,
+            Met::Write(Some(Ack::Majority)) => majority(receipt.durable()),
+            Met::Write(Some(Ack::All)) => all(receipt.durable()),
+            Met::Read(quorate_core::guarantee::Level::Linearizable) => majority(receipt.answered()),
+            Met::Read(_) => true,
+        };
+        if !supported {
+            return Some((Kind::ReceiptLies, format!("{:?} is more than the nodes named support", receipt.met())));
+        }
+        let met = match receipt.met() {
+            Met::Write(ack) => ack >= Some(want.ack()),
+            Met::Read(level) => level >= want.level(),
+        };
+        (met != claim.done).then(|| (Kind::ReceiptLies, "done and met do not agree".to_string()))
+    }
+
+    /// Is there a membership with as many voters as the receipt says, each half of which passes?
+    fn some_membership(&self, receipt: &Receipt, passes: impl Fn(NodeSet) -> bool) -> bool {
+        let known = self.records.get(&receipt.position().group).map(|record| &record.members.known);
+        known.into_iter().flatten().any(|members| {
+            let halves = [members.voters, members.outgoing];
+            let voters = halves[0].union(halves[1]).len();
+            voters == usize::from(receipt.members()) && halves.into_iter().filter(|half| !half.is_empty()).all(&passes)
+        })
+    }
 }
 
 fn read_lie(simulator: &Simulator<Node>, claim: &Claim<'_>) -> Option<(Kind, String)> {
@@ -115,32 +153,6 @@ fn read_lie(simulator: &Simulator<Node>, claim: &Claim<'_>) -> Option<(Kind, Str
     }
     (!receipt.answered().contains(receipt.served_by()))
         .then(|| (Kind::ReceiptLies, "the node that served is not among those that answered".to_string()))
-}
-
-/// What was asked is what the receipt says was asked, and a reply that is done met it.
-fn asked_lie(claim: &Claim<'_>) -> Option<(Kind, String)> {
-    let (receipt, want) = (claim.receipt, claim.operate.want);
-    if receipt.asked() != want {
-        return Some((Kind::ReceiptLies, format!("asked {want:?}, and the receipt says {:?}", receipt.asked())));
-    }
-    let majority = |nodes: NodeSet| nodes.len() > usize::from(receipt.members()) / 2;
-    let supported = match receipt.met() {
-        Met::Write(None) => true,
-        Met::Write(Some(Ack::Leader)) => !receipt.durable().is_empty(),
-        Met::Write(Some(Ack::One)) => receipt.durable().len() > 1 || receipt.members() == 1,
-        Met::Write(Some(Ack::Majority)) => majority(receipt.durable()),
-        Met::Write(Some(Ack::All)) => receipt.durable().len() == usize::from(receipt.members()),
-        Met::Read(quorate_core::guarantee::Level::Linearizable) => majority(receipt.answered()),
-        Met::Read(_) => true,
-    };
-    if !supported {
-        return Some((Kind::ReceiptLies, format!("{:?} is more than the nodes named support", receipt.met())));
-    }
-    let met = match receipt.met() {
-        Met::Write(ack) => ack >= Some(want.ack()),
-        Met::Read(level) => level >= want.level(),
-    };
-    (met != claim.done).then(|| (Kind::ReceiptLies, "done and met do not agree".to_string()))
 }
 
 /// Would the entry survive on the node if the power went now? An entry that a later leader's entry replaced, or that is

@@ -4,6 +4,7 @@
 //! output. `#` begins a comment. See `scripts/README.md` for the words.
 
 mod command;
+mod members;
 mod stage;
 mod tables;
 

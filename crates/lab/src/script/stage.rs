@@ -55,6 +55,8 @@ pub struct Stage {
     world: Option<World>,
     asked: BTreeMap<CallId, Asked>,
     aliases: BTreeMap<String, CallId>,
+    /// Requests besides operations whose answer is waited for, and what was answered.
+    errands: BTreeMap<CallId, Option<String>>,
     sessions: BTreeMap<String, Session>,
     history: Vec<Entry>,
     /// The operations with an idempotency key: attempts under one key are one operation.
@@ -74,7 +76,7 @@ pub struct Stage {
     recording: Recording,
 }
 
-type Said = Result<Vec<String>, String>;
+pub(super) type Said = Result<Vec<String>, String>;
 
 impl Stage {
     /// An empty stage.
@@ -86,6 +88,7 @@ impl Stage {
             world: None,
             asked: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            errands: BTreeMap::new(),
             sessions: BTreeMap::new(),
             history: Vec::new(),
             attempts: BTreeMap::new(),
@@ -144,6 +147,7 @@ impl Stage {
         }
         self.asked.clear();
         self.aliases.clear();
+        self.errands.clear();
         self.sessions.clear();
         self.history.clear();
         self.attempts.clear();
@@ -184,6 +188,8 @@ impl Stage {
             ["peers", node] => self.peers(node_id(node)?),
             ["clocks"] => self.clocks(),
             ["elect", node] => self.elect(node_id(node)?),
+            ["members", node] => self.members(node_id(node)?),
+            ["members", node, next @ ..] => self.change_members(node_id(node)?, super::members::parse(next)?),
             ["transfer", node, to] => self.transfer(node_id(node)?, node_id(to)?),
             ["await", alias] => self.await_alias(alias),
             ["status"] => self.status(),
@@ -225,6 +231,7 @@ impl Stage {
             let wrong = || format!("{word:?} is not an option of a cluster");
             match word.split_once('=') {
                 None => options.nodes = word.parse().ok().filter(|nodes| (1..=63).contains(nodes)).ok_or_else(wrong)?,
+                Some(("voters", voters)) => options.voters = Some(voters.parse().map_err(|_| wrong())?),
                 Some(("seed", seed)) => options.seed = seed.parse().map_err(|_| wrong())?,
                 Some(("keep", keep)) => options.keep_entries = keep.parse().map_err(|_| wrong())?,
                 Some(("election", time)) => options.election_ms = parse_time(time)? / 1000,
@@ -249,6 +256,9 @@ impl Stage {
         let Some(world) = &mut self.world else { return };
         world.judge.observe(&world.simulator, happening);
         for answered in std::mem::take(&mut world.simulator.answers) {
+            if let Some(said) = self.errands.get_mut(&answered.call) {
+                *said = errand_told(&answered.reply);
+            }
             let Some(asked) = self.asked.get_mut(&answered.call) else {
                 tables::answered(&mut self.about_tables, answered.call, &answered.reply);
                 continue;
@@ -288,9 +298,9 @@ impl Stage {
                     }
                     told(&outcome)
                 }
-                Reply::Transferred(Ok(())) => "ok".to_string(),
-                Reply::Transferred(Err(refusal)) => format!("refused: {}", refusal.sentence()),
-                Reply::Status(status) => format!("{status:?}"),
+                reply @ (Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Status(_)) => {
+                    errand_told(&reply).unwrap_or_default()
+                }
             });
         }
     }
@@ -315,7 +325,7 @@ impl Stage {
         Ok(self.world()?.simulator.now_us() + PATIENCE_US)
     }
 
-    fn group(&self, node: NodeId) -> Option<&Group> {
+    pub(super) fn group(&self, node: NodeId) -> Option<&Group> {
         self.world.as_ref()?.simulator.machine(node)?.group(0)
     }
 
@@ -337,12 +347,17 @@ impl Stage {
                 let node = node_id(node)?;
                 self.play_until(until, |stage| stage.group(node).is_some_and(|group| !group.leads()))?
             }
+            ["members", node, wanted @ ..] => {
+                let (node, wanted) = (node_id(node)?, super::members::parse(wanted)?);
+                let have = |group: &Group| super::members::settled(group) == Some(wanted);
+                self.play_until(until, |stage| stage.group(node).is_some_and(have))?
+            }
             [what @ ("last" | "durable" | "commit" | "applied"), node, index] => {
                 let (node, what) = (node_id(node)?, what.to_string());
                 let index: u64 = index.parse().map_err(|_| format!("{index:?} is not an index"))?;
                 self.play_until(until, |stage| stage.group(node).is_some_and(|group| position(group, &what) >= index))?
             }
-            _ => return Err("wait for: leader [N], follower N, suspects|trusts N PEER LEVEL, or last|durable|commit|applied N INDEX".into()),
+            _ => return Err("wait for: leader [N], follower N, members N VOTERS [learners NODES], suspects|trusts N PEER LEVEL, or last|durable|commit|applied N INDEX".into()),
         };
         if !held {
             return Ok(vec!["waited in vain".to_string()]);
@@ -374,12 +389,26 @@ impl Stage {
     }
 
     fn transfer(&mut self, node: NodeId, to: NodeId) -> Said {
+        self.request(node, Request::Transfer { group: 0, to })?;
+        Ok(Vec::new())
+    }
+
+    fn request(&mut self, node: NodeId, request: Request) -> Result<CallId, String> {
         self.next_call += 1;
         let call = CallId(self.next_call);
         let world = self.world()?;
         let now = world.simulator.now_us();
-        world.simulator.call(now, node, call, Request::Transfer { group: 0, to });
-        Ok(Vec::new())
+        world.simulator.call(now, node, call, request);
+        Ok(call)
+    }
+
+    /// Asks something besides an operation and waits for the answer.
+    pub(super) fn errand(&mut self, node: NodeId, request: Request) -> Said {
+        let call = self.request(node, request)?;
+        self.errands.insert(call, None);
+        let until = self.patience()?;
+        self.play_until(until, |stage| stage.errands.get(&call).is_some_and(Option::is_some))?;
+        Ok(vec![self.errands.remove(&call).flatten().unwrap_or_else(|| "no answer".to_string())])
     }
 
     fn ask(&mut self, command: Command) -> Said {
@@ -481,6 +510,7 @@ impl Stage {
             let what = match &entry.payload {
                 Payload::Nothing => "nothing".to_string(),
                 Payload::Tick => "tick".to_string(),
+                Payload::Members(members) => format!("members {}", super::members::text(*members)),
                 Payload::Batch(bytes) => postcard::from_bytes::<Batch>(bytes).map_or("?".into(), |batch| shown(&batch)),
             };
             let mark = if index <= group.commit() { "committed" } else { "open" };
@@ -572,8 +602,19 @@ fn value_text(value: &Value) -> String {
     }
 }
 
-fn set_text(nodes: NodeSet) -> String {
+pub(super) fn set_text(nodes: NodeSet) -> String {
     nodes.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn errand_told(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Transferred(Ok(())) | Reply::ChangeBegun(Ok(())) => Some("ok".to_string()),
+        Reply::Transferred(Err(refusal)) | Reply::ChangeBegun(Err(refusal)) => {
+            Some(format!("refused: {}", refusal.sentence()))
+        }
+        Reply::Status(status) => Some(format!("{status:?}")),
+        Reply::Operated { .. } => None,
+    }
 }
 
 pub(super) fn told(outcome: &Heard) -> String {

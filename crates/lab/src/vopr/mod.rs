@@ -1,6 +1,7 @@
 //! Whole runs of the real node: a phase in which anything goes wrong, a phase in which all must become well again.
 
 mod health;
+mod members;
 mod plan;
 mod shrink;
 
@@ -39,6 +40,8 @@ pub struct Report {
     pub committed: u64,
     /// Terms that had a leader, over all groups.
     pub terms: usize,
+    /// Memberships that nodes of group 0 went by.
+    pub memberships: usize,
     /// The first broken promise.
     pub failure: Option<Failure>,
     /// What happened, when a trace was asked for.
@@ -121,6 +124,7 @@ fn report(seed: u64, world: World) -> Report {
         operations: (records.len(), records.iter().filter(|record| record.receipt.is_some()).count()),
         committed: groups.clone().map(|group| world.judge.committed(group)).sum(),
         terms: groups.map(|group| world.judge.terms_led(group)).sum(),
+        memberships: world.judge.memberships(0),
         failure: failure.cloned(),
         trace: world.simulator.trace.unwrap_or_default(),
         recording: recording.unwrap_or_default(),
@@ -130,6 +134,7 @@ fn report(seed: u64, world: World) -> Report {
 /// The configuration of a node.
 pub fn config(options: &Options, node: NodeId) -> Config {
     let mut config = Config::new(7, node, options.members(), options.groups);
+    config.voters = options.first_voters();
     config.timing = Timing { heartbeat_ms: options.heartbeat_ms, election_ms: options.election_ms };
     config.keep.entries = options.keep_entries;
     config.mutants = options.mutants();
@@ -165,14 +170,15 @@ fn patience_us(options: &Options) -> u64 {
     options.election_ms * 1_000 * 20 + u64::from(options.mix.deadline_ms) * 4_000 + 3_000_000
 }
 
-/// A majority of the nodes must get to work without the others; then all must become equal.
+/// A majority of the voters must get to work without the others; then all must become equal.
 fn recover(world: &mut World, options: &Options) {
     let mut random = Random::new(Digest::of(&(options.seed, "core")));
-    let mut core = options.members();
-    while core.len() > usize::from(options.nodes) / 2 + 1 {
+    calm(world, options);
+    let Some(mut core) = members::voters(world, options) else { return };
+    let majority = core.len() / 2 + 1;
+    while core.len() > majority {
         core.remove(random.below(core.len() as u64) as usize);
     }
-    calm(world, options);
     for node in options.members() {
         let fault = if core.contains(&node) { Fault::Restart(node) } else { Fault::Crash(node, 0) };
         let happening = world.simulator.inject(&fault);
@@ -198,6 +204,7 @@ fn recover(world: &mut World, options: &Options) {
         let happening = world.simulator.inject(&Fault::Restart(node));
         world.note(happening);
     }
+    members::include_all(world, options);
     become_level(world, options, &options.members());
     expire(world, options);
     become_level(world, options, &options.members());

@@ -17,6 +17,10 @@ pub struct Options {
     pub seed: u64,
     /// Nodes in the cluster.
     pub nodes: u16,
+    /// How many of them, from the first on, vote at first; the others are outside of all groups until members change.
+    /// All, when it is not said.
+    #[serde(default)]
+    pub voters: Option<u16>,
     /// Consensus groups.
     pub groups: u16,
     /// Heartbeat, in milliseconds.
@@ -43,6 +47,7 @@ impl Default for Options {
         Options {
             seed: 0,
             nodes: 3,
+            voters: None,
             groups: 1,
             heartbeat_ms: 25,
             election_ms: 150,
@@ -66,9 +71,13 @@ impl Options {
     pub fn mutants(&self) -> Mutants {
         self.mutant.as_deref().and_then(mutant_named).map_or(Mutants::none(), Mutants::only)
     }
-    /// The members of the cluster.
+    /// The nodes of the cluster.
     pub fn members(&self) -> Vec<NodeId> {
         (1..=self.nodes).map(NodeId).collect()
+    }
+    /// The voters of the first membership of each group.
+    pub fn first_voters(&self) -> Vec<NodeId> {
+        (1..=self.voters.unwrap_or(self.nodes).min(self.nodes)).map(NodeId).collect()
     }
 }
 
@@ -104,7 +113,8 @@ impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64) -> Plan {
         let mut random = Random::new(seed ^ 0x0510_A2C5);
-        let options = draw_options(seed, &mut random);
+        let mut options = draw_options(seed, &mut random);
+        draw_members(&mut options);
         let mut coin = || random.chance(500);
         let swarm = Swarm {
             cuts: coin(),
@@ -170,6 +180,7 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         expiring: [0, 50, 300][random.below(3) as usize],
         sticky: random.below(1000),
         transfers: [0, 5, 30][random.below(3) as usize],
+        members: 0,
         guards: [0, random.below(500)][random.below(2) as usize],
         transactions: [0, random.below(400)][random.below(2) as usize],
         gathers: [0, random.below(300)][random.below(2) as usize],
@@ -178,6 +189,7 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
     Options {
         seed,
         nodes,
+        voters: None,
         groups: [1, 1, 1, 2, 3][random.below(5) as usize],
         heartbeat_ms: (election_ms / (3 + random.below(5))).max(1),
         election_ms,
@@ -187,6 +199,16 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         mix,
         mutant: None,
         blind_to_receipts: false,
+    }
+}
+
+/// Lets members change in some runs: those of one group, among nodes enough that there is a choice.
+fn draw_members(options: &mut Options) {
+    let mut random = Random::new(options.seed ^ 0x3E3B_E125);
+    if options.nodes >= 3 && random.chance(400) {
+        options.groups = 1;
+        options.voters = random.chance(500).then(|| 1 + random.below(u64::from(options.nodes)) as u16);
+        options.mix.members = [5, 20, 60][random.below(3) as usize];
     }
 }
 

@@ -79,7 +79,7 @@ impl Shrinking {
     }
 
     fn simpler_options(&mut self) {
-        let edits: [fn(&mut Plan); 13] = [
+        let edits: [fn(&mut Plan); 14] = [
             |plan| plan.options.habits.weather.loss_per_mille = 0,
             |plan| plan.options.habits.weather.double_per_mille = 0,
             |plan| plan.options.habits.weather.spike_per_mille = 0,
@@ -88,6 +88,7 @@ impl Shrinking {
             |plan| plan.options.habits.weather.ordered = true,
             |plan| plan.options.habits.weather.late_copy_per_mille = 0,
             |plan| plan.options.mix.transfers = 0,
+            |plan| plan.options.mix.members = 0,
             |plan| plan.options.mix.guards = 0,
             |plan| plan.options.mix.transactions = 0,
             |plan| plan.options.mix.gathers = 0,

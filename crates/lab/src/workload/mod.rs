@@ -14,7 +14,7 @@ use crate::simulator::Simulator;
 use bytes::Bytes;
 use draw::{Drawn, Wanted};
 use meaning::{Meaning, meaning};
-use quorate_core::consensus::Payload;
+use quorate_core::consensus::{Group, Payload};
 use quorate_core::guarantee::{Level, Receipt, Session, Want};
 use quorate_core::machine::{CallId, NodeId};
 use quorate_core::node::Node;
@@ -55,6 +55,9 @@ pub struct Mix {
     pub sticky: u64,
     /// Requests that move leadership, among all operations.
     pub transfers: u64,
+    /// Requests that change the members of group 0, among all operations.
+    #[serde(default)]
+    pub members: u64,
     /// Writes under a guard among writes to registers, and reads with the version among reads.
     #[serde(default)]
     pub guards: u64,
@@ -86,6 +89,7 @@ impl Default for Mix {
             expiring: 30,
             sticky: 300,
             transfers: 5,
+            members: 0,
             guards: 200,
             transactions: 150,
             gathers: 100,
@@ -219,6 +223,10 @@ impl Workload {
         let pending = self.clients.iter().flat_map(|client| client.pending.values().map(|pending| pending.at_us));
         idle.chain(pending).min()
     }
+    /// Clients no longer change members.
+    pub fn keep_members(&mut self) {
+        self.mix.members = 0;
+    }
     /// Clients begin nothing new.
     pub fn stop(&mut self) {
         self.stopped = true;
@@ -330,6 +338,8 @@ impl Workload {
     fn begin(&mut self, at: usize, simulator: &mut Simulator<Node>) {
         if self.random.chance(self.mix.transfers) {
             self.transfer(at, simulator);
+        } else if self.mix.members > 0 && self.random.chance(self.mix.members) {
+            self.change_members(at, simulator);
         } else if self.random.chance(self.mix.pipelines) {
             self.begin_pipeline(at, simulator);
         } else {
@@ -388,6 +398,28 @@ impl Workload {
         let (node, to) = (pick(&mut self.random, &self.targets), pick(&mut self.random, &self.targets));
         self.next_call += 1;
         simulator.call(simulator.now_us(), node, CallId(self.next_call), Request::Transfer { group: 0, to });
+        self.clients[at].at_us = simulator.now_us() + self.mix.think_us;
+    }
+
+    /// Asks a node that leads, as only that can, for members drawn anew from all nodes.
+    fn change_members(&mut self, at: usize, simulator: &mut Simulator<Node>) {
+        let nodes: Vec<NodeId> = simulator.nodes().collect();
+        let (mut voters, mut learners) = (Vec::new(), Vec::new());
+        for &node in &nodes {
+            match self.random.below(10) {
+                0..6 => voters.push(node),
+                6..8 => learners.push(node),
+                _ => {}
+            }
+        }
+        let leads = |node: &NodeId| simulator.machine(*node).and_then(|it| it.group(0)).is_some_and(Group::leads);
+        let leaders: Vec<NodeId> = nodes.into_iter().filter(leads).collect();
+        if !leaders.is_empty() {
+            let leader = leaders[self.random.below(leaders.len() as u64) as usize];
+            self.next_call += 1;
+            let request = Request::ChangeMembers { group: 0, voters, learners };
+            simulator.call(simulator.now_us(), leader, CallId(self.next_call), request);
+        }
         self.clients[at].at_us = simulator.now_us() + self.mix.think_us;
     }
 

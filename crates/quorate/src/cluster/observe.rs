@@ -74,6 +74,15 @@ pub struct Group {
     /// What a leader knows of its followers.
     #[serde(default)]
     pub followers: Vec<Follower>,
+    /// The voters.
+    #[serde(default)]
+    pub voters: Vec<u16>,
+    /// The voters that are left behind, while a change is on its way.
+    #[serde(default)]
+    pub outgoing: Vec<u16>,
+    /// Those that get the log and do not vote.
+    #[serde(default)]
+    pub learners: Vec<u16>,
 }
 
 /// What a leader knows of a follower.

@@ -20,7 +20,9 @@ Examples:
 
 Exits with 4 when no node answers. Positions are indices of the log; lag is how far a node is behind the furthest
 commit position that any node told. A phi of 3 says that one silence in a thousand is that long and harmless, one of 8 that
-one in a hundred million is. Clocks are compared with that of the node that tells.")]
+one in a hundred million is. Clocks are compared with that of the node that tells. While the voters of a group change they
+are shown as 1,2,3>3,4,5: those that are left behind and those that come, and both must agree. Learners get the log and do
+not vote.")]
 pub struct Status {
     #[command(flatten)]
     place: Place,
@@ -72,8 +74,10 @@ fn as_json(answers: &[Answer]) -> Value {
 
 fn as_table(answers: &[Answer]) -> String {
     let reports: Vec<&Report> = answers.iter().filter_map(|(_, answer)| Some(&answer.as_ref().ok()?.0)).collect();
-    let headings =
-        ["node", "address", "group", "role", "term", "last", "durable", "commit", "applied", "lag", "suspects"];
+    let headings = [
+        "node", "address", "group", "role", "term", "last", "durable", "commit", "applied", "lag", "suspects",
+        "voters", "learners",
+    ];
     let disk = ["node", "address", "clients", "answered", "journal", "syncs", "sync mean", "sync max"];
     let peer = ["node", "sees", "phi", "last heard", "round trip", "clock"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
@@ -142,9 +146,21 @@ fn group_rows(address: &str, report: &Report, all: &[&Report]) -> Vec<Vec<String
             group.applied.to_string(),
             if lag == 0 { "0".into() } else { paint::bad(&lag.to_string()) },
             if suspects.is_empty() { "none".into() } else { paint::bad(&suspects.join(",")) },
+            match group.outgoing.as_slice() {
+                [] => list(&group.voters),
+                outgoing => format!("{}>{}", list(outgoing), list(&group.voters)),
+            },
+            list(&group.learners),
         ]
     };
     report.groups.iter().map(row).collect()
+}
+
+fn list(nodes: &[u16]) -> String {
+    if nodes.is_empty() {
+        return "none".into();
+    }
+    nodes.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn disk_row(address: &str, report: &Report) -> Vec<String> {
@@ -172,7 +188,16 @@ mod tests {
     fn lag_suspicion_and_unreachable_nodes_are_shown() {
         let report = |node, role: &str, applied, followers| Report {
             node,
-            groups: vec![Group { role: role.into(), commit: applied, applied, followers, ..Group::default() }],
+            groups: vec![Group {
+                role: role.into(),
+                commit: applied,
+                applied,
+                followers,
+                voters: vec![1, 2],
+                outgoing: if node == 1 { vec![1, 3] } else { vec![] },
+                learners: if node == 1 { vec![] } else { vec![4] },
+                ..Group::default()
+            }],
             ..Report::default()
         };
         let suspected = vec![Follower { node: 3, suspected: true }];
@@ -183,8 +208,8 @@ mod tests {
         ];
         let table = as_table(&answers);
         let words = |at: usize| table.lines().nth(at).unwrap_or("").split_whitespace().collect::<Vec<_>>();
-        assert_eq!(words(1)[9..], ["0", "3"], "{table}");
-        assert_eq!(words(2)[9..], ["2", "none"], "{table}");
+        assert_eq!(words(1)[9..], ["0", "3", "1,3>1,2", "none"], "{table}");
+        assert_eq!(words(2)[9..], ["2", "none", "1,2", "4"], "{table}");
         assert_eq!(words(3)[..3], ["?", "a:3", "unreachable"], "{table}");
     }
 

@@ -23,7 +23,11 @@ use quorate_core::operation::{Doubt, Refusal, Value};
 pub fn refused(refusal: &Refusal) -> Value {
     let word = match refusal {
         Refusal::NoLeader | Refusal::NoQuorum | Refusal::TooFewReplicas { .. } | Refusal::NoLife => "CLUSTERDOWN",
-        Refusal::Behind | Refusal::Superseded | Refusal::Overloaded | Refusal::ClockAhead(_) => "TRYAGAIN",
+        Refusal::Behind
+        | Refusal::Superseded
+        | Refusal::Overloaded
+        | Refusal::ClockAhead(_)
+        | Refusal::ChangeOnItsWay => "TRYAGAIN",
         Refusal::CrossGroup => "CROSSSLOT",
         Refusal::UnknownTable
         | Refusal::UnknownCommand

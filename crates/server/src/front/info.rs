@@ -8,6 +8,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use quorate_core::guarantee::{Level, Session, Want};
 use quorate_core::limits;
+use quorate_core::machine::NodeId;
 use quorate_core::operation::{
     Batch, GroupStatus, Operate, Outcome, PeerStatus, Reply, Request, Role, Status, TableId, Value, Words,
 };
@@ -56,7 +57,7 @@ impl Gathered {
             Reply::Operated { outcome: Outcome::Done { value: Value::Int(keys), .. }, .. } if *keys > 0 => {
                 self.keys.push((part.saturating_sub(1), *keys));
             }
-            Reply::Operated { .. } | Reply::Transferred(_) => {}
+            Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_) => {}
         }
     }
     /// Are all answers here?
@@ -215,7 +216,6 @@ fn resident_bytes() -> u64 {
 
 /// The status of a node with its counters, as `QUORATE STATUS` and the HTTP interface give it.
 pub fn status_json(status: &Status, metrics: &Metrics) -> serde_json::Value {
-    let nodes = |nodes: &[quorate_core::machine::NodeId]| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
     serde_json::json!({
         "node": status.node.0,
         "incarnation": status.incarnation,
@@ -245,6 +245,10 @@ fn peer_json(peer: &PeerStatus) -> serde_json::Value {
     })
 }
 
+fn nodes(nodes: &[NodeId]) -> Vec<u16> {
+    nodes.iter().map(|node| node.0).collect()
+}
+
 fn group_json(group: &GroupStatus) -> serde_json::Value {
     let followers = group.followers.iter().map(|follower| {
         serde_json::json!({
@@ -265,5 +269,8 @@ fn group_json(group: &GroupStatus) -> serde_json::Value {
         "applied": group.applied,
         "log_time_ms": group.log_time_ms,
         "followers": followers.collect::<Vec<_>>(),
+        "voters": nodes(&group.voters),
+        "outgoing": nodes(&group.outgoing),
+        "learners": nodes(&group.learners),
     })
 }

@@ -28,8 +28,8 @@ pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, 
                 Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string()))
             }
         }),
-        Reply::Transferred(Ok(())) => Ready::Value(Value::OK),
-        Reply::Transferred(Err(refusal)) => Ready::Value(failure::refused(&refusal)),
+        Reply::Transferred(Ok(())) | Reply::ChangeBegun(Ok(())) => Ready::Value(Value::OK),
+        Reply::Transferred(Err(refusal)) | Reply::ChangeBegun(Err(refusal)) => Ready::Value(failure::refused(&refusal)),
     }
 }
 

@@ -35,7 +35,7 @@ fn json_reply(body: &Json) -> Response<Body> {
 pub async fn picture(asked: &Asked) -> Result<Status, Problem> {
     match call(&asked.site, Request::Status, PATIENCE).await {
         Ok(Reply::Status(status)) => Ok(status),
-        Ok(Reply::Operated { .. } | Reply::Transferred(_)) => Err(misfit()),
+        Ok(Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_)) => Err(misfit()),
         Err(silence) => Err(silence.problem(false)),
     }
 }
@@ -132,7 +132,7 @@ pub async fn transfer(asked: Asked, content: Body) -> Answer {
             format!("this node does not lead group {group}; ask its leader, which /v1/status names"),
         )),
         Ok(Reply::Transferred(Err(refusal))) => Err(Problem::refused(&refusal)),
-        Ok(Reply::Operated { .. } | Reply::Status(_)) => Err(misfit()),
+        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::ChangeBegun(_)) => Err(misfit()),
         Err(silence) => Err(silence.problem(true)),
     }
 }

@@ -144,7 +144,8 @@ impl Problem {
             | Refusal::Superseded
             | Refusal::TooFewReplicas { .. }
             | Refusal::NoLife
-            | Refusal::ClockAhead(_) => Kind::Unavailable,
+            | Refusal::ClockAhead(_)
+            | Refusal::ChangeOnItsWay => Kind::Unavailable,
             Refusal::Overloaded => Kind::Overloaded,
             Refusal::CrossGroup | Refusal::AckNeedsBlindWrite | Refusal::Impossible(_) => Kind::Impossible,
             Refusal::UnknownTable => Kind::UnknownTable,
@@ -259,6 +260,7 @@ mod tests {
             Refusal::Overloaded,
             Refusal::TooLarge("no".to_string()),
             Refusal::NoSuchTarget,
+            Refusal::ChangeOnItsWay,
         ] {
             let problem = Problem::refused(&refusal);
             assert_eq!(problem.may_retry(), refusal.may_retry(), "{refusal:?}");

@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use quorate_core::clock::{ClockOut, Offset};
-use quorate_core::guarantee::{Level, Path, Position, Tally};
+use quorate_core::guarantee::{Level, NodeSet, Path, Position, Tally};
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutants;
 use quorate_core::operation::{
@@ -159,6 +159,9 @@ fn event_loop(inbox: &Receiver<Ask>, scene: &Mutex<Scene>) {
                 }
                 let _ = answer.send(Reply::Transferred(result));
             }
+            Ask::Call { request: Request::ChangeMembers { .. }, answer } => {
+                let _ = answer.send(Reply::ChangeBegun(Err(Refusal::NoLeader)));
+            }
             Ask::Call { request: Request::Operate(operate), answer } => {
                 scene.seen.push(operate.clone());
                 if let Some(reply) = operated(&mut store, &mut index, &scene.mood, operate) {
@@ -203,7 +206,8 @@ fn operated(store: &mut MemoryStore, index: &mut u64, mood: &Mood, operate: Oper
         (state::read(store, SPACE, batch.table, &batch.commands, batch.transaction, 1_000, 1_000), None, path)
     };
     let position = Position { group: 0, term: 3, index: *index };
-    let evidence = tally.settle(path, position, NodeId(1), 3);
+    let evidence =
+        tally.settle(path, position, NodeId(1), [1, 2, 3].map(NodeId).into_iter().collect::<NodeSet>().into());
     let receipt = evidence.receipt(operate.want, 1_000 + *index);
     let receipt = replay_of.map_or(receipt, |first| receipt.replay_of(first));
     session.observe(0, *index);
@@ -228,6 +232,9 @@ fn status(leader: Option<u16>) -> Status {
             FollowerStatus { node: NodeId(2), matched: 12, suspected: false },
             FollowerStatus { node: NodeId(3), matched: 4, suspected: true },
         ],
+        voters: vec![NodeId(1), NodeId(2)],
+        outgoing: vec![NodeId(1), NodeId(3)],
+        learners: vec![NodeId(4)],
     };
     let peer = PeerStatus {
         node: NodeId(2),
