@@ -70,8 +70,9 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
 }
 
 /// Rules whose breaking the tests of their room notice; the swarm does not hunt for them.
-const IN_THEIR_ROOM: [Mutant; 15] = [
+const IN_THEIR_ROOM: [Mutant; 16] = [
     Mutant::SloppyCountsAsStrict,
+    Mutant::ChangeTakenAlone,
     Mutant::PaxosIgnoresHighest,
     Mutant::QuorumFromPlan,
     Mutant::AnswerCountedTwice,
