@@ -101,7 +101,7 @@ const CALM: Swarm =
 pub fn target(mutant: Mutant, seed: u64) -> Plan {
     let mut plan = Plan::draw(seed);
     let options = &mut plan.options;
-    (options.nodes, options.groups) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1);
+    (options.nodes, options.groups, options.replicas) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1, None);
     let mut swarm = CALM;
     match mutant {
         Mutant::AckBeforeSync => {

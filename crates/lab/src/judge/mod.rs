@@ -4,6 +4,7 @@ pub mod elements;
 mod mirror;
 pub mod pipeline;
 mod receipt;
+pub mod replicas;
 
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};

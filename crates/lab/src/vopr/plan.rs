@@ -1,6 +1,7 @@
 //! What a run does: options, and faults at times. Drawn from a seed, written to a file, read back.
 
 use crate::fault::{Fault, parse_time, time_text};
+use crate::replicas;
 use crate::simulator::{Habits, Weather};
 use crate::workload::Mix;
 use quorate_core::machine::NodeId;
@@ -36,6 +37,9 @@ pub struct Options {
     /// Receipts are not judged, to see what else notices.
     #[serde(default)]
     pub blind_to_receipts: bool,
+    /// What clients of leaderless tables do, if there are such tables.
+    #[serde(default)]
+    pub replicas: Option<replicas::Mix>,
 }
 
 impl Default for Options {
@@ -52,6 +56,7 @@ impl Default for Options {
             mix: Mix::default(),
             mutant: None,
             blind_to_receipts: false,
+            replicas: None,
         }
     }
 }
@@ -187,7 +192,14 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         mix,
         mutant: None,
         blind_to_receipts: false,
+        replicas: draw_replicas(seed, nodes, election_ms),
     }
+}
+
+/// Half of the seeds have leaderless tables too. They are drawn apart, so that everything else is as it is without them.
+fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mix> {
+    let mut random = Random::new(seed ^ 0x1EAD_E21E);
+    random.chance(500).then(|| replicas::Mix::draw(nodes, election_ms, &mut random))
 }
 
 /// Draws the faults of a run: the events of each class come one after another, with gaps around an election timeout.
