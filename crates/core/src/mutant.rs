@@ -46,6 +46,7 @@ pub enum Mutant {
     NeverCompares,
     SumsWithoutValues,
     HintReplayed,
+    ChangeTakenAlone,
     PaxosIgnoresHighest,
     SloppyCountsAsStrict,
     JointQuorumSkipped,
@@ -194,6 +195,11 @@ impl Mutant {
         ),
         (Mutant::NeverCompares, "never-compares", "replicas are not compared in the background"),
         (Mutant::SumsWithoutValues, "sums-without-values", "replicas compare their keys and not what stands at them"),
+        (
+            Mutant::ChangeTakenAlone,
+            "change-taken-alone",
+            "a replica takes a change that replaces events which it has not received",
+        ),
         (Mutant::HintReplayed, "hint-replayed", "a hint is delivered to a node that no longer holds the key"),
         (
             Mutant::PaxosIgnoresHighest,

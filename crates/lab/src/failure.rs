@@ -60,6 +60,14 @@ pub enum Kind {
     LivingSuspected,
     /// A node ended and is not suspected in time.
     DeathNoticedLate,
+    /// Replicas of a leaderless table know the same and hold different things.
+    ReplicasDiffer,
+    /// An acknowledged amount was lost, or counted twice.
+    WrongSum,
+    /// An element was lost, or came back after it was removed.
+    WrongElements,
+    /// A value that nobody replaced was dropped, or one that was replaced came back.
+    WrongSiblings,
     /// Two runs of one seed differed.
     NotDeterministic,
     /// A checker gave up.
@@ -97,6 +105,10 @@ impl Kind {
             Kind::StillSuspected => "a node that is well stays suspected".into(),
             Kind::LivingSuspected => "a node that lives is suspected".into(),
             Kind::DeathNoticedLate => "the end of a node is noticed late".into(),
+            Kind::ReplicasDiffer => "replicas know the same and differ".into(),
+            Kind::WrongSum => "an amount is lost or counted twice".into(),
+            Kind::WrongElements => "an element is lost or came back".into(),
+            Kind::WrongSiblings => "siblings are not what was written concurrently".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),
         }

@@ -50,6 +50,7 @@ pub mod laws;
 pub mod lesson;
 pub mod mutant;
 pub mod recording;
+pub mod replicas;
 pub mod script;
 pub mod simulator;
 pub mod subject;

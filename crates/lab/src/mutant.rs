@@ -76,8 +76,9 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
 }
 
 /// Rules whose breaking the tests of their room notice; the swarm does not hunt for them.
-const IN_THEIR_ROOM: [Mutant; 15] = [
+const IN_THEIR_ROOM: [Mutant; 16] = [
     Mutant::SloppyCountsAsStrict,
+    Mutant::ChangeTakenAlone,
     Mutant::PaxosIgnoresHighest,
     Mutant::QuorumFromPlan,
     Mutant::AnswerCountedTwice,
@@ -106,7 +107,7 @@ const CALM: Swarm =
 pub fn target(mutant: Mutant, seed: u64) -> Plan {
     let mut plan = Plan::draw(seed);
     let options = &mut plan.options;
-    (options.nodes, options.groups) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1);
+    (options.nodes, options.groups, options.replicas) = (if seed.is_multiple_of(3) { 5 } else { 3 }, 1, None);
     (options.voters, options.mix.members) = (None, 0);
     let mut swarm = CALM;
     match mutant {

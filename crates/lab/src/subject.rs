@@ -12,6 +12,9 @@ impl Subject for Node {
     }
 
     fn key_law(key: &[u8]) -> Option<String> {
+        if key.first() == Some(&drawer::LEADERLESS) {
+            return None;
+        }
         let group = key.get(1..3).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
         match (key.first(), group) {
             (Some(&(drawer::CONSENSUS | drawer::STATE)), Some(group)) if group < limits::GROUPS => None,

@@ -48,12 +48,26 @@ impl Context {
     }
     /// The name of the next event of an actor, which must be the only one to count with that name. It is known from now on.
     pub fn advance(&mut self, actor: Actor) -> Dot {
+        let dot = self.next(actor);
+        self.insert(dot);
+        dot
+    }
+    /// The name that [`Context::advance`] would give.
+    pub fn next(&self, actor: Actor) -> Dot {
         let first = Dot { actor, count: 0 };
         let last = Dot { actor, count: u64::MAX };
         let newest = self.beyond.range(first..=last).next_back().map_or(0, |dot| dot.count);
-        let dot = Dot { actor, count: newest.max(self.base.get(actor)) + 1 };
-        self.insert(dot);
-        dot
+        Dot { actor, count: newest.max(self.base.get(actor)) + 1 }
+    }
+    /// What is known here but for the events of an actor from this one on.
+    pub fn before(&self, first: Dot) -> Context {
+        let mut before = Context::default();
+        for (actor, count) in self.base.iter() {
+            let end = if actor == first.actor { count.min(first.count - 1) } else { count };
+            before.base.raise(actor, end);
+        }
+        before.beyond.extend(self.beyond().filter(|dot| dot.actor != first.actor || dot.count < first.count));
+        before
     }
     /// Does it know all that the other knows?
     pub fn covers(&self, other: &Context) -> bool {

@@ -99,6 +99,13 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// Does somebody who knows this know all events in it?
+    pub fn is_known_to(&self, context: &Context) -> bool {
+        match self {
+            Seen::Leaf(leaf) => leaf.is_known_to(context),
+            Seen::Map(fields) => fields.values().all(|leaf| leaf.is_known_to(context)),
+        }
+    }
     /// Are the contexts in it sound? To be asked of what a client hands back.
     pub fn is_sound(&self) -> bool {
         match self {
@@ -109,6 +116,13 @@ impl Seen {
 }
 
 impl SeenLeaf {
+    fn is_known_to(&self, context: &Context) -> bool {
+        match self {
+            SeenLeaf::Nothing | SeenLeaf::Totals(_) => true,
+            SeenLeaf::Dots(dots) => context.covers(dots),
+            SeenLeaf::Members(members) => members.values().all(|dots| context.covers(dots)),
+        }
+    }
     fn is_sound(&self) -> bool {
         match self {
             SeenLeaf::Nothing | SeenLeaf::Totals(_) => true,

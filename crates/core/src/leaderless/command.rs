@@ -86,6 +86,8 @@ impl Author<'_> {
 pub(super) struct Wrote {
     /// What the other replicas join.
     pub(super) delta: Delta<AnyCell>,
+    /// The events that it replaces or removes.
+    pub(super) after: Context,
     /// The event that stands for the whole write: the last of those that it made.
     pub(super) dot: Dot,
     pub(super) value: Value,
@@ -381,11 +383,13 @@ pub(super) fn write(
     seen: Option<&Seen>,
     bound: i64,
 ) -> Result<Wrote, Value> {
+    let first = author.fixed.unwrap_or_else(|| author.context.next(author.actor));
     let (mut delta, value) = change(action, cell, author, seen, bound)?;
+    let after = delta.context.before(first);
     // Every write is an event, also one that leaves no data: sessions and comparisons go by events.
     let dot = author.last.unwrap_or_else(|| author.dot());
     delta.context.insert(dot);
-    Ok(Wrote { delta, dot, value })
+    Ok(Wrote { delta, after, dot, value })
 }
 
 fn change(

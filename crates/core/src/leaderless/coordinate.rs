@@ -10,7 +10,7 @@ use super::record::State;
 use super::replica::{Spot, digest};
 use super::rule::{self, Rules};
 use super::{Cx, Leaderless};
-use crate::clock::Dot;
+use crate::clock::{Context, Dot};
 use crate::crdt::{AnyCell, Delta, Kind, Seen};
 use crate::guarantee::{Evidence, Level, NodeSet, Path, Round as Evident, Session, Tally, Want};
 use crate::limits;
@@ -117,6 +117,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Writing {
     delta: Delta<AnyCell>,
+    after: Context,
     dot: Dot,
     value: Value,
     tally: Tally,
@@ -204,7 +205,8 @@ impl Leaderless {
         }
         let own = self.state(cx, &round.spot);
         let covered = round.covered_by(&own);
-        let alone = !round.action.replaces() || (round.seen.is_some() && covered) || (round.rules.read == 1 && covered);
+        let enough = !round.action.replaces() || ((round.seen.is_some() || round.rules.read == 1) && covered);
+        let alone = enough && round.knows_seen(&own);
         if round.action.writes() && alone {
             return self.write(cx, number, round);
         }
@@ -281,6 +283,11 @@ impl Leaderless {
                 }
                 self.write_on(cx, number);
             }
+            (Body::Behind, Phase::Writing(_)) => {
+                let (spot, target) = (round.spot.clone(), round.target());
+                let state = self.state(cx, &spot);
+                self.say_mend(cx, from, number, target, &state);
+            }
             (Body::Done { durable: true }, Phase::Back(back)) => {
                 back.tally.durable(from);
                 self.back_on(number);
@@ -291,6 +298,7 @@ impl Leaderless {
             | (
                 Body::Held { .. }
                 | Body::Done { .. }
+                | Body::Behind
                 | Body::NotBelieved { .. }
                 | Body::Agreed { .. }
                 | Body::Stood { .. },
@@ -319,7 +327,8 @@ impl Leaderless {
         if !enough {
             return;
         }
-        let covered = round.covered_by(&reading.merged);
+        let knows_seen = round.knows_seen(&reading.merged) || !round.action.writes();
+        let covered = round.covered_by(&reading.merged) && knows_seen;
         if !covered && (round.action.writes() || round.rules.waits_for_session()) {
             let unasked = round.replicas.len() > reading.asked.len() + 1;
             if unasked {
@@ -500,6 +509,7 @@ impl Leaderless {
         }
         round.phase = Phase::Writing(Writing {
             delta: wrote.delta,
+            after: wrote.after,
             dot: wrote.dot,
             value: wrote.value,
             tally,
@@ -519,8 +529,8 @@ impl Leaderless {
         let Phase::Writing(writing) = &round.phase else { return };
         for &node in &round.replicas {
             if node != self.config.node && !writing.tally.held().contains(node) {
-                let (target, delta) = (round.target(), writing.delta.clone());
-                let body = Body::Put { target, delta, volatile: round.rules.volatile };
+                let (target, delta, after) = (round.target(), writing.delta.clone(), writing.after.clone());
+                let body = Body::Put { target, delta, after, volatile: round.rules.volatile };
                 cx.send(node, Message { round: RoundId { incarnation, number }, body });
             }
         }
@@ -780,6 +790,10 @@ impl Round {
     }
     pub(super) fn target(&self) -> Target {
         Target { table: self.spot.place.table, epoch: self.epoch, key: self.spot.key.clone() }
+    }
+    /// Does a state know all events that the caller hands back?
+    fn knows_seen(&self, state: &State) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.is_known_to(&state.context))
     }
     /// Does a state hold all that the session saw of the range?
     fn covered_by(&self, state: &State) -> bool {

@@ -1,7 +1,7 @@
 //! What replicas of leaderless tables tell each other.
 
 use super::record::State;
-use crate::clock::TooFarAhead;
+use crate::clock::{Context, TooFarAhead};
 use crate::crdt::{AnyCell, Delta};
 use crate::operation::TableId;
 use bytes::Bytes;
@@ -45,6 +45,9 @@ pub enum Body {
         target: Target,
         /// The change.
         delta: Delta<AnyCell>,
+        /// The events that it replaces or removes. Who does not know one of them does not know what that replaced either, so it cannot
+        /// take the change alone.
+        after: Context,
         /// Confirm before it is durable.
         volatile: bool,
     },
@@ -106,12 +109,14 @@ pub enum Body {
         /// It survives power loss.
         durable: bool,
     },
+    /// The receiver does not know all that the change replaces, and did nothing: it needs the whole state. Lost: the asker says it again.
+    Behind,
     /// What a replica holds. Lost: the asker asks again.
     Held {
         /// The cell; none if it has the digest that was asked with.
         cell: Option<AnyCell>,
         /// All that is known of the key.
-        context: crate::clock::Context,
+        context: Context,
     },
     /// The receiver is in another epoch of the table and did nothing. Lost: the asker asks again.
     Fenced {

@@ -9,6 +9,7 @@
 //! **Promises.**
 //! - L1 An operation counts distinct hosts that answered in the present epoch, and what they made durable. (`an_answer_counts_once_and_only_in_its_epoch`)
 //! - L2 Replicas that know the same events hold the same cells, whatever was lost, doubled or late. (`replicas_that_know_the_same_hold_the_same`)
+//!   A change is taken alone only by who knows all that it replaces; others need the whole state. (`a_change_is_not_taken_without_what_it_replaces`)
 //! - L3 What an acknowledged write replaced or removed does not come back. (`what_was_removed_does_not_come_back`)
 //! - L4 A write that missed its quorum is told as unknown, and a read that missed it as refused. (`a_missed_quorum_is_unknown`)
 //!
@@ -219,6 +220,7 @@ impl Leaderless {
                 }
             }
             Body::Done { .. }
+            | Body::Behind
             | Body::Held { .. }
             | Body::Agreed { .. }
             | Body::Stood { .. }

@@ -31,7 +31,13 @@ impl Leaderless {
         }
         let spot = Spot { place: table.place(target.table, &target.key), key: target.key.clone() };
         match body {
-            Body::Put { target: _, delta, volatile } => self.put_arrived(cx, (from, round), &spot, delta, volatile),
+            Body::Put { target: _, delta, after, volatile } => {
+                if self.knows_all(cx, &spot, &after) {
+                    self.put_arrived(cx, (from, round), &spot, delta, volatile);
+                } else {
+                    cx.send(from, Message { round, body: Body::Behind });
+                }
+            }
             Body::Get { target: _, digest, durable } => self.get_arrived(cx, (from, round), &spot, digest, durable),
             Body::Mend { target: _, state } => {
                 if state.is_sound(self.kind(&spot)) {
@@ -41,6 +47,7 @@ impl Leaderless {
             }
             Body::Propose { target: _, ask } => self.proposed(cx, (from, round), &spot, ask),
             Body::Done { .. }
+            | Body::Behind
             | Body::Held { .. }
             | Body::Agreed { .. }
             | Body::Stand { .. }
@@ -117,6 +124,15 @@ impl Leaderless {
         State { cell, context }
     }
 
+    /// Does this replica know all these events of a key?
+    fn knows_all(&mut self, cx: &Cx<'_>, spot: &Spot, events: &Context) -> bool {
+        if self.config.mutants.has(Mutant::ChangeTakenAlone) || self.context(cx, spot.place).covers(events) {
+            return true;
+        }
+        let extra = self.record(cx, spot).extra;
+        knows(self.context(cx, spot.place), &extra).covers(events)
+    }
+
     /// What this replica knows of a range.
     pub(super) fn context(&mut self, cx: &Cx<'_>, place: Place) -> &Context {
         &self.range(cx, place).context
@@ -161,7 +177,9 @@ impl Leaderless {
             self.keep(cx, spot, record, Some(context));
             return true;
         }
-        record.extra.join(&state.context);
+        if !(mutants.has(Mutant::RemovalForgotten) && state.cell.is_bottom()) {
+            record.extra.join(&state.context);
+        }
         self.keep(cx, spot, record, None);
         true
     }

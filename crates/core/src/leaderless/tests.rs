@@ -392,6 +392,43 @@ fn net_begin(want: Want) -> Begun {
     net.step(1, |room, cx, _| room.begin(cx, job, false))
 }
 
+/// `b` replaced `a`, and `c` replaced `b`. A replica that has only `a` must not take `c` for all that there is to know of `b`.
+#[test]
+fn a_change_is_not_taken_without_what_it_replaces() {
+    let run = |mutants: Mutants| {
+        let mut net = Net::new(3, Kind::Register, (3, 2, 2), mutants, 1);
+        let write = |net: &mut Net, words: &str| net.ask(1, with(1, 2), &mut Session::default(), words);
+        write(&mut net, "SET k a");
+        net.isolate(3);
+        write(&mut net, "SET k b");
+        net.heal();
+        write(&mut net, "SET k c");
+        (net.state(1, b"k").cell == net.state(3, b"k").cell, net.get(3, "GET k"))
+    };
+    assert_eq!(run(Mutants::none()), (true, bulk("c")));
+    assert!(!run(Mutants::only(Mutant::ChangeTakenAlone)).0);
+}
+
+/// What a client hands back may be more than the replica knows that it asks: a write of it waits for that.
+#[test]
+fn a_write_waits_for_what_it_hands_back() {
+    let mut net = net(Kind::Register);
+    net.isolate(3);
+    net.done(1, "SET k a");
+    net.done(1, "SET k b");
+    let token = net.begin(1, with(1, 0), &Session::default(), "GET k", None).expect("a replica");
+    net.calm();
+    let seen = net.outcome(token).expect("one answers").seen;
+    let token = net.begin(3, with(1, 1), &Session::default(), "SET k c", seen).expect("a replica");
+    net.calm();
+    assert!(net.outcome(token).is_none(), "node 3 knows nothing of what was seen");
+    net.heal();
+    net.pass(100);
+    net.calm();
+    assert!(matches!(net.outcome(token).and_then(|it| it.outcome), Some(Outcome::Done { .. })));
+    assert_eq!(net.get(2, "GET k"), bulk("c"));
+}
+
 /// A write that an atomic read found at one replica is found by every later one; without writing back it is missed.
 #[test]
 fn what_one_atomic_read_saw_no_later_one_misses() {

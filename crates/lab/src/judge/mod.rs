@@ -5,6 +5,7 @@ mod members;
 mod mirror;
 pub mod pipeline;
 mod receipt;
+pub mod replicas;
 
 use crate::digest::Digest;
 use crate::failure::{Failure, Kind};

@@ -46,7 +46,11 @@ impl Judge {
             | Path::PaxosRead => read_lie(simulator, claim),
             Path::QuorumWrite | Path::PaxosWrite => None,
         };
-        let broken = broken.or_else(|| self.asked_lie(claim)).filter(|_| !self.blind_to_receipts);
+        if let Some(round) = claim.receipt.round() {
+            self.judge_round(simulator, claim, round);
+        }
+        let in_log = claim.receipt.round().is_none();
+        let broken = broken.or_else(|| self.asked_lie(claim).filter(|_| in_log)).filter(|_| !self.blind_to_receipts);
         if let Some((kind, detail)) = broken.or_else(|| self.second_outcome(claim)) {
             self.accuse(simulator.now_us(), kind, format!("{detail}\n  {:?}", claim.receipt));
         }

@@ -3,6 +3,7 @@
 mod health;
 mod members;
 mod plan;
+mod replicas;
 mod shrink;
 
 pub use plan::{Options, Plan, Swarm, draw_faults, mutant_named};
@@ -12,11 +13,12 @@ use crate::digest::Digest;
 use crate::failure::{Failure, Kind};
 use crate::fault::Fault;
 use crate::recording::{Recording, least_level};
+use crate::replicas::{Clients, Told};
 use crate::simulator::{EPOCH_MS, Simulator};
 use crate::workload::{LONGEST_EXPIRY_MS, Workload};
 use crate::world::World;
 use quorate_core::machine::NodeId;
-use quorate_core::node::{Config, Node, Timing};
+use quorate_core::node::{Config, Node, Repair, Timing};
 use quorate_core::random::Random;
 use quorate_core::state;
 use std::fmt;
@@ -110,6 +112,8 @@ pub fn run_plan(plan: &Plan, trace: bool) -> Report {
 fn report(seed: u64, world: World) -> Report {
     let groups = 0..quorate_core::limits::GROUPS;
     let records = world.workload.records();
+    let replicated = world.replicas.as_ref().map_or(&[][..], Clients::records);
+    let done = replicated.iter().filter(|record| matches!(record.told, Told::Changed | Told::Shown(_))).count();
     let failure = world.judge.failure();
     let recording = world.simulator.trace.as_ref().map(|_| Recording {
         operations: world.workload.history(least_level(failure)),
@@ -121,7 +125,10 @@ fn report(seed: u64, world: World) -> Report {
         digest: world.simulator.digest(),
         steps: world.simulator.steps(),
         time_us: world.simulator.now_us(),
-        operations: (records.len(), records.iter().filter(|record| record.receipt.is_some()).count()),
+        operations: (
+            records.len() + replicated.len(),
+            records.iter().filter(|record| record.receipt.is_some()).count() + done,
+        ),
         committed: groups.clone().map(|group| world.judge.committed(group)).sum(),
         terms: groups.map(|group| world.judge.terms_led(group)).sum(),
         memberships: world.judge.memberships(0),
@@ -138,6 +145,9 @@ pub fn config(options: &Options, node: NodeId) -> Config {
     config.timing = Timing { heartbeat_ms: options.heartbeat_ms, election_ms: options.election_ms };
     config.keep.entries = options.keep_entries;
     config.mutants = options.mutants();
+    if let Some(mix) = &options.replicas {
+        config.repair = Repair { reads: mix.mend_reads, hints: mix.hints, compare_ms: mix.compare_ms };
+    }
     config
 }
 
@@ -150,6 +160,7 @@ pub fn build(options: &Options) -> World {
     workload.links_keep_order = options.habits.weather.ordered;
     let mut world = World::new(simulator, workload);
     world.judge.blind_to_receipts = options.blind_to_receipts;
+    world.replicas = options.replicas.clone().map(|mix| Clients::new(mix, options.members(), options.seed));
     world
 }
 
@@ -157,11 +168,13 @@ fn live(world: &mut World, options: &Options) {
     if !world.run_until(options.safety_us) {
         return;
     }
+    replicas::judge_history(world, false);
     recover(world, options);
     if world.judge.failure().is_none() {
-        world.judge.checkpoint(&world.simulator);
+        world.checkpoint();
         let now = world.simulator.now_us();
         world.workload.judge_history(&mut world.judge, now);
+        replicas::judge_history(world, true);
     }
 }
 
@@ -185,6 +198,7 @@ fn recover(world: &mut World, options: &Options) {
         world.note(happening);
     }
     world.workload.targets = core.clone();
+    replicas::go_to(world, &core);
     let healed_us = world.simulator.now_us();
     let done_at_heal = done(world);
     let deadline = healed_us + patience_us(options);
@@ -199,6 +213,7 @@ fn recover(world: &mut World, options: &Options) {
         }
     }
     world.workload.stop();
+    replicas::stop(world);
     become_level(world, options, &core);
     for node in options.members() {
         let happening = world.simulator.inject(&Fault::Restart(node));
@@ -206,6 +221,7 @@ fn recover(world: &mut World, options: &Options) {
     }
     members::include_all(world, options);
     become_level(world, options, &options.members());
+    replicas::recover(world, options);
     expire(world, options);
     become_level(world, options, &options.members());
     health::be_well(world, options);
@@ -254,14 +270,14 @@ fn done(world: &World) -> usize {
 
 fn become_level(world: &mut World, options: &Options, nodes: &[NodeId]) {
     let deadline = world.simulator.now_us() + patience_us(options);
-    while world.judge.failure().is_none() && !(world.workload.is_idle() && world.is_level(nodes)) {
+    while world.judge.failure().is_none() && !(world.is_idle() && world.is_level(nodes)) {
         if world.simulator.now_us() >= deadline {
             let detail = nodes.iter().map(|node| describe(world, *node)).collect::<Vec<_>>().join("\n");
             world.judge.accuse(world.simulator.now_us(), Kind::NoConvergence, detail);
         }
         world.run_until(world.simulator.now_us() + 20_000);
     }
-    world.judge.checkpoint(&world.simulator);
+    world.checkpoint();
 }
 
 fn describe(world: &World, node: NodeId) -> String {

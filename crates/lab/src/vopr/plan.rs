@@ -1,6 +1,7 @@
 //! What a run does: options, and faults at times. Drawn from a seed, written to a file, read back.
 
 use crate::fault::{Fault, parse_time, time_text};
+use crate::replicas;
 use crate::simulator::{Habits, Weather};
 use crate::workload::Mix;
 use quorate_core::machine::NodeId;
@@ -40,6 +41,9 @@ pub struct Options {
     /// Receipts are not judged, to see what else notices.
     #[serde(default)]
     pub blind_to_receipts: bool,
+    /// What clients of leaderless tables do, if there are such tables.
+    #[serde(default)]
+    pub replicas: Option<replicas::Mix>,
 }
 
 impl Default for Options {
@@ -57,6 +61,7 @@ impl Default for Options {
             mix: Mix::default(),
             mutant: None,
             blind_to_receipts: false,
+            replicas: None,
         }
     }
 }
@@ -199,17 +204,25 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
         mix,
         mutant: None,
         blind_to_receipts: false,
+        replicas: draw_replicas(seed, nodes, election_ms),
     }
 }
 
-/// Lets members change in some runs: those of one group, among nodes enough that there is a choice.
+/// Lets members change in some runs: those of one group, among nodes enough that there is a choice. Not where there are leaderless
+/// tables, whose replicas are all nodes: one that no group has as a member does not hear of them.
 fn draw_members(options: &mut Options) {
     let mut random = Random::new(options.seed ^ 0x3E3B_E125);
-    if options.nodes >= 3 && random.chance(400) {
+    if options.nodes >= 3 && options.replicas.is_none() && random.chance(800) {
         options.groups = 1;
         options.voters = random.chance(500).then(|| 1 + random.below(u64::from(options.nodes)) as u16);
         options.mix.members = [5, 20, 60][random.below(3) as usize];
     }
+}
+
+/// Half of the seeds have leaderless tables too. They are drawn apart, so that everything else is as it is without them.
+fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mix> {
+    let mut random = Random::new(seed ^ 0x1EAD_E21E);
+    random.chance(500).then(|| replicas::Mix::draw(nodes, election_ms, &mut random))
 }
 
 /// Draws the faults of a run: the events of each class come one after another, with gaps around an election timeout.

@@ -1,0 +1,77 @@
+//! Replicas that know the same hold the same, at any time; and in the end all know and hold the same.
+
+use crate::failure::Kind;
+use crate::judge::Judge;
+use crate::simulator::Simulator;
+use bytes::Bytes;
+use quorate_core::leaderless::State;
+use quorate_core::machine::NodeId;
+use quorate_core::node::Node;
+use quorate_core::operation::TableId;
+
+/// What each replica of a key that is up knows and holds.
+pub fn states(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Vec<(NodeId, State)> {
+    let of = |node: NodeId| {
+        let room = simulator.machine(node)?.leaderless();
+        let held = room.replicas(table, key).contains(&node);
+        let state = room.peek(simulator.disk(node), table, key).filter(|_| held)?;
+        Some((node, state))
+    };
+    simulator.nodes().filter_map(of).collect()
+}
+
+/// Two that know the same events of a key and hold different cells, if there are such.
+pub fn contradiction(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
+    let pairs = states.iter().enumerate().flat_map(|(at, a)| states[at + 1..].iter().map(move |b| (a, b)));
+    let mut pairs = pairs.filter(|((_, a), (_, b))| a.context == b.context && a.cell != b.cell);
+    pairs.next().map(|((a, _), (b, _))| (*a, *b))
+}
+
+/// The first two that do not know and hold the same, if there are such.
+pub fn difference(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
+    let differ = states.windows(2).find(|pair| pair[0].1 != pair[1].1)?;
+    Some((differ[0].0, differ[1].0))
+}
+
+impl Judge {
+    /// Looks whether replicas of a key that know the same hold the same.
+    pub fn judge_replicas(&mut self, simulator: &Simulator<Node>, table: TableId, key: &Bytes) {
+        let states = states(simulator, table, key);
+        if let Some((a, b)) = contradiction(&states) {
+            let of = |node| states.iter().find(|(other, _)| *other == node).map(|(_, state)| state);
+            let name = String::from_utf8_lossy(key);
+            let detail = format!(
+                "nodes {} and {} know the same of {name} in table {} and hold\n  {:?}\n  {:?}",
+                a.0,
+                b.0,
+                table.0,
+                of(a),
+                of(b)
+            );
+            self.accuse(simulator.now_us(), Kind::ReplicasDiffer, detail);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::clock::{Actor, Context};
+    use quorate_core::crdt::Kind;
+
+    #[test]
+    fn equal_knowledge_must_mean_equal_cells() {
+        let nothing = State::nothing(Kind::Set);
+        let mut knows = nothing.clone();
+        knows.context.advance(Actor { node: NodeId(1), incarnation: 1 });
+        let mut forgot = State::nothing(Kind::Counter);
+        forgot.context = knows.context.clone();
+        let states = |two: [&State; 2]| vec![(NodeId(1), two[0].clone()), (NodeId(2), two[1].clone())];
+        assert_eq!(contradiction(&states([&nothing, &nothing])), None);
+        assert_eq!(contradiction(&states([&nothing, &knows])), None, "one of them is behind");
+        assert_eq!(contradiction(&states([&forgot, &knows])), Some((NodeId(1), NodeId(2))));
+        assert_eq!(difference(&states([&knows, &knows])), None);
+        assert!(difference(&states([&nothing, &knows])).is_some());
+        assert_eq!(Context::default(), nothing.context);
+    }
+}

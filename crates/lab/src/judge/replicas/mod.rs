@@ -1,0 +1,153 @@
+//! Judges of leaderless tables. What clients wrote and read of one key is reduced to [`Write`]s and [`Read`]s; what follows from
+//! who held a write and who answered a read is here, what follows for a kind of cell is in a file of its own.
+
+pub mod elements;
+pub mod equal;
+mod round;
+pub mod siblings;
+pub mod sums;
+
+use quorate_core::guarantee::{Level, NodeSet};
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was acknowledged.
+    Done,
+    /// It was acknowledged before it was durable: a crash may lose it.
+    Fleeting,
+    /// It may have been applied, or may yet be.
+    Unknown,
+    /// It certainly was not and will not be.
+    Refused,
+}
+
+/// A write to one key. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write<T> {
+    /// What was written.
+    pub what: T,
+    /// Whose it is.
+    pub session: u32,
+    /// When it began.
+    pub start: u64,
+    /// When it was answered.
+    pub end: u64,
+    /// What became of it.
+    pub fate: Fate,
+    /// Who held it durably when it was answered.
+    pub durable: NodeSet,
+    /// A write that reads first: who is sure to have been asked, and how many were.
+    pub asked: (NodeSet, usize),
+}
+
+/// A read of one key. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read<T> {
+    /// What it showed.
+    pub shown: T,
+    /// Whose it is.
+    pub session: u32,
+    /// When it began.
+    pub start: u64,
+    /// When it was answered.
+    pub end: u64,
+    /// Who answered.
+    pub answered: NodeSet,
+    /// The level that was met.
+    pub met: Level,
+}
+
+/// The rule of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// N.
+    pub replicas: usize,
+    /// W.
+    pub write: usize,
+}
+
+impl<T> Write<T> {
+    /// May it have been applied, now or later?
+    pub fn attempted(&self) -> bool {
+        self.fate != Fate::Refused
+    }
+
+    /// Must the read know of it? Who answered held it, or the level that was met promises it.
+    pub fn is_met_by<S>(&self, read: &Read<S>, rule: Rule) -> bool {
+        let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < read.start;
+        let own = self.session == read.session && read.met >= Level::Session;
+        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.durable.len() >= rule.write;
+        acknowledged && (own || regular || self.durable.iter().any(|node| read.answered.contains(node)))
+    }
+
+    /// Must a later write, which reads before it writes, have seen it?
+    pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule) -> bool {
+        let (nodes, count) = later.asked;
+        let meets = self.durable.iter().any(|node| nodes.contains(node)) || self.durable.len() + count > rule.replicas;
+        let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < later.start;
+        acknowledged && (self.session == later.session || meets)
+    }
+}
+
+#[cfg(test)]
+use tests::{MAJORITY, read, write};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::machine::NodeId;
+
+    /// Forged operations, shared by the tests of the judges: `done 1..2 s1 @12` is acknowledged, of session 1, held by nodes 1 and 2.
+    pub fn write<T>(what: T, text: &str) -> Write<T> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (start, end) = times(words[1]);
+        let fate = match words[0] {
+            "done" => Fate::Done,
+            "fleeting" => Fate::Fleeting,
+            "unknown" => Fate::Unknown,
+            _ => Fate::Refused,
+        };
+        let nodes = words.get(3).map(|word| nodes(word)).unwrap_or_default();
+        let asked = (nodes.iter().take(1).collect(), 1);
+        Write { what, session: session(words[2]), start, end, fate, durable: nodes, asked }
+    }
+
+    /// `3..4 s1 @12 regular` was answered by nodes 1 and 2.
+    pub fn read<T>(shown: T, text: &str) -> Read<T> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (start, end) = times(words[0]);
+        let met = Level::parse(words[3].as_bytes()).expect("a level");
+        Read { shown, session: session(words[1]), start, end, answered: nodes(words[2]), met }
+    }
+
+    fn times(word: &str) -> (u64, u64) {
+        let (start, end) = word.split_once("..").expect("two times");
+        (start.parse().expect("a time"), end.parse().unwrap_or(u64::MAX))
+    }
+    fn session(word: &str) -> u32 {
+        word[1..].parse().expect("a session")
+    }
+    fn nodes(word: &str) -> NodeSet {
+        word[1..].chars().filter_map(|digit| digit.to_digit(10)).map(|digit| NodeId(digit as u16)).collect()
+    }
+
+    pub const MAJORITY: Rule = Rule { replicas: 3, write: 2 };
+
+    #[test]
+    fn a_read_meets_a_write_by_who_held_it_by_its_level_or_by_its_session() {
+        let done = write((), "done 1..2 s1 @12");
+        for (text, met) in [
+            ("3..4 s2 @23 eventual", true),
+            ("3..4 s2 @3 eventual", false),
+            ("3..4 s2 @3 session", false),
+            ("3..4 s1 @3 session", true),
+            ("3..4 s1 @3 eventual", false),
+            ("3..4 s2 @3 regular", true),
+            ("2..4 s2 @12 regular", false),
+        ] {
+            assert_eq!(done.is_met_by(&read((), text), MAJORITY), met, "{text}");
+        }
+        assert!(!write((), "unknown 1..2 s1").is_met_by(&read((), "3..4 s1 @123 atomic"), MAJORITY));
+    }
+}

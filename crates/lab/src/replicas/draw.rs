@@ -1,0 +1,256 @@
+//! Which tables there are, and what a client asks next.
+
+use super::record::COUNTER;
+use super::{Asked, Clients};
+use bytes::Bytes;
+use quorate_core::crdt::Kind;
+use quorate_core::guarantee::{Level, Quorum, Want};
+use quorate_core::operation::Words;
+use quorate_core::random::Random;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What clients of leaderless tables do, how often, and how replicas are repaired. Shares are per mille.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mix {
+    /// How many clients.
+    pub clients: u32,
+    /// The tables that they make.
+    pub tables: Vec<Table>,
+    /// How many keys of each table.
+    pub keys: u64,
+    /// The mean pause of a client between two operations, in microseconds.
+    pub think_us: u64,
+    /// How long a client lets a call take, in milliseconds.
+    pub deadline_ms: u32,
+    /// Reads among all operations.
+    pub reads: u64,
+    /// Operations that name R or W.
+    pub named: u64,
+    /// Writes that are answered before they are durable, among writes.
+    pub volatile: u64,
+    /// Removals among writes.
+    pub removals: u64,
+    /// What reads find out of date is mended.
+    pub mend_reads: bool,
+    /// Writes that a replica did not confirm are owed to it.
+    pub hints: bool,
+    /// Tables are compared this often, in milliseconds.
+    pub compare_ms: u64,
+}
+
+/// A table that clients make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// The kind of its cells, by its word.
+    pub cell: String,
+    /// N.
+    pub replicas: u8,
+    /// R.
+    pub read: u8,
+    /// W.
+    pub write: u8,
+    /// Of a bounded counter.
+    pub bound: i64,
+    /// The first letters of its ranges but the first; none for ranges by hash.
+    pub ranges: String,
+}
+
+/// Keys begin with one of these, so that ranges by order part them; they have one tag, so that ranges by hash do not.
+const LETTERS: [char; 4] = ['a', 'h', 'o', 'v'];
+
+/// The kinds of cells that clients use.
+const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded];
+
+impl Mix {
+    /// What is drawn for a cluster of so many nodes.
+    pub fn draw(nodes: u16, election_ms: u64, random: &mut Random) -> Mix {
+        let first = random.below(KINDS.len() as u64) as usize;
+        let count = 2 + random.below(3) as usize;
+        let kinds = (0..count).map(|at| KINDS[(first + at) % KINDS.len()]);
+        Mix {
+            clients: 2 + random.below(4) as u32,
+            tables: kinds.map(|kind| Table::draw(kind, nodes, random)).collect(),
+            keys: 1 + random.below(4),
+            think_us: 8_000 + random.below(30_000),
+            deadline_ms: 50 + random.below(election_ms * 4) as u32,
+            reads: 200 + random.below(500),
+            named: [0, 100, 500][random.below(3) as usize],
+            volatile: [0, 0, 200][random.below(3) as usize],
+            removals: [50, 200, 400][random.below(3) as usize],
+            mend_reads: random.chance(500),
+            hints: random.chance(500),
+            compare_ms: 50 + random.below(450),
+        }
+    }
+}
+
+impl Table {
+    fn draw(kind: Kind, nodes: u16, random: &mut Random) -> Table {
+        let replicas = 1 + random.below(u64::from(nodes.min(5))) as u8;
+        let replicas = if random.chance(600) { nodes.min(3) as u8 } else { replicas };
+        let majority = replicas / 2 + 1;
+        let (read, write) = match random.below(10) {
+            0 => (1, replicas),
+            1 => (replicas, 1),
+            2 => (1, 1),
+            3 => (1 + random.below(u64::from(replicas)) as u8, 1 + random.below(u64::from(replicas)) as u8),
+            _ => (majority, majority),
+        };
+        let ranges = ["h", "o", "ho", "hov", ""];
+        let by_hash = random.chance(60);
+        let ranges = ranges[if by_hash { 4 } else { random.below(4) as usize }].to_string();
+        let bound = [0, -20, 7][random.below(3) as usize];
+        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges }
+    }
+
+    /// The kind of its cells.
+    pub fn kind(&self) -> Kind {
+        Kind::from_word(&self.cell).unwrap_or(Kind::Register)
+    }
+
+    /// R + W > N and 2W > N, with R = W.
+    pub fn is_majority(&self) -> bool {
+        self.read == self.write && self.read > self.replicas / 2
+    }
+
+    /// The command that makes it.
+    pub(super) fn words(&self, name: &str) -> Words {
+        let mut words = vec!["TABLE.CREATE".to_string(), name.to_string(), "shape".into(), "leaderless".into()];
+        let numbers = [("replicas", self.replicas), ("read", self.read), ("write", self.write)];
+        words.extend(numbers.iter().flat_map(|(word, number)| [word.to_string(), number.to_string()]));
+        words.extend(["cell".to_string(), self.cell.clone()]);
+        if self.kind() == Kind::Bounded {
+            words.extend(["bound".to_string(), self.bound.to_string()]);
+        }
+        if !self.ranges.is_empty() {
+            words.push("ranges".to_string());
+            words.extend(self.ranges.chars().map(String::from));
+        }
+        words.into_iter().map(Bytes::from).collect()
+    }
+}
+
+/// What is asked next.
+pub(super) struct Drawn {
+    pub table: usize,
+    pub key: Bytes,
+    pub asked: Asked,
+    pub words: Words,
+    pub want: Want,
+    pub seen: Option<Bytes>,
+}
+
+fn words(words: &[&[u8]]) -> Words {
+    words.iter().map(|word| Bytes::copy_from_slice(word)).collect()
+}
+
+impl Clients {
+    pub(super) fn draw(&mut self, at: usize) -> Drawn {
+        self.next_value += 1;
+        let table = self.random.below(self.mix.tables.len() as u64) as usize;
+        let number = self.random.below(self.mix.keys.max(1)) as usize;
+        let key = Bytes::from(format!("{}{{t}}{}", LETTERS[number % LETTERS.len()], number));
+        let kind = self.mix.tables[table].kind();
+        let read = self.random.chance(self.mix.reads);
+        let drawn = if read { None } else { self.draw_write(at, table, &key, kind) };
+        let (asked, words, seen) = drawn.unwrap_or_else(|| (Asked::Read, read_words(kind, &key), None));
+        let want = self.draw_want(table, asked == Asked::Read);
+        Drawn { table, key, asked, words, want, seen }
+    }
+
+    fn draw_want(&mut self, table: usize, read: bool) -> Want {
+        let (mix, random) = (&self.mix, &mut self.random);
+        let replicas = u64::from(mix.tables[table].replicas);
+        let mut want = Want::default();
+        if read {
+            want.level = match random.below(10) {
+                0..=1 => None,
+                2 => Some(Level::Eventual),
+                3..=5 => Some(Level::Session),
+                6 => Some(Level::Regular),
+                _ => Some(Level::Atomic),
+            };
+        }
+        let number = if random.chance(mix.named) { 1 + random.below(replicas) as u8 } else { 0 };
+        // Atomic reads keep to the rule: what they write back must be found by the next.
+        let number = if want.level == Some(Level::Atomic) { 0 } else { number };
+        want.quorum = if read {
+            Quorum { read: number, ..Quorum::default() }
+        } else {
+            Quorum { write: number, volatile: random.chance(mix.volatile), ..Quorum::default() }
+        };
+        want
+    }
+
+    /// A write; none if the client must read the key first.
+    fn draw_write(
+        &mut self,
+        at: usize,
+        table: usize,
+        key: &Bytes,
+        kind: Kind,
+    ) -> Option<(Asked, Words, Option<Bytes>)> {
+        let value = Bytes::from(format!("v{}", self.next_value));
+        let removes = self.random.chance(self.mix.removals);
+        let plain = |asked, words| Some((asked, words, None));
+        match kind {
+            Kind::Register => {
+                let seen = self.clients[at].seen.get(&(table, key.clone()))?.clone();
+                let by = (!removes).then(|| value.clone());
+                let words = if removes { words(&[b"DEL", key]) } else { words(&[b"SET", key, &value]) };
+                Some((Asked::Replace { by, saw: seen.values }, words, Some(seen.token)))
+            }
+            Kind::Latest => {
+                let saw = BTreeSet::new();
+                plain(Asked::Replace { by: Some(value.clone()), saw }, words(&[b"SET", key, &value]))
+            }
+            Kind::Counter | Kind::Bounded => {
+                // Some keys only grow: there a session that goes back is easily seen.
+                let grows = key.ends_with(b"0") && kind == Kind::Counter;
+                let amount = 1 + self.random.below(60) as i64;
+                let amount = if removes && !grows { -amount } else { amount };
+                plain(Asked::Add(amount), words(&[b"INCRBY", key, amount.to_string().as_bytes()]))
+            }
+            Kind::Map if self.random.chance(300) => {
+                let amount = 1 + self.random.below(60) as i64;
+                plain(Asked::Add(amount), words(&[b"HINCRBY", key, COUNTER, amount.to_string().as_bytes()]))
+            }
+            Kind::Map | Kind::Set => {
+                let (put, take): (&[u8], &[u8]) =
+                    if kind == Kind::Map { (b"HSET", b"HDEL") } else { (b"SADD", b"SREM") };
+                if let Some(element) = removes.then(|| self.some_element(table, key)).flatten() {
+                    let words = words(&[take, key, &element]);
+                    return plain(Asked::Take(element), words);
+                }
+                let mut words = words(&[put, key, &value]);
+                if kind == Kind::Map {
+                    words.push(Bytes::from_static(b"there"));
+                }
+                plain(Asked::Put(value), words)
+            }
+            Kind::Flag | Kind::DisableWinsFlag | Kind::RemoveWinsSet => None,
+        }
+    }
+
+    /// An element that somebody added, mostly one of the last.
+    fn some_element(&mut self, table: usize, key: &Bytes) -> Option<Bytes> {
+        let back = self.random.below(6) as usize;
+        let added = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
+        let mut added = added.filter_map(|record| match &record.asked {
+            Asked::Put(element) => Some(element.clone()),
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Take(_) => None,
+        });
+        added.nth(back)
+    }
+}
+
+fn read_words(kind: Kind, key: &Bytes) -> Words {
+    match kind {
+        Kind::Set | Kind::RemoveWinsSet => words(&[b"SMEMBERS", key]),
+        Kind::Map => words(&[b"HGETALL", key]),
+        Kind::Register | Kind::Latest | Kind::Flag | Kind::DisableWinsFlag | Kind::Counter | Kind::Bounded => {
+            words(&[b"GET", key])
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the judges of histories say of leaderless tables.
+
+use super::{Asked, Clients, Record, Shown, Table, Told, shown};
+use crate::check::register::{self, Verdict};
+use crate::check::{Action, Answer, Operation, Outcome};
+use crate::failure::Kind as Broken;
+use crate::judge::Judge;
+use crate::judge::replicas::{Fate, Read, Rule, Write, elements, equal, siblings, sums};
+use crate::simulator::Simulator;
+use bytes::Bytes;
+use quorate_core::crdt::Kind;
+use quorate_core::guarantee::{Level, Met, NodeSet};
+use quorate_core::node::Node;
+use std::collections::BTreeMap;
+
+impl Clients {
+    /// Judges the history of every key, and what is there at the end if all replicas are equal by now.
+    pub fn judge_history(&self, judge: &mut Judge, simulator: &Simulator<Node>, ended: bool) {
+        let mut keys: BTreeMap<(usize, &Bytes), Vec<&Record>> = BTreeMap::new();
+        for record in &self.records {
+            keys.entry((record.table, &record.key)).or_default().push(record);
+        }
+        for ((at, key), records) in keys {
+            let Some((id, table)) = self.tables().nth(at) else { continue };
+            let states = equal::states(simulator, id, key);
+            let end = states.first().filter(|_| ended).and_then(|(_, state)| shown(&state.cell, table.bound));
+            let history = History { table, records: &records, end };
+            if let Some((kind, detail)) = history.check() {
+                let name = String::from_utf8_lossy(key);
+                let detail = format!("{} {name} of table {}, {table:?}: {detail}", table.cell, id.0);
+                judge.accuse(simulator.now_us(), kind, detail);
+            }
+        }
+    }
+}
+
+/// The operations on one key.
+struct History<'a> {
+    table: &'a Table,
+    records: &'a [&'a Record],
+    end: Option<Shown>,
+}
+
+impl History<'_> {
+    fn check(&self) -> Option<(Broken, String)> {
+        let named = |kind: Broken, detail: Option<String>| detail.map(|detail| (kind, detail));
+        match self.table.kind() {
+            Kind::Register => named(Broken::WrongSiblings, siblings::check(&self.siblings(), self.rule())),
+            Kind::Latest if self.table.is_majority() => self.order(),
+            Kind::Counter | Kind::Bounded => named(Broken::WrongSum, sums::check(&self.sums(), self.rule())),
+            Kind::Set => named(Broken::WrongElements, elements::check(&self.elements(), self.rule())),
+            Kind::Map => named(Broken::WrongSum, sums::check(&self.sums(), self.rule()))
+                .or_else(|| named(Broken::WrongElements, elements::check(&self.elements(), self.rule()))),
+            Kind::Latest | Kind::Flag | Kind::DisableWinsFlag | Kind::RemoveWinsSet => None,
+        }
+    }
+
+    fn rule(&self) -> Rule {
+        Rule { replicas: self.table.replicas.into(), write: self.table.write.into() }
+    }
+
+    fn writes<T>(&self, what: impl Fn(&Record) -> Option<T>) -> Vec<Write<T>> {
+        self.records.iter().filter_map(|record| Some(self.write(record, what(record)?))).collect()
+    }
+
+    fn write<T>(&self, record: &Record, what: T) -> Write<T> {
+        let fate = match record.told {
+            Told::Refused => Fate::Refused,
+            Told::Changed if record.want.quorum.volatile => Fate::Fleeting,
+            Told::Changed => Fate::Done,
+            Told::Unknown | Told::Shown(_) => Fate::Unknown,
+        };
+        let durable = record.receipt.map(|receipt| receipt.durable()).unwrap_or_default();
+        let asked = record.receipt.map(|receipt| NodeSet::only(receipt.served_by())).unwrap_or_default();
+        let asked = (asked, usize::from(self.table.read));
+        Write { what, session: record.session, start: record.start, end: record.end, fate, durable, asked }
+    }
+
+    fn reads<T>(&self, what: impl Fn(Shown) -> Option<T>) -> Vec<Read<T>> {
+        let read = |record: &&Record| {
+            let (Told::Shown(shown), Some(receipt)) = (&record.told, record.receipt) else { return None };
+            let Met::Read(met) = receipt.met() else { return None };
+            let mut record = Record::clone(record);
+            record.told = Told::Shown(shown.clone());
+            record.reread(self.table.kind());
+            let Told::Shown(shown) = record.told else { return None };
+            let (session, start, end, answered) = (record.session, record.start, record.end, receipt.answered());
+            Some(Read { shown: what(shown)?, session, start, end, answered, met })
+        };
+        self.records.iter().filter_map(read).collect()
+    }
+
+    fn sums(&self) -> sums::History {
+        let bounded = self.table.kind() == Kind::Bounded;
+        let base = if bounded { self.table.bound } else { 0 };
+        let sum = |shown| match shown {
+            Shown::Sum(sum) | Shown::Fields(_, sum) => Some(sum.unwrap_or(base)),
+            Shown::Values(_) | Shown::Elements(_) => None,
+        };
+        let amount = |record: &Record| match record.asked {
+            Asked::Add(amount) => Some(amount),
+            Asked::Read | Asked::Replace { .. } | Asked::Put(_) | Asked::Take(_) => None,
+        };
+        sums::History {
+            base,
+            bound: bounded.then_some(base),
+            writes: self.writes(amount),
+            reads: self.reads(sum),
+            end: self.end.clone().and_then(sum),
+        }
+    }
+
+    fn elements(&self) -> elements::History {
+        let all = |shown| match shown {
+            Shown::Elements(elements) | Shown::Fields(elements, _) => Some(elements),
+            // An empty set is nothing.
+            Shown::Values(values) => Some(values),
+            Shown::Sum(_) => None,
+        };
+        let added = |record: &Record| match &record.asked {
+            Asked::Put(element) => Some((element.clone(), record.attempts == 1)),
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Take(_) => None,
+        };
+        let removed = |record: &Record| match &record.asked {
+            Asked::Take(element) => Some(element.clone()),
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Put(_) => None,
+        };
+        elements::History {
+            adds: self.writes(added),
+            removals: self.writes(removed),
+            reads: self.reads(all),
+            end: self.end.clone().and_then(all),
+        }
+    }
+
+    fn siblings(&self) -> siblings::History {
+        let values = |shown| match shown {
+            Shown::Values(values) => Some(values),
+            Shown::Sum(_) | Shown::Elements(_) | Shown::Fields(..) => None,
+        };
+        let replaced = |record: &Record| match &record.asked {
+            Asked::Replace { by, saw } => Some(siblings::Replaced { by: by.clone(), saw: saw.clone() }),
+            Asked::Read | Asked::Add(_) | Asked::Put(_) | Asked::Take(_) => None,
+        };
+        siblings::History {
+            writes: self.writes(replaced),
+            reads: self.reads(values),
+            end: self.end.clone().and_then(values),
+        }
+    }
+
+    /// Atomic reads, and writes that enough replicas hold, have one order.
+    fn order(&self) -> Option<(Broken, String)> {
+        let operation = |record: &&Record| {
+            let done = |answer| Outcome::Done(answer);
+            let (action, outcome) = match (&record.asked, &record.told) {
+                (Asked::Read, Told::Shown(Shown::Values(values))) => {
+                    let atomic = record.receipt.is_some_and(|receipt| receipt.met() == Met::Read(Level::Atomic));
+                    let answer = done(Answer::Value(values.first().cloned()));
+                    (Action::Read, Some(answer).filter(|_| atomic)?)
+                }
+                (Asked::Replace { by: Some(value), .. }, told) => {
+                    let held = record.receipt.map_or(0, |receipt| receipt.durable().len());
+                    let outcome = match told {
+                        Told::Refused => Outcome::Refused,
+                        Told::Changed if held >= usize::from(self.table.write) => done(Answer::Written),
+                        Told::Changed | Told::Unknown | Told::Shown(_) => Outcome::Unknown,
+                    };
+                    (Action::Write(value.clone()), outcome)
+                }
+                _ => return None,
+            };
+            let end = if outcome == Outcome::Unknown { u64::MAX } else { record.end };
+            let (client, key, start) = (record.client, record.key.clone(), record.start);
+            Some(Operation { client, key, action, outcome, start, end })
+        };
+        let operations: Vec<Operation> = self.records.iter().filter_map(operation).collect();
+        match register::check(&operations, register::BUDGET) {
+            Verdict::Valid => None,
+            Verdict::Invalid(witness) => Some((Broken::NotLinearizable(witness.anomaly), witness.to_string())),
+            Verdict::Unknown(_) => Some((Broken::Undecided, String::new())),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What one operation on a leaderless table was and gave.
+
+use crate::failure::Kind as Broken;
+use crate::judge::Judge;
+use bytes::Bytes;
+use quorate_core::crdt::{AnyCell, Kind, Leaf};
+use quorate_core::guarantee::{Receipt, Want};
+use quorate_core::operation::Value;
+use std::collections::BTreeSet;
+
+/// What was asked of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// All of it.
+    Read,
+    /// A register has this value from now on, in place of those that were seen; none removes them.
+    Replace {
+        /// The new value.
+        by: Option<Bytes>,
+        /// The values that the client saw. Empty where the write itself looks for them.
+        saw: BTreeSet<Bytes>,
+    },
+    /// A counter, or the counter in a map, rises by this.
+    Add(i64),
+    /// An element is there from now on; nobody else adds it.
+    Put(Bytes),
+    /// An element is removed.
+    Take(Bytes),
+}
+
+/// What a read showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The values of a register.
+    Values(BTreeSet<Bytes>),
+    /// A sum; none if nothing was ever added.
+    Sum(Option<i64>),
+    /// The elements of a set.
+    Elements(BTreeSet<Bytes>),
+    /// The elements of a map, and the sum in its counter.
+    Fields(BTreeSet<Bytes>, Option<i64>),
+}
+
+/// What was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It may have been applied, or may yet be.
+    Unknown,
+    /// It certainly was not.
+    Refused,
+    /// The change was made.
+    Changed,
+    /// What a read showed.
+    Shown(Shown),
+}
+
+/// One operation as its client knows it. Times are in microseconds.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Who asked.
+    pub client: u32,
+    /// Its session.
+    pub session: u32,
+    /// Which of the tables.
+    pub table: usize,
+    /// The key.
+    pub key: Bytes,
+    /// What was asked.
+    pub asked: Asked,
+    /// The guarantee asked for.
+    pub want: Want,
+    /// When it began.
+    pub start: u64,
+    /// When it ended.
+    pub end: u64,
+    /// What was heard.
+    pub told: Told,
+    /// The receipt, when there was one.
+    pub receipt: Option<Receipt>,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+/// The counter of a map.
+pub(super) const COUNTER: &[u8] = b"count";
+
+impl Record {
+    pub(super) fn new(
+        (client, session): (u32, u32),
+        table: usize,
+        key: Bytes,
+        asked: Asked,
+        want: Want,
+        start: u64,
+    ) -> Record {
+        let told = Told::Unknown;
+        Record { client, session, table, key, asked, want, start, end: u64::MAX, told, receipt: None, attempts: 0 }
+    }
+
+    pub(super) fn hear(&mut self, value: &Value, receipt: &Receipt, now_us: u64, judge: &mut Judge) {
+        self.end = now_us;
+        self.receipt = Some(*receipt);
+        self.told = match (&self.asked, value) {
+            // A bounded counter refuses what its rights do not allow.
+            (_, Value::Error(_)) => Told::Refused,
+            (Asked::Read, value) => match read_of(value) {
+                Some(shown) => Told::Shown(shown),
+                None => {
+                    judge.accuse(now_us, Broken::WrongError, format!("{self:?}: {value:?}"));
+                    Told::Unknown
+                }
+            },
+            (Asked::Replace { .. } | Asked::Add(_) | Asked::Put(_) | Asked::Take(_), _) => Told::Changed,
+        };
+        if matches!(value, Value::Error(_)) && !matches!(self.asked, Asked::Add(amount) if amount < 0) {
+            judge.accuse(now_us, Broken::WrongError, format!("{self:?}: {value:?}"));
+        }
+    }
+
+    /// Reads the answer as one to a table of this kind of cell.
+    pub(super) fn reread(&mut self, kind: Kind) {
+        if let Told::Shown(shown) = &mut self.told {
+            *shown = of_kind(shown.clone(), kind);
+        }
+    }
+}
+
+fn bytes(value: &Value) -> Option<Bytes> {
+    match value {
+        Value::Bulk(bytes) => Some(bytes.clone()),
+        _ => None,
+    }
+}
+
+fn number(bytes: &Bytes) -> Option<i64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn read_of(value: &Value) -> Option<Shown> {
+    Some(match value {
+        Value::Nil => Shown::Values(BTreeSet::new()),
+        Value::Bulk(value) => Shown::Values(BTreeSet::from([value.clone()])),
+        Value::Array(values) => Shown::Values(values.iter().map(bytes).collect::<Option<_>>()?),
+        Value::Set(members) => Shown::Elements(members.iter().map(bytes).collect::<Option<_>>()?),
+        Value::Map(pairs) => {
+            let mut names = BTreeSet::new();
+            let mut sum = None;
+            for (name, value) in pairs {
+                let name = bytes(name)?;
+                if name == COUNTER {
+                    sum = Some(number(&bytes(value)?)?);
+                } else {
+                    names.insert(name);
+                }
+            }
+            Shown::Fields(names, sum)
+        }
+        Value::Int(_) | Value::Status(_) | Value::Error(_) | Value::Pairs(_) => return None,
+    })
+}
+
+/// A counter is read as a register that holds digits is.
+fn of_kind(shown: Shown, kind: Kind) -> Shown {
+    match (shown, kind) {
+        (Shown::Values(values), Kind::Counter | Kind::Bounded) => Shown::Sum(values.first().and_then(number)),
+        (shown, _) => shown,
+    }
+}
+
+/// What a reader of a cell sees; none for kinds that clients do not use.
+pub fn shown(cell: &AnyCell, bound: i64) -> Option<Shown> {
+    let sum = |value: i128| i64::try_from(value).ok();
+    Some(match cell {
+        AnyCell::Leaf(Leaf::Register(cell)) => Shown::Values(cell.siblings().cloned().collect()),
+        AnyCell::Leaf(Leaf::Latest(cell)) => {
+            Shown::Values(cell.read().map(|shown| shown.value.clone()).into_iter().collect())
+        }
+        AnyCell::Leaf(Leaf::Counter(cell)) => Shown::Sum(sum(cell.value())),
+        AnyCell::Leaf(Leaf::Bounded(cell)) => Shown::Sum(sum(cell.value(bound))),
+        AnyCell::Leaf(Leaf::Set(cell)) => Shown::Elements(cell.members().cloned().collect()),
+        AnyCell::Map(map) => {
+            let names = map.fields().map(|(field, _)| field.name.clone()).filter(|name| name != COUNTER).collect();
+            let counter = map.fields().find_map(|(field, leaf)| match leaf {
+                Leaf::Counter(counter) if field.name == COUNTER => sum(counter.value()),
+                _ => None,
+            });
+            Shown::Fields(names, counter)
+        }
+        AnyCell::Leaf(Leaf::Flag(_) | Leaf::DisableWinsFlag(_) | Leaf::RemoveWinsSet(_)) => return None,
+    })
+}
