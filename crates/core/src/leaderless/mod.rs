@@ -9,20 +9,26 @@
 //! **Promises.**
 //! - L1 An operation counts distinct hosts that answered in the present epoch, and what they made durable. (`an_answer_counts_once_and_only_in_its_epoch`)
 //! - L2 Replicas that know the same events hold the same cells, whatever was lost, doubled or late. (`replicas_that_know_the_same_hold_the_same`)
-//!   A change is taken alone only by who knows all that it replaces; others need the whole state. (`a_change_is_not_taken_without_what_it_replaces`)
-//! - L3 What an acknowledged write replaced or removed does not come back. (`what_was_removed_does_not_come_back`)
+//! - L3 What an acknowledged write replaced or removed does not come back. (`what_was_removed_does_not_come_back`, `deletes_do_not_come_back_however_long_a_replica_was_away`)
 //! - L4 A write that missed its quorum is told as unknown, and a read that missed it as refused. (`a_missed_quorum_is_unknown`)
+//! - L5 What one atomic read saw no later one misses. (`what_one_atomic_read_saw_no_later_one_misses`)
+//! - L6 Compare-and-set changes a key in one line, met by plain reads. (`no_number_is_reached_twice_by_compare_and_set`, `a_compare_and_set_is_met_by_plain_reads_and_meets_plain_writes`)
+//! - L7 A name of an event is given once, though a disk lost its tail. (`a_lost_tail_does_not_give_its_names_to_the_next`)
+//! - L8 A comparison brings all that another replica knew, and sends little where little differs. (`a_comparison_brings_all_and_closes_the_holes`, `a_comparison_sends_little_where_little_differs`)
+//! - L9 What a replica did not confirm is owed to it, across a restart. (`what_a_replica_did_not_confirm_is_owed_to_it`)
+//! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`)
+//! - L11 An increment under a name counts once, whichever node repeats it. (`an_increment_under_a_name_counts_once`)
 //!
 //! **Not here.** What a command does to a cell is in `command.rs`; who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
 //! **Said and heard.** [`Message`].
 //!
-//! **On disk.** The table at the top of `record.rs`.
+//! **On disk.** The tables at the top of `record.rs`, `hint.rs` and `stand_in.rs`.
 //!
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `replica.rs`, `record.rs`, `command.rs`. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod command;
