@@ -5,8 +5,7 @@ use crate::check::Operation;
 use crate::check::register::Verdict as Checked;
 use crate::failure::{Failure, Kind};
 use crate::lesson::register::Variant;
-use crate::lesson::silence;
-use crate::lesson::trial;
+use crate::lesson::{Lesson, silence, trial};
 use crate::mutant::{name, script_named, target};
 use crate::recording::Recording;
 use crate::script::{self, Casting};
@@ -14,6 +13,8 @@ use crate::vopr::{self, Plan, Report};
 use quorate_core::mutant::Mutant;
 use std::fmt;
 use std::ops::Range;
+
+mod claims;
 
 /// An experiment as it is listed.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ enum Play {
     Register(Variant),
     /// The lesson on silences.
     Silence(silence::Variant),
+    /// A lesson with a rule that is broken or kept.
+    Lesson(Lesson),
 }
 
 const fn experiment(
@@ -178,8 +181,8 @@ const EXPERIMENTS: &[Experiment] = &[
 ];
 
 /// All experiments.
-pub fn list() -> &'static [Experiment] {
-    EXPERIMENTS
+pub fn list() -> impl Iterator<Item = &'static Experiment> {
+    EXPERIMENTS.iter().chain(claims::CLAIMS)
 }
 
 /// What one variant gave.
@@ -193,6 +196,8 @@ pub struct Side {
     pub failure: Option<(u64, Failure)>,
     /// The script with its output, for an experiment that is a script.
     pub script: Option<String>,
+    /// What was counted, in lines for people; empty where nothing is.
+    pub found: String,
     /// What happened in the run that failed, or in the last one, when a trace was asked for.
     pub trace: Vec<String>,
     /// What clients did and heard in that run, when a trace was asked for.
@@ -219,10 +224,12 @@ impl fmt::Display for Verdict {
         writeln!(f, "{}\n{}\n", self.name, self.question)?;
         for (side, what) in [(&self.naive, "rule broken"), (&self.fixed, "rule kept  ")] {
             write!(f, "{what}  ")?;
+            let found = side.found.lines().map(|line| format!("    {line}\n")).collect::<String>();
             match &side.failure {
                 Some((seed, failure)) => writeln!(f, "fails at seed {seed} of {}: {failure}", side.seeds)?,
                 None => writeln!(f, "holds in {} of {} runs, {} steps", side.seeds, side.seeds, side.steps)?,
             }
+            f.write_str(&found)?;
         }
         if let Some(script) = &self.naive.script {
             writeln!(f, "\nThe script with the rule broken:\n\n{script}")?;
@@ -240,8 +247,7 @@ impl fmt::Display for Verdict {
 /// Runs an experiment. A script is run once; others try the seeds until the naive variant fails, and the fixed variant
 /// then passes the same seeds. An error names what is wrong with the call.
 pub fn run(name: &str, seeds: Range<u64>, trace: bool) -> Result<Verdict, String> {
-    let experiment = EXPERIMENTS
-        .iter()
+    let experiment = list()
         .find(|experiment| experiment.name == name)
         .ok_or_else(|| format!("there is no experiment named {name:?}; see: quorate lab list"))?;
     if seeds.is_empty() {
@@ -252,7 +258,7 @@ pub fn run(name: &str, seeds: Range<u64>, trace: bool) -> Result<Verdict, String
             let text = script_named(script).ok_or_else(|| format!("the script {script} is missing"))?;
             (play_script(text, Some(mutant), trace), play_script(text, None, false))
         }
-        Play::Swarm(_) | Play::Register(_) | Play::Silence(_) => {
+        Play::Swarm(_) | Play::Register(_) | Play::Silence(_) | Play::Lesson(_) => {
             let naive = play_seeds(experiment.play, seeds.clone(), true, trace);
             let last = naive.failure.as_ref().map_or(seeds.end, |(seed, _)| seed + 1);
             (naive, play_seeds(experiment.play, seeds.start..last, false, false))
@@ -272,6 +278,7 @@ fn play_script(text: &str, mutant: Option<Mutant>, trace: bool) -> Side {
         steps: played.steps,
         failure: played.failure.map(|failure| (0, failure)),
         script: Some(played.text),
+        found: String::new(),
         trace: played.trace,
         recording: played.recording,
     }
@@ -290,13 +297,13 @@ fn play_seeds(play: Play, seeds: Range<u64>, broken: bool, trace: bool) -> Side 
 }
 
 fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> Side {
-    let (steps, failure, trace, recording) = match play {
+    let (steps, failure, trace, recording, found) = match play {
         Play::Script(mutant, _) | Play::Swarm(mutant) => {
             let mut plan = target(mutant, seed);
             plan.options.mutant = broken.then(|| name(mutant).to_string());
             plan.options.blind_to_receipts = true;
             let report = vopr::run_plan(&plan, trace);
-            (report.steps, report.failure, report.trace, report.recording)
+            (report.steps, report.failure, report.trace, report.recording, String::new())
         }
         Play::Register(variant) => {
             let run = trial::run(seed, if broken { variant } else { Variant::Correct }, trace);
@@ -314,14 +321,18 @@ fn play_seed(play: Play, seed: u64, broken: bool, trace: bool) -> Side {
                     Some(Failure { kind: Kind::Undecided, at_us: 0, detail })
                 }
             };
-            (run.steps, failure, run.trace, run.recording)
+            (run.steps, failure, run.trace, run.recording, String::new())
         }
         Play::Silence(variant) => {
             let run = silence::run(seed, if broken { variant } else { silence::Variant::Phi }, trace);
-            (run.steps, run.failure, run.trace, Recording::default())
+            (run.steps, run.failure, run.trace, Recording::default(), String::new())
+        }
+        Play::Lesson(lesson) => {
+            let run = lesson(seed, broken, trace);
+            (run.steps, run.failure, run.trace, run.recording, run.found)
         }
     };
-    Side { seeds: 1, steps, failure: failure.map(|failure| (seed, failure)), script: None, trace, recording }
+    Side { seeds: 1, steps, failure: failure.map(|failure| (seed, failure)), script: None, found, trace, recording }
 }
 
 /// Runs the plan of a file again, twice, as a swarm prints it. A trace comes with a recording of what clients did. An error says what is wrong with the text.

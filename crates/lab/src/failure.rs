@@ -72,6 +72,8 @@ pub enum Kind {
     NotDeterministic,
     /// A checker gave up.
     Undecided,
+    /// What a lesson is about, in its words.
+    Lesson(&'static str),
 }
 
 impl Kind {
@@ -111,6 +113,7 @@ impl Kind {
             Kind::WrongSiblings => "siblings are not what was written concurrently".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),
+            Kind::Lesson(what) => what.into(),
         }
     }
 }
@@ -120,7 +123,7 @@ impl Kind {
 pub struct Failure {
     /// Which promise.
     pub kind: Kind,
-    /// When it was noticed, in microseconds of simulated time.
+    /// When it was noticed, in microseconds of simulated time; 0 where there is no time.
     pub at_us: u64,
     /// What was seen, for people.
     pub detail: String,
@@ -128,6 +131,10 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (at {} ms)\n{}", self.kind.word(), self.at_us / 1000, self.detail)
+        // A lesson that only counts has no clock.
+        match self.at_us {
+            0 => write!(f, "{}\n{}", self.kind.word(), self.detail),
+            at_us => write!(f, "{} (at {} ms)\n{}", self.kind.word(), at_us / 1000, self.detail),
+        }
     }
 }

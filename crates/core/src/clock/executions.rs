@@ -1,16 +1,20 @@
-//! All small executions of three nodes, to test clocks on.
+//! All small executions of three nodes, to test clocks on and to learn from.
 
 use alloc::vec::Vec;
 
+/// What happens at one node at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
+    /// Where.
     pub node: usize,
     /// The event whose message is heard here, if one is.
     pub heard: Option<usize>,
 }
 
+/// Events of up to three nodes, which hear of each other.
 #[derive(Clone, Debug, Default)]
 pub struct Execution {
+    /// In an order in which causes come first.
     pub events: Vec<Event>,
     /// By event: a bit for each event that came before it.
     before: Vec<u64>,
@@ -21,6 +25,7 @@ impl Execution {
     pub fn is_before(&self, a: usize, b: usize) -> bool {
         self.before[b] >> a & 1 == 1
     }
+    /// All pairs of a cause and its effect.
     pub fn causes(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let count = self.events.len();
         (0..count).flat_map(move |a| (0..count).map(move |b| (a, b))).filter(|&(a, b)| self.is_before(a, b))

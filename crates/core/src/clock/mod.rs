@@ -38,5 +38,5 @@ pub use lamport::Lamport;
 pub use offset::{ClockOut, Clocks, Offset};
 pub use version::{Actor, Causality, Dot, VersionVector};
 
-#[cfg(test)]
-mod executions;
+#[cfg(any(test, feature = "lab"))]
+pub mod executions;

@@ -1,7 +1,7 @@
 //! How faults strike the simulated world, and how lives of hosts begin and end.
 
 use super::host::Life;
-use super::{Event, Happening, Simulator, Subject};
+use super::{Disk, Event, Happening, Simulator, Subject};
 use crate::digest::Digest;
 use crate::fault::Fault;
 use quorate_core::machine::NodeId;
@@ -89,6 +89,18 @@ impl<M: Subject> Simulator<M> {
             }
         }
         Happening::Crashed(node)
+    }
+
+    /// A node that is down gets another disk: an earlier copy of its own, as from a backup, or an empty one.
+    ///
+    /// # Panics
+    /// If the node is up.
+    pub fn replace_disk(&mut self, node: NodeId, disk: Disk) {
+        self.note(|| format!("fault: the disk of {} is replaced", node.0));
+        let host = self.host_mut(node);
+        assert!(host.life.is_none(), "the disk of a node that is up stays");
+        host.disk = disk;
+        host.disk.crash(0);
     }
 
     pub(super) fn boot(&mut self, node: NodeId) {

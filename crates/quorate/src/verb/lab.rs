@@ -134,12 +134,12 @@ impl Lab {
 fn list(json: bool) -> Outcome {
     if json {
         let one = |experiment: &experiment::Experiment| json!({ "name": experiment.name, "question": experiment.question, "expected": experiment.expected });
-        let all: Vec<_> = experiment::list().iter().map(one).collect();
+        let all: Vec<_> = experiment::list().map(one).collect();
         println!("{}", json!({ "experiments": all }));
         return Ok(Exit::Done);
     }
     let mut rows = vec![vec!["experiment".to_owned(), "question".to_owned()]];
-    rows.extend(experiment::list().iter().map(|one| vec![one.name.to_owned(), one.question.to_owned()]));
+    rows.extend(experiment::list().map(|one| vec![one.name.to_owned(), one.question.to_owned()]));
     rows.push(vec![
         SWARM.to_owned(),
         "What breaks that nobody thought of? Many seeds, every fault there is.".to_owned(),
@@ -296,6 +296,7 @@ fn verdict_json(verdict: &Verdict) -> serde_json::Value {
         json!({
             "seeds": side.seeds,
             "steps": side.steps,
+            "found": side.found,
             "failure": side.failure.as_ref().map(|(seed, failure)| json!({ "seed": seed, "what": failure.to_string() })),
         })
     };

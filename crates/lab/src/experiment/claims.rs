@@ -1,0 +1,226 @@
+//! Experiments on what the theory says of tables without a leader: quorums, clocks, cells with a join, placement.
+
+use super::{Experiment, Play, experiment};
+use crate::lesson::{
+    balance, causes, compare, hot, joins, lost, new_then_old, overlap, presets, rings, sets, stamps, surfaces, update,
+    writers,
+};
+
+pub(super) const CLAIMS: &[Experiment] = &[
+    experiment(
+        "quorum/new-then-old",
+        "If every read meets every write (R + W > N), may a read answer before it wrote back what it saw?",
+        &["new then old"],
+        Play::Lesson(new_then_old::run),
+    ),
+    experiment(
+        "quorum/failed-write",
+        "May a write that missed its quorum be told as failed?",
+        &["a value is read whose write was told as failed"],
+        Play::Lesson(surfaces::run),
+    ),
+    experiment(
+        "quorum/two-writers",
+        "May one value be kept of two that were written at once, where writes need not meet (2W ≤ N)?",
+        &["an acknowledged write is lost"],
+        Play::Lesson(writers::run),
+    ),
+    experiment(
+        "quorum/wiped-replica",
+        "May a replica whose disk was lost answer reads at once?",
+        &["stale read"],
+        Play::Lesson(lost::wiped),
+    ),
+    experiment(
+        "quorum/restored-replica",
+        "May a replica that was restored from a backup answer reads at once?",
+        &["stale read"],
+        Play::Lesson(lost::restored),
+    ),
+    experiment(
+        "quorum/reused-name",
+        "May a replica whose disk was lost name its writes as it did before?",
+        &["an acknowledged write is lost"],
+        Play::Lesson(lost::identity),
+    ),
+    experiment(
+        "quorum/overlap",
+        "Does a read find the last write that was done, if R + W is no more than N?",
+        &["a read misses a write that was done"],
+        Play::Lesson(overlap::run),
+    ),
+    experiment(
+        "quorum/newest",
+        "May a read give the value that most of its replicas hold, in place of the newest?",
+        &["a read misses a write that was done"],
+        Play::Lesson(overlap::newest),
+    ),
+    experiment(
+        "quorum/all-must-write",
+        "Do writes go on if they wait for all replicas and one is down?",
+        &["no write is served"],
+        Play::Lesson(presets::fast_reads),
+    ),
+    experiment(
+        "quorum/all-must-read",
+        "Do reads go on if they ask all replicas and one is down?",
+        &["no read is served"],
+        Play::Lesson(presets::fast_writes),
+    ),
+    experiment(
+        "quorum/two-of-three",
+        "Does a quorum of two of three survive two nodes?",
+        &["nothing is served"],
+        Play::Lesson(presets::balanced),
+    ),
+    experiment(
+        "quorum/read-repair",
+        "May a read leave a replica behind that it found to be behind?",
+        &["a replica that a read found behind stays behind"],
+        Play::Lesson(compare::read_repair),
+    ),
+    experiment(
+        "quorum/comparison",
+        "Do replicas become equal in keys that nobody reads, if they are not compared?",
+        &["replicas did not become equal"],
+        Play::Lesson(compare::comparison),
+    ),
+    experiment(
+        "quorum/read-modify-write",
+        "May two clients read at a quorum, add one, and write at a quorum?",
+        &["an update is lost"],
+        Play::Lesson(update::run),
+    ),
+    experiment(
+        "clock/last-writer-wins",
+        "May the wall clocks of nodes decide which of two writes is the later one?",
+        &["an acknowledged write is lost"],
+        Play::Lesson(stamps::last_writer),
+    ),
+    experiment(
+        "clock/cause-and-effect",
+        "Do wall clocks that are off by up to 50 ms keep the order of causes?",
+        &["an effect comes before its cause"],
+        Play::Lesson(stamps::causes),
+    ),
+    experiment(
+        "clock/far-future",
+        "May a hybrid clock believe every stamp that it hears of?",
+        &["one wrong clock moves all others"],
+        Play::Lesson(stamps::far_future),
+    ),
+    experiment(
+        "clock/smaller-number",
+        "Is an event with a smaller number of Lamport's clock a cause?",
+        &["a smaller number is no cause"],
+        Play::Lesson(causes::converse),
+    ),
+    experiment(
+        "clock/equal-numbers",
+        "Do Lamport's numbers alone give all nodes the same order?",
+        &["nodes see different orders"],
+        Play::Lesson(causes::ties),
+    ),
+    experiment(
+        "clock/conflicts",
+        "Do Lamport's numbers tell which events are concurrent?",
+        &["conflicts are not noticed"],
+        Play::Lesson(causes::conflicts),
+    ),
+    experiment(
+        "clock/one-number",
+        "May the version with the greater count be kept after a cut?",
+        &["an acknowledged write is lost"],
+        Play::Lesson(causes::one_number),
+    ),
+    experiment(
+        "clock/client-actors",
+        "May each client count its own writes in the version of a key?",
+        &["a version grows with every client"],
+        Play::Lesson(causes::actors),
+    ),
+    experiment(
+        "crdt/commutative",
+        "May a join depend on the order of what it joins?",
+        &["a join that depends on the order"],
+        Play::Lesson(joins::commutative),
+    ),
+    experiment(
+        "crdt/associative",
+        "May a join depend on what was joined first?",
+        &["a join that depends on the grouping"],
+        Play::Lesson(joins::associative),
+    ),
+    experiment(
+        "crdt/idempotent",
+        "May a join change a state when it is done again?",
+        &["a join that counts twice"],
+        Play::Lesson(joins::idempotent),
+    ),
+    experiment(
+        "crdt/last-arrival",
+        "May a replica keep what arrived last?",
+        &["the same updates, different states"],
+        Play::Lesson(joins::any_order),
+    ),
+    experiment(
+        "crdt/greatest-number",
+        "May replicas of a counter hold one number each and keep the greater one?",
+        &["increments are lost"],
+        Play::Lesson(sets::counter),
+    ),
+    experiment(
+        "crdt/two-phase-set",
+        "May a set remember for ever what was removed?",
+        &["what was removed cannot be added again"],
+        Play::Lesson(sets::two_phase_set),
+    ),
+    experiment(
+        "crdt/agreement-is-not-enough",
+        "Is nothing lost if all replicas agree in the end?",
+        &["an acknowledged write is lost"],
+        Play::Lesson(sets::converges_and_loses),
+    ),
+    experiment(
+        "crdt/shared-balance",
+        "May each side of a cut take from an account what it sees in it?",
+        &["a balance below 0"],
+        Play::Lesson(balance::run),
+    ),
+    experiment(
+        "placement/modulo",
+        "May a key live at the rest of its hash, divided by the number of nodes, when one joins?",
+        &["nearly every key moves"],
+        Play::Lesson(rings::joins),
+    ),
+    experiment(
+        "placement/modulo-leave",
+        "May a key live at the rest of its hash, divided by the number of nodes, when one leaves?",
+        &["keys move between nodes that stay"],
+        Play::Lesson(rings::leaves),
+    ),
+    experiment(
+        "placement/one-point",
+        "Is one point on the ring for each node enough?",
+        &["one node holds more than two shares"],
+        Play::Lesson(rings::points),
+    ),
+    experiment(
+        "placement/weights",
+        "May a large node have as many points on the ring as a small one?",
+        &["half of a large node stays empty"],
+        Play::Lesson(rings::weights),
+    ),
+    experiment(
+        "placement/keys-of-time",
+        "May keys that are kept in order begin with the time?",
+        &["one range takes all writes"],
+        Play::Lesson(hot::by_time),
+    ),
+    experiment(
+        "placement/celebrity",
+        "Do more points on the ring spread the load of one busy key?",
+        &["one key is more than a share"],
+        Play::Lesson(hot::celebrity),
+    ),
+];

@@ -1,0 +1,106 @@
+//! Placement spreads keys, not load: keys that grow with time all go to the last range, and one busy key is at one place wherever it is.
+
+use super::{Run, failed, per_mille, percent, row, table, unexpected};
+use bytes::Bytes;
+use quorate_core::machine::NodeId;
+use quorate_core::placement::{Division, Member, Range, Ring, hash_of};
+use std::collections::BTreeMap;
+
+const WRITES: u64 = 10_000;
+
+/// The busiest of the counted.
+fn most<K: Ord>(counted: BTreeMap<K, u64>) -> u64 {
+    counted.into_values().max().unwrap_or(0)
+}
+
+/// Records are appended under the time of their event. With the rule broken the time comes first in the key; else one of eight words does.
+pub(crate) fn by_time(_seed: u64, broken: bool, _trace: bool) -> Run {
+    const SHARDS: u64 = 8;
+    // The bounds were chosen when the table held what was written until then, or are the words themselves.
+    let bound = |at: u64| Bytes::from(if broken { format!("t{:08}", at * WRITES) } else { format!("{at}/") });
+    let division = Division::Order((1..SHARDS).map(bound).collect());
+    let mut ranges: BTreeMap<Range, u64> = BTreeMap::new();
+    for number in 0..WRITES {
+        let time = format!("t{:08}", SHARDS * WRITES + number);
+        let key = if broken { time } else { format!("{}/{time}", hash_of(time.as_bytes()) % SHARDS) };
+        *ranges.entry(division.range_of(key.as_bytes())).or_default() += 1;
+    }
+    let (used, busiest) = (ranges.len(), most(ranges));
+    let rows = [
+        row(&["keys begin with", "ranges", "ranges that take writes", "the busiest takes"]),
+        row(&[
+            if broken { "the time" } else { "one of 8 words" },
+            &SHARDS.to_string(),
+            &used.to_string(),
+            &percent(busiest, WRITES),
+        ]),
+    ];
+    let failure = if !broken && !(110..=140).contains(&per_mille(busiest, WRITES)) {
+        Some(unexpected("the words do not spread the writes evenly"))
+    } else {
+        (busiest == WRITES).then(|| {
+            failed("one range takes all writes", format!("{busiest} of {WRITES} appends go to the last range"))
+        })
+    };
+    Run::counted(WRITES, failure, table(&rows))
+}
+
+const ZIPF_KEYS: u64 = 10_000;
+const NODES: u16 = 8;
+const PARTS: u64 = 16;
+
+/// The load of the n-th busiest key, as n to the power of -1.2, in whole numbers: `n^1.2 = n · n^(1/5)`, and the root is counted in millionths.
+fn load(number: u64) -> u64 {
+    const MILLION: u128 = 1_000_000;
+    let target = u128::from(number) * MILLION.pow(5);
+    let (mut low, mut high) = (MILLION, 8 * MILLION);
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        if middle.pow(5) <= target { low = middle } else { high = middle - 1 }
+    }
+    (MILLION.pow(3) / (u128::from(number) * low)) as u64
+}
+
+/// A few of ten thousand keys are much in demand. With the rule broken the answer is a better placement: more points on the ring. Else
+/// every key that takes more than a hundredth of the calls is split into parts, which are counted together.
+pub(crate) fn celebrity(_seed: u64, broken: bool, _trace: bool) -> Run {
+    let loads: Vec<u64> = (1..=ZIPF_KEYS).map(load).collect();
+    let total: u64 = loads.iter().sum();
+    let parts = |load: u64| if !broken && load * 100 > total { PARTS } else { 1 };
+    let members: Vec<Member> = (1..=NODES).map(|node| Member { node: NodeId(node), weight: 1, zone: node }).collect();
+    let mut rows = vec![row(&["points of a node", "the busiest node takes"])];
+    let (mut busiest_nodes, largest) = (Vec::new(), loads.iter().map(|&load| load / parts(load)).max().unwrap_or(0));
+    for points in [16, 64, 256, 1024] {
+        let ring = Ring::new(&members, points);
+        let mut nodes: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (number, &load) in loads.iter().enumerate() {
+            for part in 0..parts(load) {
+                let node = ring.owner(hash_of(format!("key:{number}:{part}").as_bytes())).expect("there are nodes");
+                *nodes.entry(node).or_default() += load / parts(load);
+            }
+        }
+        let busiest = most(nodes);
+        busiest_nodes.push(busiest);
+        rows.push(row(&[&points.to_string(), &percent(busiest, total)]));
+    }
+    let whole = match parts(loads[0]) {
+        1 => "whole".to_string(),
+        parts => format!("in {parts} parts"),
+    };
+    let found = format!(
+        "{ZIPF_KEYS} keys on {NODES} nodes: a fair share is {}; the busiest key takes {} of all calls, {whole}\n{}",
+        percent(1, NODES.into()),
+        percent(loads[0], total),
+        table(&rows)
+    );
+    let above = |limit: u64| busiest_nodes.iter().all(|&busiest| busiest >= limit);
+    let failure = if !(200..=220).contains(&per_mille(loads[0], total)) || above(loads[0]) != broken {
+        Some(unexpected("the busiest key or node takes another part of the calls"))
+    } else {
+        (largest > total / u64::from(NODES)).then(|| {
+            let detail = format!("however many points: the node of the busiest key takes {}", percent(loads[0], total));
+            failed("one key is more than a share", format!("{detail} of the calls and more"))
+        })
+    };
+    Run::counted(ZIPF_KEYS, failure, found)
+}
