@@ -212,10 +212,10 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
 /// tables, whose replicas are all nodes: one that no group has as a member does not hear of them.
 fn draw_members(options: &mut Options) {
     let mut random = Random::new(options.seed ^ 0x3E3B_E125);
-    if options.nodes >= 3 && options.replicas.is_none() && random.chance(800) {
+    if options.nodes >= 3 && options.replicas.is_none() && random.chance(850) {
         options.groups = 1;
         options.voters = random.chance(500).then(|| 1 + random.below(u64::from(options.nodes)) as u16);
-        options.mix.members = [5, 20, 60][random.below(3) as usize];
+        options.mix.members = [10, 30, 60][random.below(3) as usize];
     }
 }
 
