@@ -2,8 +2,8 @@
 
 use super::{Experiment, Play, experiment};
 use crate::lesson::{
-    balance, causes, compare, hot, joins, lost, new_then_old, overlap, presets, rings, sets, stamps, surfaces, update,
-    writers,
+    balance, causes, compare, hot, joins, lost, new_then_old, overlap, presets, rings, sets, sloppy, stamps, surfaces,
+    update, writers,
 };
 
 pub(super) const CLAIMS: &[Experiment] = &[
@@ -24,6 +24,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         "May one value be kept of two that were written at once, where writes need not meet (2W ≤ N)?",
         &["an acknowledged write is lost"],
         Play::Lesson(writers::run),
+    ),
+    experiment(
+        "quorum/sloppy",
+        "Does a read meet every write (R + W > N) if others may take a write in place of replicas that are away?",
+        &["stale read"],
+        Play::Lesson(sloppy::run),
     ),
     experiment(
         "quorum/wiped-replica",
@@ -78,6 +84,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         "May a read leave a replica behind that it found to be behind?",
         &["a replica that a read found behind stays behind"],
         Play::Lesson(compare::read_repair),
+    ),
+    experiment(
+        "quorum/hints",
+        "May a node forget which writes a replica missed while it was away?",
+        &["replicas did not become equal"],
+        Play::Lesson(compare::hints),
     ),
     experiment(
         "quorum/comparison",

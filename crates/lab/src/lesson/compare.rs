@@ -1,4 +1,5 @@
-//! How a replica that missed writes gets them: from reads that touch their keys, or by comparing sums of what each holds (Merkle 1987).
+//! How a replica that missed writes gets them: from reads that touch their keys, from nodes that remember what they owe (hinted handoff), or by
+//! comparing sums of what each holds (Merkle 1987).
 
 use super::cluster::{Cluster, is_done, quorum};
 use super::replica::Config;
@@ -34,6 +35,38 @@ pub(crate) fn read_repair(seed: u64, broken: bool, trace: bool) -> Run {
     } else {
         let behind = Reason::Lesson("a replica that a read found behind stays behind");
         (!equal[0]).then(|| cluster.failed(behind, "the read gave the new value, and node 3 still holds nothing"))
+    };
+    cluster.end(failure, found)
+}
+
+/// Node 3 is away while keys are written, some of them twice. With the rule broken nobody remembers what it missed.
+pub(crate) fn hints(seed: u64, broken: bool, trace: bool) -> Run {
+    const KEYS: u64 = 20;
+    let rule = Preset::Balanced.rule(3).expect("three replicas");
+    let config = Config { hints: !broken, ..Config::new(rule, Kind::Latest) };
+    let mut cluster = Cluster::new(seed, &config, Weather::default(), trace);
+    cluster.cut(3);
+    let mut done = 0;
+    for write in 0..KEYS * 3 / 2 {
+        done += u64::from(is_done(&cluster.ask(1, &format!("SET k{} v{write}", write % KEYS), Want::default())));
+    }
+    cluster.pass(2_000);
+    let hints = cluster.simulator.machine(NodeId(1)).map_or(0, |replica| replica.progress().hints);
+    cluster.heal();
+    cluster.pass(5_000);
+    let equal = |key: &u64| {
+        let key = format!("k{key}");
+        cluster.state(3, &key).cell == cluster.state(1, &key).cell
+    };
+    let stale = KEYS - (0..KEYS).filter(equal).count() as u64;
+    let found = format!(
+        "node 3 missed {done} writes to {KEYS} keys; {hints} hints are kept, one for a key at most; seconds after its return {stale} keys are stale there"
+    );
+    let failure = if done != KEYS * 3 / 2 || hints != if broken { 0 } else { KEYS } {
+        Some(unexpected(format!("{done} writes were done, {hints} hints kept")))
+    } else {
+        (stale > 0)
+            .then(|| cluster.failed(Reason::NoConvergence, format!("{stale} of {KEYS} keys of node 3 are missing")))
     };
     cluster.end(failure, found)
 }

@@ -18,6 +18,7 @@ mod replica;
 pub(crate) mod rings;
 pub(crate) mod sets;
 pub mod silence;
+pub(crate) mod sloppy;
 pub(crate) mod stamps;
 pub(crate) mod surfaces;
 pub mod trial;

@@ -15,15 +15,18 @@ use quorate_core::quorum::Rule;
 use quorate_core::store::View;
 use std::collections::VecDeque;
 
-/// What does not change during one life. Every node is a replica of every key.
+/// What does not change during one life.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) node: NodeId,
-    /// R and W out of all nodes.
+    /// How many nodes there are. If there are as many as replicas, each holds every key.
+    pub(super) nodes: u16,
     pub(super) rule: Rule,
     pub(super) kind: Kind,
     /// What a read finds out of date is mended.
     pub(super) mend_reads: bool,
+    /// Writes that a replica did not confirm are owed to it.
+    pub(super) hints: bool,
     /// How often a replica compares itself with another, in milliseconds; 0 is never.
     pub(super) compare_ms: u64,
     /// A replica that starts again tells nobody what it holds before it has compared itself with all others.
@@ -40,11 +43,21 @@ const LEARN_MS: u64 = 50;
 
 impl Config {
     pub(super) fn new(rule: Rule, kind: Kind) -> Config {
-        let node = NodeId(0);
-        Config { node, rule, kind, mend_reads: false, compare_ms: 0, learns: false, broken: None, life: 0 }
+        Config {
+            node: NodeId(0),
+            nodes: rule.replicas().into(),
+            rule,
+            kind,
+            mend_reads: false,
+            hints: false,
+            compare_ms: 0,
+            learns: false,
+            broken: None,
+            life: 0,
+        }
     }
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (1..=u16::from(self.rule.replicas())).map(NodeId)
+        (1..=self.nodes).map(NodeId)
     }
 }
 
@@ -84,6 +97,10 @@ impl Replica {
     /// What it knows of a key.
     pub(super) fn state(&self, view: &dyn View, key: &[u8]) -> State {
         self.room.peek(view, self.table, key).expect("the table is known")
+    }
+    /// The nodes that hold a key.
+    pub(super) fn replicas(&self, key: &str) -> Vec<u16> {
+        self.room.replicas(self.table, key.as_bytes()).iter().map(|node| node.0).collect()
     }
     pub(super) fn progress(&self) -> leaderless::Progress {
         self.room.progress()
@@ -143,7 +160,7 @@ impl Machine for Replica {
             node: config.node,
             incarnation: config.life,
             mend_reads: config.mend_reads,
-            hints: false,
+            hints: config.hints,
             compare_ms: config.compare_ms,
             mutants: config.broken.map_or(Mutants::none(), Mutants::only),
         };
