@@ -30,13 +30,14 @@ mod coordinate;
 mod hint;
 mod message;
 mod record;
+mod repair;
 mod replica;
 mod rule;
 mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Progress, Summary, Talk};
+pub use compare::{Summary, Talk};
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
@@ -46,7 +47,7 @@ use crate::clock::{Actor, Context, Hybrid};
 use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
 use crate::mutant::{Mutant, Mutants};
-use crate::operation::TableId;
+use crate::operation::{Progress, TableId};
 use crate::paxos::Tell;
 use crate::placement::{Member, POINTS, Placement, Ring};
 use crate::store::{Seq, View};
@@ -122,12 +123,16 @@ pub struct Leaderless {
     compare_at: Mono,
     compare_turn: u64,
     hints_at: Mono,
+    /// Hints on disk, by the node that is owed them.
+    debt: BTreeMap<NodeId, u64>,
     progress: Progress,
+    repair: repair::Repair,
 }
 
 impl Leaderless {
     /// The room at the start of a node. It knows no table until it is told.
     pub fn boot(config: Config, now: Mono, disk: &dyn View) -> Leaderless {
+        let debt = hint::count(disk);
         let nobody = Actor { node: config.node, incarnation: 0 };
         Leaderless {
             config,
@@ -148,7 +153,9 @@ impl Leaderless {
             compare_at: now.after_ms(config.compare_ms),
             compare_turn: 0,
             hints_at: now.after_ms(hint::EVERY_MS),
-            progress: Progress { hints: hint::count(disk), ..Progress::default() },
+            progress: Progress { hints: debt.values().sum(), ..Progress::default() },
+            debt,
+            repair: repair::Repair::default(),
         }
     }
 
@@ -236,6 +243,7 @@ impl Leaderless {
         }
         self.deliver_hints(cx);
         self.compare_in_turn(cx);
+        self.repair_on(cx);
     }
 
     /// When [`Leaderless::wake`] is wanted next.
@@ -246,7 +254,7 @@ impl Leaderless {
         let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
         let hints = (self.progress.hints > 0).then_some(Wake { at: self.hints_at, why: "hints" });
         let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
-        rounds.into_iter().chain(hints).chain(compare).min_by_key(|wake| wake.at)
+        rounds.into_iter().chain(hints).chain(compare).chain(self.repair_at()).min_by_key(|wake| wake.at)
     }
 
     /// The operations that ended since this was asked last.

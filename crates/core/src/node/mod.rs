@@ -137,6 +137,8 @@ impl Config {
 }
 
 /// What nodes tell each other.
+// Messages of replicas are the largest and the most common: a box for each would cost more than the room.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// The consensus room of a group speaks.
@@ -320,6 +322,13 @@ impl Node {
             Request::Transfer { group, to } => {
                 let result = self.transfer(cx, group, to);
                 cx.answer(call, Reply::Transferred(result));
+            }
+            Request::Repair { run } => {
+                if run {
+                    cx.within(Message::Leaderless, |cx| self.leaderless.repair(cx));
+                }
+                let status = self.leaderless.repair_status(cx.now().mono, &self.tables.catalogue);
+                cx.answer(call, Reply::Repair(status));
             }
         }
     }

@@ -291,6 +291,7 @@ impl Stage {
                 Reply::Transferred(Ok(())) => "ok".to_string(),
                 Reply::Transferred(Err(refusal)) => format!("refused: {}", refusal.sentence()),
                 Reply::Status(status) => format!("{status:?}"),
+                Reply::Repair(status) => format!("{status:?}"),
             });
         }
     }

@@ -56,7 +56,7 @@ impl Gathered {
             Reply::Operated { outcome: Outcome::Done { value: Value::Int(keys), .. }, .. } if *keys > 0 => {
                 self.keys.push((part.saturating_sub(1), *keys));
             }
-            Reply::Operated { .. } | Reply::Transferred(_) => {}
+            Reply::Operated { .. } | Reply::Transferred(_) | Reply::Repair(_) => {}
         }
     }
     /// Are all answers here?
