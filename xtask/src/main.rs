@@ -18,6 +18,8 @@ cargo xtask <task>
   vopr --seeds N      a swarm of N seeds
   bench [--write] [--quick] [--secs S]
                       etcd, Redis and Quorate side by side; --write puts the table into bench/RESULTS.md
+  bench leaderless [--quick] [--secs S]
+                      only the part about leaderless tables, printed
   bench check [--write] [--porcupine PROGRAM]
                       the checkers on histories of known size, into bench/CHECK.md
   new-room NAME       the files of a new room of the core

@@ -3,6 +3,10 @@
 //! A command is the vector of its words, as in the Redis protocol: `["SET", "k", "v"]`. The log holds the same vectors,
 //! so a new command family touches one file of `state` and no format.
 
+mod repair;
+
+pub use repair::{PairStatus, Progress, RepairStage, RepairStatus};
+
 use crate::clock::{ClockOut, Offset};
 use crate::guarantee::{Receipt, Session, Want};
 use crate::machine::NodeId;
@@ -139,6 +143,11 @@ pub enum Request {
         /// The next learners: they get the log and never count.
         learners: Vec<NodeId>,
     },
+    /// Asks how the repair of leaderless tables stands. Not forwarded: each node repairs what it holds.
+    Repair {
+        /// Begin to compare all that this node shares with others.
+        run: bool,
+    },
 }
 
 /// A batch with the guarantee that it names.
@@ -217,6 +226,8 @@ pub enum Reply {
     Transferred(Result<(), Refusal>),
     /// A change of members began, or why not. It ends when the status shows it.
     ChangeBegun(Result<(), Refusal>),
+    /// How repair stands.
+    Repair(RepairStatus),
 }
 
 /// What became of an operation. A timeout is ambiguous, and the type says so.

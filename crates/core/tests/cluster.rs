@@ -404,7 +404,11 @@ fn a_pipeline_of_writes_keeps_its_order_while_leadership_is_handed_over() {
         net.run(3000);
         let index = |reply: &Reply| match reply {
             Reply::Operated { outcome: Outcome::Done { receipt, .. }, .. } => Some(receipt.position().index),
-            Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) => None,
+            Reply::Operated { .. }
+            | Reply::Status(_)
+            | Reply::Transferred(_)
+            | Reply::ChangeBegun(_)
+            | Reply::Repair(_) => None,
         };
         let places: Vec<u64> = net.replies.values().filter_map(index).collect();
         assert!(places.len() > 900);

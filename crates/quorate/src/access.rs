@@ -119,7 +119,7 @@ pub struct Once {
 }
 
 /// A table by its number or its name.
-fn table(word: &str) -> Result<String, String> {
+pub fn table(word: &str) -> Result<String, String> {
     let number = word.parse::<u16>().is_ok_and(|number| number < DATABASES);
     let name = word.bytes().next().is_some_and(|first| first.is_ascii_alphabetic());
     if number || name { Ok(word.to_owned()) } else { Err("a table is a name, or a number from 0 to 15".to_owned()) }

@@ -148,6 +148,32 @@ fn bench_measures_and_says_what_failed() {
 }
 
 #[test]
+fn bench_measures_leaderless_tables() {
+    let cluster = Cluster::start();
+    let words = [("likes", "counter", "incr"), ("tags", "set", "sadd"), ("notes", "mv-register", "mixed")];
+    for (table, cell, op) in words {
+        let create = ["table", "create", table, "--shape", "leaderless", "--cell", cell];
+        assert!(succeeds(&cluster.quorate(&create)).starts_with("OK"));
+        wait("a node may write", || {
+            let write = match cell {
+                "counter" => ["incr", "k", "--table", table].to_vec(),
+                "set" => return Some(()),
+                _ => ["put", "k", "v", "--table", table].to_vec(),
+            };
+            cluster.quorate(&write).status.success().then_some(())
+        });
+        let words = ["bench", "--op", op, "--table", table, "--r", "1", "--w", "2", "--clients", "4", "--secs", "1"];
+        let json: Value =
+            serde_json::from_str(&succeeds(&cluster.quorate(&[&words[..], &["--json"]].concat()))).unwrap();
+        assert!(json["operations"].as_u64().unwrap() > 0, "{json}");
+        assert!(json["errors"].as_object().unwrap().is_empty(), "{json}");
+        assert_eq!((&json["table"], &json["w"]), (&table.into(), &2.into()));
+    }
+    fails(&cluster.quorate(&["bench", "--table", "letters"]), 1, &["there is no table of this name"]);
+    fails(&cluster.quorate(&["bench", "--op", "sadd", "--history", "h.json"]), 2, &["sadd"]);
+}
+
+#[test]
 fn nonsense_gets_an_error_that_says_what_to_do() {
     let quorate = |words: &[&str]| binary().args(words).output().unwrap();
     fails(&quorate(&["get"]), 2, &["KEY"]);

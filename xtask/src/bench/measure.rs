@@ -9,6 +9,8 @@ use std::process::Command;
 pub enum Operation {
     Set,
     Get,
+    Incr,
+    Sadd,
 }
 
 /// What is asked of a system.
@@ -22,12 +24,29 @@ pub struct Load {
     pub seconds: u64,
     /// The level of reads, for Quorate.
     pub level: Option<&'static str>,
+    /// The table, for Quorate.
+    pub table: Option<&'static str>,
+    /// Replicas of a leaderless table that must answer a read.
+    pub read: Option<u8>,
+    /// Replicas of a leaderless table that must hold a write.
+    pub write: Option<u8>,
 }
 
 impl Load {
     /// Values of 100 bytes, no pipelining.
     pub fn new(operation: Operation, clients: usize, seconds: u64) -> Load {
-        Load { operation, clients, pipeline: 1, size: 100, keys: 100_000, seconds, level: None }
+        Load {
+            operation,
+            clients,
+            pipeline: 1,
+            size: 100,
+            keys: 100_000,
+            seconds,
+            level: None,
+            table: None,
+            read: None,
+            write: None,
+        }
     }
 }
 
@@ -56,6 +75,8 @@ pub fn drive(address: &str, load: &Load) -> Result<Sample, String> {
     let operation = match load.operation {
         Operation::Set => "set",
         Operation::Get => "get",
+        Operation::Incr => "incr",
+        Operation::Sadd => "sadd",
     };
     let mut command = Command::new(run::root().join("target/release/quorate"));
     command.args(["bench", "--json", "--addr", address, "--op", operation]);
@@ -70,6 +91,14 @@ pub fn drive(address: &str, load: &Load) -> Result<Sample, String> {
     }
     if let Some(level) = load.level {
         command.args(["--level", level]);
+    }
+    if let Some(table) = load.table {
+        command.args(["--table", table]);
+    }
+    for (option, count) in [("--r", load.read), ("--w", load.write)] {
+        if let Some(count) = count {
+            command.arg(option).arg(count.to_string());
+        }
     }
     let output = command.output().map_err(|error| format!("cannot run quorate bench: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,6 +1,7 @@
 //! The results as a text.
 
 use super::measure::{Load, Sample};
+use super::replicas::{Measured, NODES};
 use crate::run;
 use std::fmt::Write;
 
@@ -62,6 +63,8 @@ pub struct Report {
     pub failovers: Vec<(&'static str, f64, f64, f64)>,
     /// Megabytes of resident memory.
     pub memory: Vec<(String, f64)>,
+    /// Loads on leaderless tables.
+    pub leaderless: Vec<Measured>,
     curves: Vec<(&'static str, usize, Sample)>,
 }
 
@@ -84,6 +87,7 @@ impl Report {
         machine(&mut out, &[("etcd", etcd), ("redis-server", redis)]);
         let _ = writeln!(out, "Everything, the load generators too, ran on this one machine over loopback.\n");
         self.targets(&mut out);
+        self.leaderless_table(&mut out);
         self.single(&mut out);
         self.curve_tables(&mut out);
         out
@@ -145,6 +149,35 @@ impl Report {
                 None => (String::new(), ""),
             };
             let _ = writeln!(out, "| resident memory, {name} | {megabytes:.0} MB | {wanted} | {good} |");
+        }
+        out.push('\n');
+    }
+
+    /// What leaderless tables do.
+    pub fn leaderless_table(&self, out: &mut String) {
+        if self.leaderless.is_empty() {
+            return;
+        }
+        let heads: Vec<String> = NODES.iter().map(|nodes| format!("Quorate ×{nodes}")).collect();
+        let _ = writeln!(
+            out,
+            "## Leaderless tables\n\n50 clients of one node, 100-byte values, three replicas where there are as many nodes; an answer counts once \
+             it is durable. Redis and etcd as above: a get or a set there is one of a key, whatever the row waits for.\n\n\
+             | load | {} | etcd ×3 | Redis ×1 |\n|---|{}---|---|",
+            heads.join(" | "),
+            "---|".repeat(NODES.len())
+        );
+        let other = |sample: &Option<Sample>| sample.as_ref().map_or("–".to_owned(), figure);
+        for row in &self.leaderless {
+            let quorate: Vec<String> = row.quorate.iter().map(figure).collect();
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                row.name,
+                quorate.join(" | "),
+                other(&row.etcd),
+                other(&row.redis)
+            );
         }
         out.push('\n');
     }

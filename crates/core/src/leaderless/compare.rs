@@ -80,35 +80,18 @@ pub struct Summary {
     pub context: u64,
 }
 
-/// How repair goes on, for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Progress {
-    /// Comparisons with another node that were finished.
-    pub compared: u64,
-    /// Comparisons that were given up, because the other did not answer or the table moved.
-    pub given_up: u64,
-    /// Ranges that differed.
-    pub ranges_differed: u64,
-    /// Keys that were read from another and brought something.
-    pub keys_taken: u64,
-    /// States that a read brought to a replica that was behind.
-    pub reads_mended: u64,
-    /// Hints on disk.
-    pub hints: u64,
-    /// Hints that were delivered.
-    pub hints_delivered: u64,
-    /// Hints that there was no room for: comparison brings what they would have.
-    pub hints_dropped: u64,
-}
-
 /// A comparison on its way: this node asks.
 #[derive(Debug)]
 pub(super) struct Comparison {
     pub(super) table: TableId,
     pub(super) epoch: u64,
     pub(super) with: NodeId,
+    /// Ranges that both hold.
+    of: usize,
     /// Ranges that were not asked about.
     ranges: VecDeque<Range>,
+    /// Ranges that were asked about and not answered.
+    asked: usize,
     /// Ranges that differ.
     differ: VecDeque<Range>,
     /// The range that is looked into.
@@ -134,6 +117,14 @@ struct Inside {
     own: BTreeSet<Bytes>,
 }
 
+impl Comparison {
+    /// Ranges that are done, of all that both hold.
+    pub(super) fn ranges_done(&self) -> (u32, u32) {
+        let left = self.ranges.len() + self.asked + self.differ.len() + usize::from(self.now.is_some());
+        (self.of.saturating_sub(left) as u32, self.of as u32)
+    }
+}
+
 impl Leaderless {
     /// Compares all common ranges of a table with another replica. Nothing happens if that is on its way.
     pub fn compare(&mut self, cx: &mut Cx<'_>, table: TableId, with: NodeId) {
@@ -150,8 +141,17 @@ impl Leaderless {
         self.next_round += 1;
         let number = self.next_round;
         let until = cx.now().mono.after_ms(PATIENCE_MS);
-        let comparison =
-            Comparison { table, epoch: known.epoch, with, ranges, differ: VecDeque::new(), now: None, until };
+        let comparison = Comparison {
+            table,
+            epoch: known.epoch,
+            with,
+            of: ranges.len(),
+            ranges,
+            asked: 0,
+            differ: VecDeque::new(),
+            now: None,
+            until,
+        };
         self.comparisons.insert(number, comparison);
         self.compare_on(cx, number);
     }
@@ -162,14 +162,15 @@ impl Leaderless {
         comparison.until = cx.now().mono.after_ms(PATIENCE_MS);
         let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
         let talk = if let Some(range) = comparison.differ.pop_front() {
+            comparison.asked = 1;
             Talk::Buckets(range)
         } else {
             let some: Vec<Range> = comparison.ranges.drain(..comparison.ranges.len().min(RANGES_TOLD)).collect();
             if some.is_empty() {
                 self.comparisons.remove(&number);
-                self.progress.compared += 1;
-                return;
+                return self.compared(cx, table, with);
             }
+            comparison.asked = some.len();
             let told = some.into_iter().map(|range| (range, self.summary(cx, Place { table, range })));
             Talk::Sums(told.collect())
         };
@@ -247,7 +248,9 @@ impl Leaderless {
     }
 
     fn differ_arrived(&mut self, cx: &mut Cx<'_>, number: u64, ranges: Vec<(Range, Summary, Context)>) {
-        let Some(table) = self.comparisons.get(&number).map(|comparison| comparison.table) else { return };
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
+        comparison.asked = 0;
+        let table = comparison.table;
         for (range, theirs, context) in ranges {
             if !context.is_sound() {
                 continue;
@@ -265,11 +268,12 @@ impl Leaderless {
     }
 
     fn buckets_arrived(&mut self, cx: &mut Cx<'_>, number: u64, range: Range, theirs: &[u64], context: Context) {
-        let Some(comparison) = self.comparisons.get(&number) else { return };
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
         let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
         if comparison.now.is_some() || theirs.len() != sums::BUCKETS || !context.is_sound() {
             return;
         }
+        comparison.asked = 0;
         let place = Place { table, range };
         let here = self.sums(cx, place).buckets();
         let pairs = here.iter().zip(theirs).enumerate();
@@ -420,12 +424,16 @@ impl Leaderless {
     /// Gives up comparisons that nobody answers, or whose table moved.
     pub(super) fn end_comparisons(&mut self, now: Mono) {
         let tables = &self.tables;
-        let before = self.comparisons.len();
+        let mut ended = Vec::new();
         self.comparisons.retain(|_, comparison| {
             let same = tables.get(&comparison.table).is_some_and(|table| table.epoch == comparison.epoch);
-            same && comparison.until > now
+            let goes_on = same && comparison.until > now;
+            ended.extend((!goes_on).then_some((comparison.table, comparison.with)));
+            goes_on
         });
-        self.progress.given_up += (before - self.comparisons.len()) as u64;
+        for (table, with) in ended {
+            self.gave_up(table, with);
+        }
         let comparisons = &self.comparisons;
         self.fetching.retain(|_, number| comparisons.contains_key(number));
     }
@@ -448,21 +456,5 @@ impl Leaderless {
         let (table, with) = pairs[(self.compare_turn % pairs.len() as u64) as usize];
         self.compare_turn += 1;
         self.compare(cx, table, with);
-    }
-
-    /// Every table with every other node that shares a range of it.
-    pub fn pairs(&self) -> Vec<(TableId, NodeId)> {
-        let mut pairs = BTreeSet::new();
-        for (&id, table) in &self.tables {
-            for (_, nodes) in table.placement.iter().filter(|(_, nodes)| nodes.contains(&self.config.node)) {
-                pairs.extend(nodes.iter().filter(|&&node| node != self.config.node).map(|&node| (id, node)));
-            }
-        }
-        pairs.into_iter().collect()
-    }
-
-    /// How repair goes on.
-    pub fn progress(&self) -> Progress {
-        self.progress
     }
 }

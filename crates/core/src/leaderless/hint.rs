@@ -18,6 +18,7 @@ use crate::mutant::Mutant;
 use crate::operation::TableId;
 use crate::placement::Range;
 use crate::store::{View, after_prefix, drawer};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -51,17 +52,25 @@ pub(super) fn spot_of(key: &[u8]) -> Option<(NodeId, Spot)> {
     Some((NodeId(number(2)), Spot { place, key: Bytes::copy_from_slice(key) }))
 }
 
-/// How many hints there are on disk.
-pub(super) fn count(view: &dyn View) -> u64 {
-    count_of(view, HINT)
-}
-
 /// How many keys of a kind there are.
 pub(super) fn count_of(view: &dyn View, kind: u8) -> u64 {
     let prefix = [drawer::LEADERLESS, kind];
     let mut count = 0;
     view.scan(&prefix, &after_prefix(&prefix), &mut |_, _| {
         count += 1;
+        true
+    });
+    count
+}
+
+/// How many hints there are on disk, by the node that is owed them.
+pub(super) fn count(view: &dyn View) -> BTreeMap<NodeId, u64> {
+    let prefix = [drawer::LEADERLESS, HINT];
+    let mut count = BTreeMap::new();
+    view.scan(&prefix, &after_prefix(&prefix), &mut |key, _| {
+        if let Some((target, _)) = spot_of(key) {
+            *count.entry(target).or_default() += 1;
+        }
         true
     });
     count
@@ -93,6 +102,7 @@ impl Leaderless {
                 return;
             }
             self.progress.hints += 1;
+            *self.debt.entry(target).or_default() += 1;
         }
         cx.put(&key, &epoch.to_be_bytes());
     }
@@ -167,6 +177,9 @@ impl Leaderless {
         if cx.get(&key).is_some() {
             cx.delete(&key);
             self.progress.hints = self.progress.hints.saturating_sub(1);
+            if let Some(hints) = self.debt.get_mut(&target) {
+                *hints = hints.saturating_sub(1);
+            }
         }
     }
 

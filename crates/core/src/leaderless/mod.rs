@@ -38,6 +38,7 @@ mod hint;
 mod leftover;
 mod message;
 mod record;
+mod repair;
 mod replica;
 mod rule;
 mod stand_in;
@@ -45,7 +46,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Progress, Summary, Talk};
+pub use compare::{Summary, Talk};
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
@@ -55,7 +56,7 @@ use crate::clock::{Actor, Context, Hybrid};
 use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
 use crate::mutant::{Mutant, Mutants};
-use crate::operation::TableId;
+use crate::operation::{Progress, TableId};
 use crate::paxos::Tell;
 use crate::placement::{Member, POINTS, Placement, Ring};
 use crate::store::{Seq, View};
@@ -131,6 +132,8 @@ pub struct Leaderless {
     compare_at: Mono,
     compare_turn: u64,
     hints_at: Mono,
+    /// Hints on disk, by the node that is owed them.
+    debt: BTreeMap<NodeId, u64>,
     progress: Progress,
     /// There may be data of tables that this catalogue says were removed.
     leftovers: bool,
@@ -140,11 +143,13 @@ pub struct Leaderless {
     /// States that this node holds for others, and those of them that are on their way back.
     standing: u64,
     giving: BTreeMap<u64, (NodeId, replica::Spot, State)>,
+    repair: repair::Repair,
 }
 
 impl Leaderless {
     /// The room at the start of a node. It knows no table until it is told.
     pub fn boot(config: Config, now: Mono, disk: &dyn View) -> Leaderless {
+        let debt = hint::count(disk);
         let nobody = Actor { node: config.node, incarnation: 0 };
         Leaderless {
             config,
@@ -165,12 +170,14 @@ impl Leaderless {
             compare_at: now.after_ms(config.compare_ms),
             compare_turn: 0,
             hints_at: now.after_ms(hint::EVERY_MS),
-            progress: Progress { hints: hint::count(disk), ..Progress::default() },
             leftovers: false,
             removed: Catalogue::default(),
             members: Vec::new(),
             standing: stand_in::count(disk),
             giving: BTreeMap::new(),
+            progress: Progress { hints: debt.values().sum(), ..Progress::default() },
+            debt,
+            repair: repair::Repair::default(),
         }
     }
 
@@ -270,6 +277,7 @@ impl Leaderless {
         self.delete_leftovers(cx);
         self.deliver_hints(cx);
         self.compare_in_turn(cx);
+        self.repair_on(cx);
     }
 
     /// When [`Leaderless::wake`] is wanted next.
@@ -283,7 +291,7 @@ impl Leaderless {
         let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
         let hints = (self.progress.hints > 0 || self.standing > 0).then_some(Wake { at: self.hints_at, why: "hints" });
         let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
-        rounds.into_iter().chain(hints).chain(compare).min_by_key(|wake| wake.at)
+        rounds.into_iter().chain(hints).chain(compare).chain(self.repair_at()).min_by_key(|wake| wake.at)
     }
 
     /// The operations that ended since this was asked last.

@@ -15,6 +15,8 @@ use alloc::string::String;
 use alloc::vec;
 use bytes::Bytes;
 
+mod repair;
+
 struct Host {
     room: Leaderless,
     store: MemoryStore,

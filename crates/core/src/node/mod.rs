@@ -142,6 +142,8 @@ impl Config {
 }
 
 /// What nodes tell each other.
+// Messages of replicas are the largest and the most common: a box for each would cost more than the room.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// The consensus room of a group speaks.
@@ -329,6 +331,13 @@ impl Node {
             Request::ChangeMembers { group, voters, learners } => {
                 let result = self.change_members(cx, group, &voters, &learners);
                 cx.answer(call, Reply::ChangeBegun(result));
+            }
+            Request::Repair { run } => {
+                if run {
+                    cx.within(replicas::wrap, |cx| self.leaderless.repair(cx));
+                }
+                let status = self.leaderless.repair_status(cx.now().mono, &self.tables.catalogue);
+                cx.answer(call, Reply::Repair(status));
             }
         }
     }

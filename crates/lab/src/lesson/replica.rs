@@ -102,7 +102,7 @@ impl Replica {
     pub(super) fn replicas(&self, key: &str) -> Vec<u16> {
         self.room.replicas(self.table, key.as_bytes()).iter().map(|node| node.0).collect()
     }
-    pub(super) fn progress(&self) -> leaderless::Progress {
+    pub(super) fn progress(&self) -> quorate_core::operation::Progress {
         self.room.progress()
     }
 

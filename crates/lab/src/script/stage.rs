@@ -298,7 +298,7 @@ impl Stage {
                     }
                     told(&outcome)
                 }
-                reply @ (Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Status(_)) => {
+                reply @ (Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_) | Reply::Status(_)) => {
                     errand_told(&reply).unwrap_or_default()
                 }
             });
@@ -613,6 +613,7 @@ fn errand_told(reply: &Reply) -> Option<String> {
             Some(format!("refused: {}", refusal.sentence()))
         }
         Reply::Status(status) => Some(format!("{status:?}")),
+        Reply::Repair(status) => Some(format!("{status:?}")),
         Reply::Operated { .. } => None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod child;
 pub mod control;
+pub mod each;
 pub mod fault;
 pub mod layout;
 pub mod observe;

@@ -2,6 +2,7 @@
 
 use quorate_client::{Applied, Command, Connection, Error, Kind, Reply};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -159,12 +160,21 @@ impl Watcher {
 
     /// Asks how the node sees itself and the others.
     pub fn status(&mut self, patience: Duration) -> Result<(Status, serde_json::Value), Error> {
-        let reply = self.call(&Command::new(["QUORATE", "STATUS"]), patience)?;
+        self.json(&Command::new(["QUORATE", "STATUS"]), patience)
+    }
+
+    /// Makes a call whose answer is JSON.
+    pub fn json<T: DeserializeOwned>(
+        &mut self,
+        command: &Command,
+        patience: Duration,
+    ) -> Result<(T, serde_json::Value), Error> {
+        let reply = self.call(command, patience)?;
         let foreign = || Error::new(Kind::Protocol, Applied::No, format!("{} is no node of Quorate", self.address));
         let json: serde_json::Value =
             serde_json::from_slice(reply.bytes().ok_or_else(foreign)?).map_err(|_| foreign())?;
-        let status = Status::deserialize(&json).map_err(|_| foreign())?;
-        Ok((status, json))
+        let known = T::deserialize(&json).map_err(|_| foreign())?;
+        Ok((known, json))
     }
 }
 

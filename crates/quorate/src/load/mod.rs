@@ -3,7 +3,9 @@
 mod histogram;
 mod record;
 mod run;
+mod template;
 
 pub use histogram::Histogram;
 pub use record::{OPERATIONS, Recorded, STAMP_DIGITS};
-pub use run::{Operation, Plan, Report, run};
+pub use run::{Plan, Report, run};
+pub use template::Operation;

@@ -1,7 +1,8 @@
 //! Connections that always have a full pipeline in flight, and what they measure.
 
 use super::Histogram;
-use super::record::{Asked, Record, Recorded, STAMP_DIGITS, What, stamped};
+use super::record::{Asked, Record, Recorded};
+use super::template::{MEMBERS, Operation, Template};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use quorate_check::History;
@@ -16,30 +17,6 @@ use std::time::{Duration, Instant};
 const RECONNECT: Duration = Duration::from_millis(20);
 const READ_BYTES: usize = 32 * 1024;
 
-/// What each request does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Operation {
-    /// Writes a value.
-    Set,
-    /// Reads a value.
-    Get,
-    /// Adds one to a counter.
-    Incr,
-    /// Reads a value or writes one, each half of the time.
-    Mixed,
-}
-
-impl Operation {
-    fn parts(self) -> &'static [Operation] {
-        match self {
-            Operation::Set => &[Operation::Set],
-            Operation::Get => &[Operation::Get],
-            Operation::Incr => &[Operation::Incr],
-            Operation::Mixed => &[Operation::Set, Operation::Get],
-        }
-    }
-}
-
 /// What to do, how often and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -47,6 +24,8 @@ pub struct Plan {
     pub addresses: Vec<SocketAddr>,
     /// Sent first on each connection.
     pub password: Option<String>,
+    /// Selected first on each connection: a name or a number.
+    pub table: Option<String>,
     /// What each request does.
     pub operation: Operation,
     /// Connections.
@@ -63,6 +42,10 @@ pub struct Plan {
     pub level: Option<Level>,
     /// The ack of writes.
     pub ack: Option<Ack>,
+    /// Replicas that must answer a read of a leaderless table.
+    pub read: Option<u8>,
+    /// Replicas that must hold a write to one.
+    pub write: Option<u8>,
     /// Whether, and how, what is asked and heard is recorded. Each write then has a value of its own, and the run ends early when
     /// there is no room for more.
     pub recorded: Option<Recorded>,
@@ -98,7 +81,7 @@ struct Work<'a> {
 struct Peer {
     stream: Option<TcpStream>,
     address: SocketAddr,
-    /// Replies that are awaited but not measured: that of AUTH.
+    /// Replies that are awaited but not measured: those of AUTH and SELECT.
     greeting: usize,
     in_flight: usize,
     /// The requests in flight, if they are recorded.
@@ -109,67 +92,6 @@ struct Peer {
     written: usize,
     received: Vec<u8>,
     blocked: bool,
-}
-
-/// Requests as bytes, with a place for the number of the key, and for the stamp of the value if it has one.
-struct Template {
-    operation: Operation,
-    bytes: Vec<u8>,
-    key_at: usize,
-    key: String,
-    stamp_at: Option<usize>,
-}
-
-const KEY_DIGITS: usize = 12;
-
-impl Template {
-    fn new(plan: &Plan, operation: Operation) -> Template {
-        let kind = if operation == Operation::Incr { "counter" } else { "key" };
-        let digits = "0".repeat(KEY_DIGITS);
-        let key = match &plan.recorded {
-            Some(recorded) => format!("{kind}:{}:{digits}", recorded.name),
-            None => format!("{kind}:{digits}"),
-        };
-        let value = match &plan.recorded {
-            Some(_) => String::from_utf8(stamped(0, plan.size)).expect("digits and letters"),
-            None => "x".repeat(plan.size),
-        };
-        let mut command = match operation {
-            Operation::Set | Operation::Mixed => Command::new(["SET".to_owned(), key.clone(), value]),
-            Operation::Get => Command::new(["GET".to_owned(), key.clone()]),
-            Operation::Incr => Command::new(["INCR".to_owned(), key.clone()]),
-        };
-        command = plan.level.map_or(command.clone(), |level| command.level(level));
-        command = plan.ack.map_or(command.clone(), |ack| command.ack(ack));
-        let mut bytes = Vec::new();
-        command.encode(&mut bytes);
-        let named = bytes.windows(key.len()).position(|window| window == key.as_bytes());
-        let key_at = named.expect("the key was put in above") + key.len() - KEY_DIGITS;
-        let stamped = operation == Operation::Set && plan.recorded.is_some();
-        let stamp_at = stamped.then(|| bytes.len() - b"\r\n".len() - plan.size.max(STAMP_DIGITS));
-        Template { operation, bytes, key_at, key, stamp_at }
-    }
-    fn write(&self, key: u64, stamp: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&self.bytes);
-        let digits = |at: usize, count: usize| start + at..start + at + count;
-        write_digits(key, &mut out[digits(self.key_at, KEY_DIGITS)]);
-        if let Some(at) = self.stamp_at {
-            write_digits(stamp, &mut out[digits(at, STAMP_DIGITS)]);
-        }
-    }
-    /// The key of a number, as the server sees it.
-    fn key(&self, key: u64) -> String {
-        let name = &self.key[..self.key.len() - KEY_DIGITS];
-        format!("{name}{key:0KEY_DIGITS$}")
-    }
-}
-
-fn write_digits(mut number: u64, out: &mut [u8]) {
-    for digit in out.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
 }
 
 /// Runs the plan. `progress` is called about once a second with the time passed and the operations done so far.
@@ -239,6 +161,7 @@ fn connection_error(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "connection lost".to_owned(),
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::Other => error.to_string(),
         kind => kind.to_string(),
     }
 }
@@ -271,7 +194,11 @@ impl Peer {
         (self.written, self.in_flight, self.greeting, self.blocked) = (0, 0, 0, false);
         if let Some(password) = &plan.password {
             Command::new(["AUTH".to_owned(), password.clone()]).encode(&mut self.out);
-            self.greeting = 1;
+            self.greeting += 1;
+        }
+        if let Some(table) = &plan.table {
+            Command::new(["SELECT".to_owned(), table.clone()]).encode(&mut self.out);
+            self.greeting += 1;
         }
         Ok(())
     }
@@ -314,15 +241,14 @@ impl Peer {
             work.random ^= work.random << 17;
             // The low bits choose the key.
             let template = &work.templates[(work.random >> 40) as usize % work.templates.len()];
-            let (key, stamp) = (work.random % work.plan.keys, work.next_stamp);
+            let key = work.random % work.plan.keys;
+            let stamp = match template.operation {
+                Operation::Sadd => (work.random >> 20) % MEMBERS,
+                Operation::Set | Operation::Get | Operation::Incr | Operation::Mixed => work.next_stamp,
+            };
             work.next_stamp += 1;
             template.write(key, stamp, &mut self.out);
-            if let Some(record) = &mut work.record {
-                let what = match template.operation {
-                    Operation::Set | Operation::Mixed => What::Set(stamp),
-                    Operation::Get => What::Get,
-                    Operation::Incr => What::Incr,
-                };
+            if let (Some(record), Some(what)) = (&mut work.record, template.operation.recorded(stamp)) {
                 self.asked.push_back(record.begin(at, place, &template.key(key), what));
             }
         }
@@ -394,6 +320,10 @@ impl Peer {
                 *report.errors.entry(String::from_utf8_lossy(&reply[1..end]).into_owned()).or_default() += 1;
             }
             if self.greeting > 0 {
+                // What follows would go to another table.
+                if failed {
+                    return Err(io::Error::other("AUTH or SELECT refused"));
+                }
                 self.greeting -= 1;
                 continue;
             }
@@ -410,14 +340,15 @@ impl Peer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn plan(address: SocketAddr, operation: Operation, pipeline: usize) -> Plan {
+    pub(in super::super) fn plan(address: SocketAddr, operation: Operation, pipeline: usize) -> Plan {
         Plan {
             addresses: vec![address],
             password: None,
+            table: None,
             operation,
             clients: 2,
             pipeline,
@@ -426,6 +357,8 @@ mod tests {
             keys: 1_000,
             level: None,
             ack: None,
+            read: None,
+            write: None,
             recorded: None,
         }
     }
@@ -474,26 +407,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_asked_of_another_table() {
+        let address = server("-ERR applied: no; there is no table of this name\r\n", usize::MAX);
+        let carts = Plan { table: Some("carts".to_owned()), ..plan(address, Operation::Set, 1) };
+        let report = run(&carts, |_, _| {}).expect("it connects");
+        assert_eq!(report.latency.count(), 0);
+        assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["AUTH or SELECT refused", "ERR"]);
+    }
+
+    #[test]
     fn a_lost_connection_is_counted_and_opened_again() {
         let report = run(&plan(server("$-1\r\n", 3), Operation::Get, 1), |_, _| {}).expect("it connects");
         assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["connection lost"]);
         assert!(report.latency.count() > 6, "only {} were answered", report.latency.count());
-    }
-
-    #[test]
-    fn the_number_of_the_key_goes_where_the_key_is() {
-        let address = "127.0.0.1:1".parse().expect("an address");
-        let plan = plan(address, Operation::Set, 1);
-        let mut out = Vec::new();
-        Template::new(&plan, Operation::Set).write(42, 7, &mut out);
-        assert_eq!(String::from_utf8_lossy(&out), "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000042\r\n$3\r\nxxx\r\n");
-        // Recorded writes have keys and values of their own.
-        let template = Template::new(&Plan { recorded: recorded(1), size: 14, ..plan }, Operation::Set);
-        let mut out = Vec::new();
-        template.write(42, 7, &mut out);
-        let (key, value) = ("$20\r\nkey:run:000000000042", "$14\r\n000000000007xx");
-        assert_eq!(String::from_utf8_lossy(&out), format!("*3\r\n$3\r\nSET\r\n{key}\r\n{value}\r\n"));
-        assert_eq!(template.key(42), "key:run:000000000042");
     }
 
     #[test]
@@ -516,7 +442,7 @@ mod tests {
         assert_eq!(report.history.expect("it was asked for").len(), 99);
     }
 
-    fn recorded(limit: u64) -> Option<Recorded> {
+    pub(in super::super) fn recorded(limit: u64) -> Option<Recorded> {
         Some(Recorded { name: "run".into(), limit })
     }
 }

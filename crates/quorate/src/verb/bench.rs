@@ -5,8 +5,10 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::file;
 use crate::load::{self, Histogram, Operation, Plan, Recorded, Report};
 use clap::Args;
+use quorate_client::{Client, Command, Error, Options, Reply};
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
+use quorate_core::quorum::Rule;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -20,12 +22,17 @@ Examples:
   quorate bench --op set --clients 50 --secs 10
   quorate bench --op get --level session --addr 127.0.0.1:7380
   quorate bench --op set --clients 50 --pipeline 16 --json
+  quorate bench --op incr --table likes --w 2       on a leaderless table: two replicas must hold each write
   quorate bench --op mixed --keys 100 --history load.json && quorate check load.json
 
-Works against any server of the Redis protocol. The times are those of the requests that succeeded.")]
+Works against any server of the Redis protocol. The cells of a leaderless table must be of the kind that --op is for: set and
+get want registers, incr counters, sadd sets. The times are those of the requests that succeeded.")]
 pub struct Bench {
     #[command(flatten)]
     place: Place,
+    /// The table: its name, as `quorate table` makes it, or a number from 0 to 15
+    #[arg(long, value_name = "NAME", value_parser = access::table)]
+    table: Option<String>,
     /// What each request does
     #[arg(long, value_enum, default_value_t = Operation::Set)]
     op: Operation,
@@ -50,6 +57,12 @@ pub struct Bench {
     /// Who must hold a write durably before it is acknowledged
     #[arg(long, value_name = "ACK", value_parser = access::ack)]
     ack: Option<Ack>,
+    /// Replicas of a leaderless table that must answer a read
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=i64::from(Rule::REPLICAS_MAX)))]
+    r: Option<u8>,
+    /// Replicas of a leaderless table that must hold a write
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=i64::from(Rule::REPLICAS_MAX)))]
+    w: Option<u8>,
     /// Write what clients asked and heard, for `quorate check`
     ///
     /// Each write then has a value of its own, on keys of its own, so that the keys are absent at first. The run ends early
@@ -65,6 +78,7 @@ pub struct Bench {
 impl Bench {
     pub fn run(self) -> Outcome {
         let plan = self.plan()?;
+        self.find_table()?;
         let live = !self.json && std::io::stderr().is_terminal();
         let mut before = 0;
         let progress = |passed: Duration, done: u64| {
@@ -93,6 +107,15 @@ impl Bench {
         Ok(if nothing { Exit::Unavailable } else { Exit::Done })
     }
 
+    /// A table that is not there is an error, and not a number of failed requests.
+    fn find_table(&self) -> Result<(), Failure> {
+        let Some(table) = &self.table else { return Ok(()) };
+        let command = Command::new(["SELECT".to_owned(), table.clone()]);
+        let options = Options { password: self.place.password(), ..Options::default() };
+        let reply = Client::new(self.place.addresses(), options).call(&command)?;
+        if let Reply::Error(text) = &reply { Err(Error::of_reply(text).into()) } else { Ok(()) }
+    }
+
     fn plan(&self) -> Result<Plan, Failure> {
         let mut addresses = Vec::new();
         // One node by default: spreading over all would mix forwarded with direct requests unasked.
@@ -105,9 +128,13 @@ impl Bench {
             let least = load::STAMP_DIGITS;
             return Err(Failure::usage(format!("with --history a value has at least {least} bytes: --size {least}")));
         }
+        if self.history.is_some() && self.op == Operation::Sadd {
+            return Err(Failure::usage("--history takes set, get, incr and mixed; what sadd does is not written down"));
+        }
         Ok(Plan {
             addresses,
             password: self.place.password(),
+            table: self.table.clone(),
             operation: self.op,
             clients: self.clients as usize,
             pipeline: self.pipeline as usize,
@@ -116,6 +143,8 @@ impl Bench {
             keys: self.keys,
             level: self.level,
             ack: self.ack,
+            read: self.r,
+            write: self.w,
             recorded: self.history.as_ref().map(|_| Recorded { name: name_of_run(), limit: load::OPERATIONS }),
         })
     }
@@ -129,6 +158,9 @@ impl Bench {
         let micros = |share| report.latency.quantile(share) as f64 / 1000.0;
         json!({
             "op": format!("{:?}", self.op).to_lowercase(),
+            "table": self.table,
+            "r": self.r,
+            "w": self.w,
             "clients": self.clients,
             "pipeline": self.pipeline,
             "size": self.size,

@@ -13,6 +13,7 @@ pub mod incr;
 pub mod lab;
 pub mod node;
 pub mod put;
+pub mod repair;
 pub mod ring;
 pub mod scan;
 pub mod status;

@@ -1,15 +1,18 @@
 //! `quorate ring`
 
+use crate::access::Place;
+use crate::cluster::observe::Status;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::paint;
 use clap::Args;
+use quorate_client::{Client, Command, Error, Options, Reply};
 use quorate_core::limits;
 use quorate_core::machine::NodeId;
-use quorate_core::placement::{Division, Member, Movement, POINTS, Placement, RANGES, Range, Ring};
+use quorate_core::placement::{Division, Member, Movement, POINTS, Placement, Range, Ring};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Draw which node would hold what on a ring, and preview what a change of nodes would move
+/// Draw which node holds what of a leaderless table, or would, and preview what a change of nodes would move
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -18,17 +21,27 @@ Examples:
   quorate ring --nodes 1-5 --remove 2 --json
   quorate ring --nodes 1x2@a,2@a,3@b,4@b            node 1 with twice the weight; zones a and b
   quorate ring --nodes 1-5 --key cart:7             where one key would live
+  quorate ring --table carts                        who holds what of a table, in the cluster that is up
+  quorate ring --table carts --add 4 --weigh 1x2    and what such a change would move
+  quorate ring --addr 127.0.0.1:7379 --add 4        the nodes of a cluster, whatever its tables
 
-A node is written NUMBER, NUMBERxWEIGHT, NUMBER@ZONE or NUMBERxWEIGHT@ZONE; a node without a zone is a zone of its own.")]
+With --table or --addr the nodes are those of the cluster. Nothing is changed: all changes are previews. A node is written NUMBER, NUMBERxWEIGHT, NUMBER@ZONE or NUMBERxWEIGHT@ZONE; a node without a zone is a zone of its own.")]
 pub struct RingVerb {
     /// The nodes
-    #[arg(long, value_name = "NODES", default_value = "1-3")]
+    #[arg(long, value_name = "NODES", default_value = "1-3", conflicts_with_all = ["table", "addresses"])]
     nodes: String,
+    /// Ask the cluster who holds what of this leaderless table
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// How many nodes hold each range
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=15))]
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "table",
+          value_parser = clap::value_parser!(u8).range(1..=15))]
     replicas: u8,
     /// Points on the ring for each unit of weight
-    #[arg(long, value_name = "POINTS", default_value_t = POINTS, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "POINTS", default_value_t = POINTS, conflicts_with_all = ["table", "addresses"],
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
     points: u32,
     /// Nodes that join
     #[arg(long, value_name = "NODES")]
@@ -36,6 +49,9 @@ pub struct RingVerb {
     /// Nodes that leave
     #[arg(long, value_name = "NODES")]
     remove: Option<String>,
+    /// Nodes that get another weight
+    #[arg(long, value_name = "NODES")]
+    weigh: Option<String>,
     /// Tell where this key would live
     #[arg(long)]
     key: Option<String>,
@@ -91,6 +107,14 @@ const WEIGHT_MAX: u16 = 100;
 /// Cells of a bar for a node that holds every range.
 const BAR: usize = 40;
 
+/// What is placed, and where.
+struct Known {
+    /// The members of the cluster, if it was asked.
+    nodes: Option<String>,
+    division: Division,
+    replicas: u8,
+}
+
 /// What one node holds.
 #[derive(Clone, Copy, Default)]
 struct Held {
@@ -113,22 +137,23 @@ fn held(placement: &Placement) -> BTreeMap<NodeId, Held> {
 impl RingVerb {
     pub fn run(self) -> Outcome {
         let mut zones = Zones::default();
-        let members = zones.members(&self.nodes)?;
-        let place = |members: &[Member]| {
-            Placement::new(&Ring::new(members, self.points), &Division::Hash, usize::from(self.replicas))
-        };
+        let known = self.known()?;
+        let members = zones.members(known.nodes.as_ref().unwrap_or(&self.nodes))?;
+        let Known { division, replicas, .. } = &known;
+        let place =
+            |members: &[Member]| Placement::new(&Ring::new(members, self.points), division, usize::from(*replicas));
         let now = place(&members);
         let after = self.after(&members, &mut zones)?;
         let next = after.as_ref().map(|members| place(members));
-        let key = self.key.as_ref().map(|key| (key, Division::Hash.range_of(key.as_bytes())));
+        let key = self.key.as_ref().map(|key| (key, division.range_of(key.as_bytes())));
         if self.json {
             println!("{}", as_json(&members, &now, next.as_ref(), key));
             return Ok(Exit::Done);
         }
         println!(
             "{} ranges, {} replicas each, on {} nodes with {} points for each unit of weight",
-            RANGES,
-            usize::from(self.replicas).min(members.iter().filter(|member| member.weight > 0).count()),
+            now.iter().count(),
+            usize::from(*replicas).min(members.iter().filter(|member| member.weight > 0).count()),
             members.len(),
             self.points
         );
@@ -147,7 +172,7 @@ impl RingVerb {
 
     /// The members after the change, if one is asked for.
     fn after(&self, members: &[Member], zones: &mut Zones) -> Result<Option<Vec<Member>>, Failure> {
-        if self.add.is_none() && self.remove.is_none() {
+        if self.add.is_none() && self.remove.is_none() && self.weigh.is_none() {
             return Ok(None);
         }
         let mut after = members.to_vec();
@@ -155,6 +180,12 @@ impl RingVerb {
             for gone in zones.members(remove)? {
                 let at = after.iter().position(|member| member.node == gone.node);
                 after.remove(at.ok_or_else(|| Failure::usage(format!("node {} is not there", gone.node.0)))?);
+            }
+        }
+        if let Some(weigh) = &self.weigh {
+            for new in zones.members(weigh)? {
+                let old = after.iter_mut().find(|member| member.node == new.node);
+                old.ok_or_else(|| Failure::usage(format!("node {} is not there", new.node.0)))?.weight = new.weight;
             }
         }
         if let Some(add) = &self.add {
@@ -169,6 +200,42 @@ impl RingVerb {
             return Err(Failure::usage("no node would be left"));
         }
         Ok(Some(after))
+    }
+
+    /// What the cluster knows, if it is asked, or the command line.
+    fn known(&self) -> Result<Known, Failure> {
+        if self.table.is_none() && self.place.addresses.is_empty() {
+            return Ok(Known { nodes: None, division: Division::Hash, replicas: self.replicas });
+        }
+        let options = Options { password: self.place.password(), ..Options::default() };
+        let mut client = Client::new(self.place.addresses(), options);
+        let mut ask = |words: &[&str]| {
+            let reply = client.call(&Command::new(words.iter().map(|word| (*word).to_owned())))?;
+            if let Reply::Error(text) = &reply { Err(Failure::from(Error::of_reply(text))) } else { Ok(reply) }
+        };
+        let status = ask(&["QUORATE", "STATUS"])?;
+        let status: Status = status
+            .bytes()
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .ok_or_else(|| Failure::usage("what answers there is no node of Quorate"))?;
+        let numbers: Vec<String> = status.members.iter().map(u16::to_string).collect();
+        let nodes = Some(numbers.join(","));
+        let Some(name) = &self.table else {
+            return Ok(Known { nodes, division: Division::Hash, replicas: self.replicas });
+        };
+        let shown = ask(&["TABLE.SHOW", name])?;
+        let number = |field: &str| match shown.field(field) {
+            Some(Reply::Int(number)) => u8::try_from(*number).ok(),
+            _ => None,
+        };
+        let replicas = number("replicas").ok_or_else(|| {
+            Failure::usage(format!("{name} is in the logs of the cluster: every member holds all of it"))
+                .hint("`quorate ring` draws leaderless tables; `quorate status` shows the logs")
+        })?;
+        let bounds = shown.field("ranges").and_then(Reply::items).unwrap_or_default();
+        let bounds: Vec<_> = bounds.iter().filter_map(|bound| Some(bound.bytes()?.to_vec().into())).collect();
+        let division = if bounds.is_empty() { Division::Hash } else { Division::Order(bounds) };
+        Ok(Known { nodes, division, replicas })
     }
 }
 
@@ -186,18 +253,18 @@ fn percent(part: usize, of: usize) -> String {
 }
 
 fn bars(members: &[Member], zones: &Zones, placement: &Placement) -> String {
-    let held = held(placement);
+    let (held, ranges) = (held(placement), placement.iter().count());
     let heading = ["node", "zone", "weight", "first of", "holds", ""].map(str::to_owned).to_vec();
     let mut rows = vec![heading];
     for member in members {
         let mine = held.get(&member.node).copied().unwrap_or_default();
-        let cells = (mine.replicas * BAR).div_ceil(usize::from(RANGES));
+        let cells = (mine.replicas * BAR).div_ceil(ranges.max(1));
         rows.push(vec![
             member.node.0.to_string(),
             zones.0[usize::from(member.zone)].clone(),
             member.weight.to_string(),
-            percent(mine.first, RANGES.into()),
-            percent(mine.replicas, RANGES.into()),
+            percent(mine.first, ranges),
+            percent(mine.replicas, ranges),
             format!("{}{}", "█".repeat(cells), "·".repeat(BAR.saturating_sub(cells))),
         ]);
     }
@@ -224,7 +291,7 @@ fn as_json(members: &[Member], now: &Placement, next: Option<&Placement>, key: O
         let one = |(node, held): (NodeId, Held)| json!({ "node": node.0, "first_of_ranges": held.first, "holds_ranges": held.replicas });
         held(placement).into_iter().map(one).collect()
     };
-    let mut all = json!({ "ranges": RANGES, "members": members.len(), "nodes": nodes(now) });
+    let mut all = json!({ "ranges": now.iter().count(), "members": members.len(), "nodes": nodes(now) });
     if let Some((key, range)) = key {
         all["key"] = json!({ "key": key, "range": range.0, "nodes": numbers(now.replicas(range)) });
     }

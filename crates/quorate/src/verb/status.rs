@@ -1,12 +1,12 @@
 //! `quorate status`
 
 use crate::access::Place;
-use crate::cluster::observe::{Peer, Status as Report, Watcher};
+use crate::cluster::each::{self, each, reachable};
+use crate::cluster::observe::{Peer, Status as Report};
 use crate::cluster::thousands;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::paint;
 use clap::Args;
-use quorate_client::Error;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -33,28 +33,12 @@ pub struct Status {
 
 const PATIENCE: Duration = Duration::from_millis(1_000);
 
-type Answer = (String, Result<(Report, Value), Error>);
+type Answer = each::Answer<(Report, Value)>;
 
 impl Status {
     pub fn run(self) -> Outcome {
-        let password = self.place.password();
-        let ask = |address: String| {
-            let password = password.clone();
-            std::thread::spawn(move || {
-                let answer = Watcher::new(address.clone(), password).status(PATIENCE);
-                (address, answer)
-            })
-        };
-        let asked: Vec<_> = self.place.addresses().into_iter().map(ask).collect();
-        let join = |thread: std::thread::JoinHandle<Answer>| thread.join().expect("asking does not panic");
-        let answers: Vec<Answer> = asked.into_iter().map(join).collect();
-        if answers.iter().all(|(_, answer)| answer.is_err()) {
-            let Some((_, Err(error))) = answers.into_iter().next_back() else {
-                return Err(Failure::usage("no address was given"));
-            };
-            let failure = Failure::from(error);
-            return Err(Failure { exit: Exit::Unavailable, applied: None, ..failure });
-        }
+        let answers: Vec<Answer> = each(&self.place, |watcher| watcher.status(PATIENCE));
+        reachable(&answers)?;
         if self.json {
             println!("{}", as_json(&answers));
         } else {
@@ -182,7 +166,7 @@ fn disk_row(address: &str, report: &Report) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cluster::observe::{ClockOut, Follower, Group};
-    use quorate_client::{Applied, Kind};
+    use quorate_client::{Applied, Error, Kind};
 
     #[test]
     fn lag_suspicion_and_unreachable_nodes_are_shown() {

@@ -5,7 +5,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use quorate_core::operation::{GroupStatus, PeerStatus, Role, Status};
+use quorate_core::operation::{GroupStatus, PeerStatus, RepairStage, RepairStatus, Role, Status};
 use std::fmt::Error;
 
 /// What a counter of [`Metrics`] is.
@@ -60,6 +60,23 @@ const COUNTERS: &[(&str, &str, Sort, &str)] = &[
     ("uptime_us", "uptime_seconds", Sort::GaugeSeconds, "Time since the start"),
 ];
 
+/// The same of [`quorate_core::operation::Progress`].
+const REPAIR: &[(&str, &str, Sort, &str)] = &[
+    ("compared", "repair_comparisons", Sort::Counter, "Comparisons of a table with another node that were finished"),
+    (
+        "given_up",
+        "repair_comparisons_given_up",
+        Sort::Counter,
+        "Comparisons that were given up, because the other did not answer or the table moved",
+    ),
+    ("ranges_differed", "repair_ranges_differed", Sort::Counter, "Ranges that differed in a comparison"),
+    ("keys_taken", "repair_keys_taken", Sort::Counter, "Keys of which a comparison brought something"),
+    ("reads_mended", "reads_mended", Sort::Counter, "States that a read brought to a replica that was behind"),
+    ("hints", "hints", Sort::Gauge, "Writes that others did not confirm and that are kept for them"),
+    ("hints_delivered", "hints_delivered", Sort::Counter, "Hints that were delivered"),
+    ("hints_dropped", "hints_dropped", Sort::Counter, "Hints that there was no room for"),
+];
+
 /// What of a group is shown.
 type GroupGauge = (&'static str, &'static str, fn(&GroupStatus) -> i64);
 
@@ -83,9 +100,13 @@ const GROUPS: &[GroupGauge] = &[
 const ROLES: [Role; 4] = [Role::Follower, Role::PreCandidate, Role::Candidate, Role::Leader];
 
 /// The text.
-pub fn text(status: &Status, metrics: &Metrics) -> Result<String, Error> {
+pub fn text(status: &Status, repair: &RepairStatus, metrics: &Metrics) -> Result<String, Error> {
     let mut registry = prometheus_client::registry::Registry::with_prefix("quorate");
-    registry.register_collector(Box::new(Picture { status: status.clone(), metrics: *metrics }));
+    registry.register_collector(Box::new(Picture {
+        status: status.clone(),
+        repair: repair.clone(),
+        metrics: *metrics,
+    }));
     let mut out = String::new();
     prometheus_client::encoding::text::encode(&mut out, &registry)?;
     Ok(out)
@@ -94,12 +115,15 @@ pub fn text(status: &Status, metrics: &Metrics) -> Result<String, Error> {
 #[derive(Debug)]
 struct Picture {
     status: Status,
+    repair: RepairStatus,
     metrics: Metrics,
 }
 
 impl prometheus_client::collector::Collector for Picture {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        self.counters(&mut encoder)?;
+        let counters = serde_json::to_value(self.metrics).map_err(|_| Error)?;
+        shown(&mut encoder, &counters, COUNTERS)?;
+        self.repair(&mut encoder)?;
         self.calls(&mut encoder)?;
         self.groups(&mut encoder)?;
         self.roles(&mut encoder)?;
@@ -109,19 +133,15 @@ impl prometheus_client::collector::Collector for Picture {
 }
 
 impl Picture {
-    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let fields = serde_json::to_value(self.metrics).map_err(|_| Error)?;
-        for (field, name, sort, help) in COUNTERS {
-            let value = fields[field].as_u64().unwrap_or(0);
-            let seconds = value as f64 / 1e6;
-            match sort {
-                Sort::Counter => one(encoder, name, help, &ConstCounter::new(value))?,
-                Sort::Gauge => one(encoder, name, help, &ConstGauge::new(value as i64))?,
-                Sort::CounterSeconds => one(encoder, name, help, &ConstCounter::new(seconds))?,
-                Sort::GaugeSeconds => one(encoder, name, help, &ConstGauge::new(seconds))?,
-            }
-        }
-        Ok(())
+    fn repair(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let progress = serde_json::to_value(self.repair.progress).map_err(|_| Error)?;
+        shown(encoder, &progress, REPAIR)?;
+        let underway = |stage: RepairStage| matches!(stage, RepairStage::Underway { .. });
+        let underway = self.repair.pairs.iter().filter(|pair| underway(pair.stage)).count();
+        let underway = ConstGauge::new(underway as i64);
+        one(encoder, "repair_comparisons_underway", "Comparisons on their way", &underway)?;
+        let owed = self.repair.owed.iter().map(|(node, hints)| (vec![("peer", node.0.to_string())], *hints as i64));
+        many(encoder, "hints_owed", "Writes that are kept for the peer, which did not confirm them", owed)
     }
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -189,6 +209,25 @@ impl Picture {
     }
 }
 
+/// The fields of a value that a table names.
+fn shown(
+    encoder: &mut DescriptorEncoder<'_>,
+    fields: &serde_json::Value,
+    table: &[(&str, &str, Sort, &str)],
+) -> Result<(), Error> {
+    for (field, name, sort, help) in table {
+        let value = fields[field].as_u64().unwrap_or(0);
+        let seconds = value as f64 / 1e6;
+        match sort {
+            Sort::Counter => one(encoder, name, help, &ConstCounter::new(value))?,
+            Sort::Gauge => one(encoder, name, help, &ConstGauge::new(value as i64))?,
+            Sort::CounterSeconds => one(encoder, name, help, &ConstCounter::new(seconds))?,
+            Sort::GaugeSeconds => one(encoder, name, help, &ConstGauge::new(seconds))?,
+        }
+    }
+    Ok(())
+}
+
 fn one(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
     let unit: Option<&Unit> = None;
     metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
@@ -218,14 +257,20 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_core::operation::Progress;
     use std::collections::BTreeSet;
 
     #[test]
     fn every_counter_is_shown() {
-        let fields = serde_json::to_value(Metrics::default()).expect("counters are plain numbers");
-        let kept: BTreeSet<&str> = fields.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let shown: BTreeSet<&str> = COUNTERS.iter().map(|counter| counter.0).collect();
-        assert_eq!(shown, kept);
-        assert_eq!(COUNTERS.iter().map(|counter| counter.1).collect::<BTreeSet<_>>().len(), COUNTERS.len());
+        let metrics = serde_json::to_value(Metrics::default()).expect("counters are plain numbers");
+        let progress = serde_json::to_value(Progress::default()).expect("so are these");
+        for (fields, table) in [(metrics, COUNTERS), (progress, REPAIR)] {
+            let kept: BTreeSet<&str> =
+                fields.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            let shown: BTreeSet<&str> = table.iter().map(|counter| counter.0).collect();
+            assert_eq!(shown, kept);
+        }
+        let all = COUNTERS.iter().chain(REPAIR);
+        assert_eq!(all.map(|counter| counter.1).collect::<BTreeSet<_>>().len(), COUNTERS.len() + REPAIR.len());
     }
 }

@@ -20,6 +20,7 @@ mod openapi;
 mod operate;
 mod percent;
 mod problem;
+mod repair;
 mod routes;
 mod tables;
 mod wire;

@@ -19,7 +19,7 @@ use std::time::Duration;
 type Answer = Result<Response<Body>, Problem>;
 
 /// How long the loop may take to tell how it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 fn reply(content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
@@ -27,7 +27,8 @@ fn reply(content_type: &'static str, body: String) -> Response<Body> {
     response
 }
 
-fn json_reply(body: &Json) -> Response<Body> {
+/// JSON as a reply.
+pub fn json_reply(body: &Json) -> Response<Body> {
     reply("application/json", body.to_string())
 }
 
@@ -35,7 +36,7 @@ fn json_reply(body: &Json) -> Response<Body> {
 pub async fn picture(asked: &Asked) -> Result<Status, Problem> {
     match call(&asked.site, Request::Status, PATIENCE).await {
         Ok(Reply::Status(status)) => Ok(status),
-        Ok(Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_)) => Err(misfit()),
+        Ok(Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => Err(misfit()),
         Err(silence) => Err(silence.problem(false)),
     }
 }
@@ -105,7 +106,8 @@ pub async fn status(asked: Asked) -> Answer {
 /// The counters and the groups for Prometheus.
 pub async fn metrics(asked: Asked) -> Answer {
     let (status, metrics) = (picture(&asked).await?, counters(&asked).await?);
-    let text = super::metrics::text(&status, &metrics).map_err(|_| misfit())?;
+    let repair = super::repair::picture(&asked, false).await?;
+    let text = super::metrics::text(&status, &repair, &metrics).map_err(|_| misfit())?;
     Ok(reply("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
 }
 
@@ -132,7 +134,7 @@ pub async fn transfer(asked: Asked, content: Body) -> Answer {
             format!("this node does not lead group {group}; ask its leader, which /v1/status names"),
         )),
         Ok(Reply::Transferred(Err(refusal))) => Err(Problem::refused(&refusal)),
-        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::ChangeBegun(_)) => Err(misfit()),
+        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => Err(misfit()),
         Err(silence) => Err(silence.problem(true)),
     }
 }

@@ -197,6 +197,7 @@ fn schemas() -> Json {
         "NewTable": { "allOf": [reference("Policy"), object(&["name"], json!({ "name": { "type": "string" } }))] },
         "Policy": { "type": "object", "properties": policy() },
         "Status": { "type": "object" },
+        "Repair": repair(),
         "Ready": object(&["ready"], json!({ "ready": boolean(), "groups": integer(), "warning": { "type": "string", "description": "What to see to, such as a clock that is out" } })),
         "Transfer": object(&["group", "to"], json!({ "group": integer(), "to": integer() })),
         "Transferring": object(&["begun"], json!({ "group": integer(), "to": integer(), "begun": boolean() })),
@@ -239,6 +240,28 @@ fn table() -> Json {
         ]);
     }
     object(&["id", "name", "shape"], members)
+}
+
+fn repair() -> Json {
+    let integer = || json!({ "type": "integer" });
+    let list = |items: Json| json!({ "type": "array", "items": items });
+    let pair = json!({
+        "table": integer(), "name": { "type": "string" }, "with": integer(),
+        "stage": { "enum": ["idle", "queued", "underway"] },
+        "ranges_done": integer(), "ranges": integer(),
+        "compared_ms": { "type": ["integer", "null"], "description": "Since a comparison came to its end in this life of the node" },
+        "given_up": { "type": "boolean", "description": "The last comparison was given up" },
+    });
+    object(
+        &["node", "every_ms", "progress", "pairs", "owed"],
+        json!({
+            "node": integer(),
+            "every_ms": { "type": "integer", "description": "A comparison is begun this often; 0 is only when it is asked for" },
+            "progress": { "type": "object", "additionalProperties": integer() },
+            "pairs": list(object(&["table", "name", "with", "stage", "compared_ms", "given_up"], pair)),
+            "owed": list(object(&["node", "hints"], json!({ "node": integer(), "hints": integer() }))),
+        }),
+    )
 }
 
 fn receipt() -> Json {

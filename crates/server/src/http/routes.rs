@@ -1,7 +1,7 @@
 //! The one table of what there is: the router, the OpenAPI document and the page at `/` are made from it.
 
 use super::problem::{Kind, Problem};
-use super::{Site, admit, batch, keys, node, tables};
+use super::{Site, admit, batch, keys, node, repair, tables};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -227,6 +227,24 @@ pub const ROUTES: &[Route] = &[
         Family::Node,
         (200, Json("Status")),
         |asked, _| Box::pin(node::status(asked)),
+    ),
+    route(
+        "GET",
+        &["/v1/repair"],
+        "repair",
+        "How the repair of leaderless tables stands at this node",
+        Family::Node,
+        (200, Json("Repair")),
+        |asked, _| Box::pin(repair::status(asked)),
+    ),
+    route(
+        "POST",
+        &["/v1/repair/run"],
+        "runRepair",
+        "Begins to compare all that this node shares with others",
+        Family::Node,
+        (200, Json("Repair")),
+        |asked, _| Box::pin(repair::run(asked)),
     ),
     route(
         "POST",

@@ -7,7 +7,8 @@ use quorate_core::guarantee::{Level, NodeSet, Path, Position, Tally};
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutants;
 use quorate_core::operation::{
-    Doubt, FollowerStatus, GroupStatus, Operate, Outcome, PeerStatus, Refusal, Reply, Request, Role, Status,
+    Doubt, FollowerStatus, GroupStatus, Operate, Outcome, PairStatus, PeerStatus, Progress, Refusal, RepairStage,
+    RepairStatus, Reply, Request, Role, Status, TableId,
 };
 use quorate_core::state::{self, Stamp, command};
 use quorate_core::store::MemoryStore;
@@ -48,6 +49,8 @@ pub struct Scene {
     pub seen: Vec<Operate>,
     pub rules: Option<LinkRules>,
     pub transfers: Vec<(u16, u16)>,
+    /// How often repair was begun.
+    pub repairs: usize,
 }
 
 pub struct Node {
@@ -74,6 +77,7 @@ impl Node {
             seen: Vec::new(),
             rules: None,
             transfers: Vec::new(),
+            repairs: 0,
         }));
         let shared = scene.clone();
         let event_loop = std::thread::spawn(move || {
@@ -148,6 +152,10 @@ fn event_loop(inbox: &Receiver<Ask>, scene: &Mutex<Scene>) {
             Ask::Call { request: Request::Status, answer } => {
                 let _ = answer.send(Reply::Status(status(scene.leader)));
             }
+            Ask::Call { request: Request::Repair { run }, answer } => {
+                scene.repairs += usize::from(run);
+                let _ = answer.send(Reply::Repair(repair()));
+            }
             Ask::Call { request: Request::Transfer { group, to }, answer } => {
                 let result = match (scene.leader, group, to.0) {
                     (Some(1), 0, 1..=3) => Ok(()),
@@ -214,6 +222,27 @@ fn operated(store: &mut MemoryStore, index: &mut u64, mood: &Mood, operate: Oper
     let outcome =
         if evidence.meets(operate.want) { Outcome::Done { value, receipt } } else { Outcome::Short { value, receipt } };
     Some(Reply::Operated { outcome, session, seen: None })
+}
+
+fn repair() -> RepairStatus {
+    let pair = |with, stage, compared_ms: Option<u64>| PairStatus {
+        table: TableId(256),
+        name: "carts".to_string(),
+        with: NodeId(with),
+        stage,
+        compared_ms,
+        given_up: compared_ms.is_none(),
+    };
+    RepairStatus {
+        node: NodeId(1),
+        every_ms: 10_000,
+        progress: Progress { compared: 7, given_up: 2, keys_taken: 5, hints: 3, ..Progress::default() },
+        pairs: vec![
+            pair(2, RepairStage::Idle, Some(1_500)),
+            pair(3, RepairStage::Underway { done: 12, of: 256 }, None),
+        ],
+        owed: vec![(NodeId(3), 3)],
+    }
 }
 
 fn status(leader: Option<u16>) -> Status {
