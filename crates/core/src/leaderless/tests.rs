@@ -990,7 +990,7 @@ fn a_stand_in_brings_what_its_replica_missed() {
     let table = net.table();
     let replicas = net.hosts[0].room.replicas(table, b"k").to_vec();
     let (here, away) = (replicas[0].0, replicas[2].0);
-    let mut write = |net: &mut Net, want: Want, words: &str| {
+    let write = |net: &mut Net, want: Want, words: &str| {
         let outcome = net.ask(here, want, &mut Session::default(), words);
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     };
