@@ -3,8 +3,10 @@
 
 use crate::failure::Failure;
 use crate::fault::Fault;
+use crate::replicas;
 use crate::script::{self, Casting};
-use crate::vopr::{self, Plan, Swarm};
+use crate::vopr::{self, Options, Plan, Swarm};
+use quorate_core::crdt::Kind;
 use quorate_core::limits::IDEMPOTENCY_KEEP_MS;
 use quorate_core::mutant::Mutant;
 use quorate_core::random::Random;
@@ -26,6 +28,10 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("node/session_read", include_str!("../../../scripts/node/session_read.txt")),
     ("node/receipts", include_str!("../../../scripts/node/receipts.txt")),
     ("node/expiry", include_str!("../../../scripts/node/expiry.txt")),
+    ("leaderless/write_back", include_str!("../../../scripts/leaderless/write_back.txt")),
+    ("leaderless/riak_kv_388", include_str!("../../../scripts/leaderless/riak_kv_388.txt")),
+    ("leaderless/riak_kv_1094", include_str!("../../../scripts/leaderless/riak_kv_1094.txt")),
+    ("leaderless/replaced_meanwhile", include_str!("../../../scripts/leaderless/replaced_meanwhile.txt")),
     ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
 ];
 
@@ -56,6 +62,10 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::JointQuorumSkipped => Some("consensus/joint_majorities"),
         Mutant::LearnerCounts => Some("consensus/learner"),
         Mutant::MemberChangeNotTruncated => Some("consensus/truncated_members"),
+        Mutant::WriteBackSkipped => Some("leaderless/write_back"),
+        Mutant::QuorumFromPlan => Some("leaderless/riak_kv_388"),
+        Mutant::IdentityReused => Some("leaderless/riak_kv_1094"),
+        Mutant::ChangeTakenAlone => Some("leaderless/replaced_meanwhile"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
@@ -70,30 +80,23 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::GatherPartUnproven
         | Mutant::SweepByOwnClock
         | Mutant::ExpiryTickLost
-        | Mutant::BadClockLeadsOn => None,
+        | Mutant::BadClockLeadsOn
+        | Mutant::AnswerCountedTwice
+        | Mutant::FarFutureStampAdopted
+        | Mutant::MendReplaces
+        | Mutant::StateTakenForRange
+        | Mutant::SiblingDropped
+        | Mutant::RemovalForgotten
+        | Mutant::NeverCompares
+        | Mutant::SumsWithoutValues
+        | Mutant::SloppyCountsAsStrict => None,
         mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
     }
 }
 
-/// Rules whose breaking the tests of their room notice; the swarm does not hunt for them.
-const IN_THEIR_ROOM: [Mutant; 16] = [
-    Mutant::SloppyCountsAsStrict,
-    Mutant::ChangeTakenAlone,
-    Mutant::PaxosIgnoresHighest,
-    Mutant::QuorumFromPlan,
-    Mutant::AnswerCountedTwice,
-    Mutant::EpochNotFenced,
-    Mutant::FarFutureStampAdopted,
-    Mutant::WriteBackSkipped,
-    Mutant::MendReplaces,
-    Mutant::StateTakenForRange,
-    Mutant::SiblingDropped,
-    Mutant::RemovalForgotten,
-    Mutant::IdentityReused,
-    Mutant::NeverCompares,
-    Mutant::SumsWithoutValues,
-    Mutant::HintReplayed,
-];
+/// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables,
+/// and no tables that move to another epoch.
+const IN_THEIR_ROOM: [Mutant; 3] = [Mutant::PaxosIgnoresHighest, Mutant::EpochNotFenced, Mutant::HintReplayed];
 
 /// The mutants that the lab hunts, with their names.
 pub fn hunted() -> impl Iterator<Item = (Mutant, &'static str)> {
@@ -185,6 +188,19 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
             (swarm.cuts, swarm.crashes, swarm.pauses) = (true, true, true);
             (options.nodes, options.mix.members) = (5, 80);
         }
+        Mutant::QuorumFromPlan
+        | Mutant::AnswerCountedTwice
+        | Mutant::FarFutureStampAdopted
+        | Mutant::WriteBackSkipped
+        | Mutant::MendReplaces
+        | Mutant::StateTakenForRange
+        | Mutant::SiblingDropped
+        | Mutant::RemovalForgotten
+        | Mutant::IdentityReused
+        | Mutant::NeverCompares
+        | Mutant::SumsWithoutValues
+        | Mutant::ChangeTakenAlone
+        | Mutant::SloppyCountsAsStrict => target_replicas(mutant, options, &mut swarm),
         mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
@@ -198,6 +214,65 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         plan.faults.sort_by_key(|(at_us, _)| *at_us);
     }
     plan
+}
+
+/// The same for the rules of leaderless tables.
+fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
+    let mut random = Random::new(options.seed ^ 0x5A11_0FF5);
+    let mut mix = replicas::Mix::draw(options.nodes, options.election_ms, &mut random);
+    (swarm.cuts, swarm.bad_links) = (true, true);
+    let nodes = options.nodes;
+    let kinds = |mix: &mut replicas::Mix, kinds: &[Kind]| {
+        mix.tables = kinds.iter().map(|kind| replicas::Table::balanced(*kind, nodes)).collect();
+    };
+    match mutant {
+        Mutant::FarFutureStampAdopted => {
+            (swarm.clocks, mix.reads) = (true, 200);
+            kinds(&mut mix, &[Kind::Latest]);
+        }
+        Mutant::WriteBackSkipped => {
+            // Reads come between the arrivals of one write.
+            let weather = &mut options.habits.weather;
+            (weather.ordered, weather.jitter_us, weather.loss_per_mille) = (false, 30_000, 100);
+            (mix.reads, mix.atomic, mix.keys, mix.volatile, mix.named) = (750, 1_000, 1, 0, 0);
+            (mix.clients, mix.think_us, mix.deadline_ms) = (8, 2_000, 300);
+            options.nodes = 5;
+            mix.tables =
+                vec![replicas::Table { replicas: 5, read: 3, write: 3, ..replicas::Table::balanced(Kind::Latest, 5) }];
+        }
+        Mutant::IdentityReused => {
+            // Others have what the node itself loses with the power.
+            (swarm.crashes, swarm.disks) = (true, true);
+            (options.habits.sync_us, options.habits.sync_jitter_us) = (10_000, 30_000);
+            kinds(&mut mix, &[Kind::Register, Kind::Set]);
+        }
+        Mutant::SiblingDropped => kinds(&mut mix, &[Kind::Register]),
+        Mutant::ChangeTakenAlone => {
+            (mix.reads, mix.mend_reads) = (300, false);
+            kinds(&mut mix, &[Kind::Latest, Kind::Map]);
+        }
+        Mutant::RemovalForgotten => {
+            mix.removals = 400;
+            kinds(&mut mix, &[Kind::Set, Kind::Map]);
+        }
+        Mutant::StateTakenForRange => {
+            (mix.keys, mix.mend_reads) = (4, true);
+            mix.tables.iter_mut().for_each(|table| table.ranges = "z".to_string());
+        }
+        Mutant::MendReplaces => {
+            (mix.mend_reads, mix.hints, mix.compare_ms) = (true, false, 500);
+            (mix.reads, mix.clients, mix.named) = (500, 5, 700);
+            kinds(&mut mix, &[Kind::Set, Kind::Counter]);
+        }
+        Mutant::NeverCompares | Mutant::SumsWithoutValues => (mix.mend_reads, mix.hints) = (false, false),
+        Mutant::SloppyCountsAsStrict => {
+            (options.nodes, swarm.crashes, mix.sloppy, mix.volatile) = (5, true, 900, 0);
+            kinds(&mut mix, &[Kind::Counter, Kind::Set]);
+        }
+        Mutant::QuorumFromPlan | Mutant::AnswerCountedTwice => swarm.crashes = true,
+        mutant => unreachable!("{} is no rule of leaderless tables that is hunted", name(mutant)),
+    }
+    options.replicas = Some(mix);
 }
 
 /// How often clocks jump where they do so for a purpose, in microseconds.

@@ -24,8 +24,8 @@ fn the_correct_node_passes_the_swarms_of_all_mutants() {
 }
 
 /// Shapes too rare for seeds, which scripts play: power lost within the sync of a vote while another candidate asks in the
-/// same term; and the five steps of Figure 8 in their order.
-const SCRIPTS_ONLY: [Mutant; 2] = [Mutant::VoteNotDurable, Mutant::CommitOlderTermByCounting];
+/// same term; the five steps of Figure 8 in their order; and two atomic reads between the arrivals of one write.
+const SCRIPTS_ONLY: [Mutant; 3] = [Mutant::VoteNotDurable, Mutant::CommitOlderTermByCounting, Mutant::WriteBackSkipped];
 
 /// `VOPR_FROM` and `VOPR_SEEDS` choose other seeds.
 #[test]

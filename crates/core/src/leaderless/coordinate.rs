@@ -548,12 +548,16 @@ impl Leaderless {
         let silent = silent.filter(|&&node| node != self.config.node && !writing.stands.contains_key(&node));
         let free = self.stand_ins_for(&round.replicas);
         let free = free.into_iter().filter(|node| !writing.stands.values().any(|busy| busy == node));
-        for (&missing, node) in silent.zip(free) {
-            let (target, delta) = (round.target(), writing.delta.clone());
-            cx.send(
-                node,
-                Message { round: RoundId { incarnation, number }, body: Body::Stand { target, missing, delta } },
-            );
+        let pairs: Vec<(NodeId, NodeId)> = silent.copied().zip(free).collect();
+        let (target, spot, mut delta) = (round.target(), round.spot.clone(), writing.delta.clone());
+        if !writing.after.is_empty() && !pairs.is_empty() {
+            // Who is given it later may not know what it replaces.
+            let State { cell, context } = self.state(cx, &spot);
+            delta = Delta { cell, context };
+        }
+        for (missing, node) in pairs {
+            let body = Body::Stand { target: target.clone(), missing, delta: delta.clone() };
+            cx.send(node, Message { round: RoundId { incarnation, number }, body });
         }
     }
 

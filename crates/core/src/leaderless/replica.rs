@@ -32,11 +32,7 @@ impl Leaderless {
         let spot = Spot { place: table.place(target.table, &target.key), key: target.key.clone() };
         match body {
             Body::Put { target: _, delta, after, volatile } => {
-                if self.knows_all(cx, &spot, &after) {
-                    self.put_arrived(cx, (from, round), &spot, delta, volatile);
-                } else {
-                    cx.send(from, Message { round, body: Body::Behind });
-                }
+                self.put_arrived(cx, (from, round), &spot, (delta, after), volatile);
             }
             Body::Get { target: _, digest, durable } => self.get_arrived(cx, (from, round), &spot, digest, durable),
             Body::Mend { target: _, state } => {
@@ -63,7 +59,7 @@ impl Leaderless {
         cx: &mut Cx<'_>,
         (from, round): (NodeId, Round),
         spot: &Spot,
-        delta: Delta<AnyCell>,
+        (delta, after): (Delta<AnyCell>, Context),
         volatile: bool,
     ) {
         let alone = State { cell: delta.cell, context: delta.context };
@@ -72,6 +68,9 @@ impl Leaderless {
         }
         if let Err(far) = self.believe(cx, &alone.cell) {
             return cx.send(from, Message { round, body: far.into() });
+        }
+        if !self.knows_all(cx, spot, &after) {
+            return cx.send(from, Message { round, body: Body::Behind });
         }
         self.join_delta(cx, spot, &Delta { cell: alone.cell, context: alone.context });
         let body = Body::Done { durable: !volatile };

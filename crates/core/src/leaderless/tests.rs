@@ -985,6 +985,33 @@ fn what_a_removed_table_held_is_deleted() {
     assert_eq!(net.hosts[0].room.wake_at(), None);
 }
 
+/// `b` replaced `a`, and `c` replaced `b`. A replica that has only `a` is given `c` by a stand-in, and with it all that is to know of `b`.
+#[test]
+fn a_stand_in_brings_what_its_replica_missed() {
+    let mut net = Net::new(5, Kind::Register, (3, 2, 2), Mutants::none(), 1);
+    let table = net.table();
+    let replicas = net.hosts[0].room.replicas(table, b"k").to_vec();
+    let (here, away) = (replicas[0].0, replicas[2].0);
+    let write = |net: &mut Net, want: Want, words: &str| {
+        let outcome = net.ask(here, want, &mut Session::default(), words);
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    };
+    write(&mut net, with(1, 3), "SET k a");
+    net.isolate(away);
+    write(&mut net, with(1, 2), "SET k b");
+    let sloppy = Want { quorum: Quorum { read: 1, write: 3, sloppy: true, ..Quorum::default() }, ..Want::default() };
+    write(&mut net, sloppy, "SET k c");
+    net.heal();
+    // Nobody else brings it.
+    net.isolate(here);
+    net.isolate(replicas[1].0);
+    (0..30).for_each(|_| {
+        net.pass(100);
+        net.calm();
+    });
+    assert_eq!(net.state(away, b"k").cell, net.state(here, b"k").cell);
+}
+
 /// Two of the three replicas are away. A strict write is in doubt; a sloppy one is acknowledged, as what it is; and it comes home.
 #[test]
 fn a_stand_in_is_told_as_one_and_brings_the_write_home() {

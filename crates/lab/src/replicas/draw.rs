@@ -5,6 +5,7 @@ use super::{Asked, Clients};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
 use quorate_core::guarantee::{Level, Quorum, Want};
+use quorate_core::node::Repair;
 use quorate_core::operation::Words;
 use quorate_core::random::Random;
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,15 @@ pub struct Mix {
     pub deadline_ms: u32,
     /// Reads among all operations.
     pub reads: u64,
+    /// Atomic reads among reads.
+    pub atomic: u64,
     /// Operations that name R or W.
     pub named: u64,
     /// Writes that are answered before they are durable, among writes.
     pub volatile: u64,
+    /// Writes that others may take in place of replicas, among writes.
+    #[serde(default)]
+    pub sloppy: u64,
     /// Removals among writes.
     pub removals: u64,
     /// What reads find out of date is mended.
@@ -63,6 +69,27 @@ const LETTERS: [char; 4] = ['a', 'h', 'o', 'v'];
 const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded];
 
 impl Mix {
+    /// No clients and no tables, and repair as nodes do it on their own.
+    pub fn of_nobody() -> Mix {
+        let Repair { reads, hints, compare_ms } = Repair::default();
+        Mix {
+            clients: 0,
+            tables: Vec::new(),
+            keys: 1,
+            think_us: 0,
+            deadline_ms: 0,
+            reads: 0,
+            atomic: 0,
+            named: 0,
+            volatile: 0,
+            sloppy: 0,
+            removals: 0,
+            mend_reads: reads,
+            hints,
+            compare_ms,
+        }
+    }
+
     /// What is drawn for a cluster of so many nodes.
     pub fn draw(nodes: u16, election_ms: u64, random: &mut Random) -> Mix {
         let first = random.below(KINDS.len() as u64) as usize;
@@ -75,8 +102,10 @@ impl Mix {
             think_us: 8_000 + random.below(30_000),
             deadline_ms: 50 + random.below(election_ms * 4) as u32,
             reads: 200 + random.below(500),
+            atomic: [100, 300, 600][random.below(3) as usize],
             named: [0, 100, 500][random.below(3) as usize],
             volatile: [0, 0, 200][random.below(3) as usize],
+            sloppy: [0, 300][random.below(2) as usize],
             removals: [50, 200, 400][random.below(3) as usize],
             mend_reads: random.chance(500),
             hints: random.chance(500),
@@ -102,6 +131,14 @@ impl Table {
         let ranges = ranges[if by_hash { 4 } else { random.below(4) as usize }].to_string();
         let bound = [0, -20, 7][random.below(3) as usize];
         Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges }
+    }
+
+    /// A table whose reads and writes wait for a majority of three replicas, or of all nodes if they are fewer.
+    pub fn balanced(kind: Kind, nodes: u16) -> Table {
+        let replicas = nodes.min(3) as u8;
+        let majority = replicas / 2 + 1;
+        let ranges = "o".to_string();
+        Table { cell: kind.word().to_string(), replicas, read: majority, write: majority, bound: 0, ranges }
     }
 
     /// The kind of its cells.
@@ -164,12 +201,12 @@ impl Clients {
         let replicas = u64::from(mix.tables[table].replicas);
         let mut want = Want::default();
         if read {
-            want.level = match random.below(10) {
+            want.level = match random.below(7) {
+                _ if random.chance(mix.atomic) => Some(Level::Atomic),
                 0..=1 => None,
                 2 => Some(Level::Eventual),
                 3..=5 => Some(Level::Session),
-                6 => Some(Level::Regular),
-                _ => Some(Level::Atomic),
+                _ => Some(Level::Regular),
             };
         }
         let number = if random.chance(mix.named) { 1 + random.below(replicas) as u8 } else { 0 };
@@ -178,7 +215,9 @@ impl Clients {
         want.quorum = if read {
             Quorum { read: number, ..Quorum::default() }
         } else {
-            Quorum { write: number, volatile: random.chance(mix.volatile), ..Quorum::default() }
+            let volatile = random.chance(mix.volatile);
+            let sloppy = !volatile && random.chance(mix.sloppy);
+            Quorum { write: number, volatile, sloppy, ..Quorum::default() }
         };
         want
     }

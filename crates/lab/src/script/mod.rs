@@ -5,6 +5,7 @@
 
 mod command;
 mod members;
+mod replicas;
 mod stage;
 mod tables;
 

@@ -1,8 +1,8 @@
 //! The stage on which a script plays: one cluster at a time, its clients, and a judge.
 
 use super::command::{self, Command};
-use super::tables;
 use super::{Casting, Played};
+use super::{replicas, tables};
 use crate::check::register::{self, Verdict};
 use crate::check::session::{self, Did};
 use crate::check::{Action, Answer, Operation, Outcome};
@@ -40,12 +40,12 @@ struct Asked {
 }
 
 /// An operation in the history of a script.
-struct Entry {
-    operation: Operation,
+pub(super) struct Entry {
+    pub(super) operation: Operation,
     /// Must it be explained? A weaker read need not be linearizable.
-    checked: bool,
-    level: Level,
-    session: Option<String>,
+    pub(super) checked: bool,
+    pub(super) level: Level,
+    pub(super) session: Option<String>,
 }
 
 /// One cluster, its clients, and a judge.
@@ -54,11 +54,13 @@ pub struct Stage {
     trace: bool,
     world: Option<World>,
     asked: BTreeMap<CallId, Asked>,
-    aliases: BTreeMap<String, CallId>,
     /// Requests besides operations whose answer is waited for, and what was answered.
     errands: BTreeMap<CallId, Option<String>>,
-    sessions: BTreeMap<String, Session>,
-    history: Vec<Entry>,
+    pub(super) aliases: BTreeMap<String, CallId>,
+    pub(super) sessions: BTreeMap<String, Session>,
+    pub(super) history: Vec<Entry>,
+    /// Calls for leaderless tables.
+    pub(super) replicas: replicas::Calls,
     /// The operations with an idempotency key: attempts under one key are one operation.
     attempts: BTreeMap<(bytes::Bytes, u64), usize>,
     /// Keys that expire, so that their history is not one of a plain register.
@@ -91,6 +93,7 @@ impl Stage {
             errands: BTreeMap::new(),
             sessions: BTreeMap::new(),
             history: Vec::new(),
+            replicas: replicas::Calls::default(),
             attempts: BTreeMap::new(),
             expiring: BTreeSet::new(),
             blind_to_receipts,
@@ -154,6 +157,7 @@ impl Stage {
         self.expiring.clear();
         self.events.clear();
         self.about_tables.clear();
+        self.replicas = replicas::Calls::default();
     }
 
     /// What clients did and heard, without keys that expire and reads of weaker levels. Each session is a client, and so is
@@ -197,6 +201,9 @@ impl Stage {
             ["judge"] => self.judge(),
             ["table", node, verb, rest @ ..] => self.ask_table(node, verb, rest),
             ["tables"] => self.tables(),
+            ["on", table, node, rest @ ..] => self.ask_replicas(table, node, rest),
+            ["state", table, key] => self.state(table, key),
+            ["repair"] => self.repair(),
             ["get" | "put" | "del" | "swap" | "incr" | "setnx" | "cas", ..] => self.ask(command::parse(&words)?),
             _ => {
                 let fault: Fault = command.parse()?;
@@ -235,6 +242,14 @@ impl Stage {
                 Some(("seed", seed)) => options.seed = seed.parse().map_err(|_| wrong())?,
                 Some(("keep", keep)) => options.keep_entries = keep.parse().map_err(|_| wrong())?,
                 Some(("election", time)) => options.election_ms = parse_time(time)? / 1000,
+                Some(("repair", ways)) => repair(&mut options, |mix| {
+                    (mix.mend_reads, mix.hints) = (ways.contains("reads"), ways.contains("hints"));
+                }),
+                Some(("compare", "never")) => repair(&mut options, |mix| mix.compare_ms = 0),
+                Some(("compare", time)) => {
+                    let ms = parse_time(time)? / 1000;
+                    repair(&mut options, |mix| mix.compare_ms = ms);
+                }
                 Some(("sync", time)) => options.habits.sync_us = parse_time(time)?,
                 Some(("mutant", name)) => {
                     mutant_named(name).ok_or_else(|| format!("there is no mutant named {name:?}"))?;
@@ -261,6 +276,8 @@ impl Stage {
             }
             let Some(asked) = self.asked.get_mut(&answered.call) else {
                 tables::answered(&mut self.about_tables, answered.call, &answered.reply);
+                let stage = (&mut self.replicas, &mut self.sessions, &mut self.history[..]);
+                replicas::answered(stage, (&world.simulator, &mut world.judge), answered.call, &answered.reply);
                 continue;
             };
             let now = world.simulator.now_us();
@@ -471,7 +488,7 @@ impl Stage {
 
     fn await_alias(&mut self, alias: &str) -> Said {
         let call = *self.aliases.get(alias).ok_or_else(|| format!("nothing was asked as={alias}"))?;
-        self.await_call(call)
+        if self.is_for_replicas(call) { self.await_replicas(call) } else { self.await_call(call) }
     }
 
     fn await_call(&mut self, call: CallId) -> Said {
@@ -544,6 +561,11 @@ impl Stage {
     }
 }
 
+/// How the leaderless tables of the cluster are repaired.
+fn repair(options: &mut Options, change: impl FnOnce(&mut crate::replicas::Mix)) {
+    change(options.replicas.get_or_insert_with(crate::replicas::Mix::of_nobody));
+}
+
 pub(super) fn node_id(word: &str) -> Result<NodeId, String> {
     word.parse().map(NodeId).map_err(|_| format!("{word:?} is not a node"))
 }
@@ -598,6 +620,9 @@ fn value_text(value: &Value) -> String {
         Value::Bulk(bytes) if bytes.len() > 40 => format!("({} bytes)", bytes.len()),
         Value::Bulk(bytes) | Value::Status(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Error(bytes) => format!("error {}", String::from_utf8_lossy(bytes)),
+        Value::Array(values) | Value::Set(values) if values.iter().all(|value| matches!(value, Value::Bulk(_))) => {
+            values.iter().map(value_text).collect::<Vec<_>>().join(" ")
+        }
         Value::Array(_) | Value::Map(_) | Value::Set(_) | Value::Pairs(_) => format!("{value:?}"),
     }
 }

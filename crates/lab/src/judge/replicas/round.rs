@@ -2,10 +2,14 @@
 //! and what was met must follow from who answered.
 
 use crate::failure::Kind;
+use crate::fault::Fault;
 use crate::judge::{Claim, Judge};
 use crate::simulator::Simulator;
 use quorate_core::catalogue::LeaderlessSpec;
+use quorate_core::crdt::{AnyCell, Cell, Leaf};
 use quorate_core::guarantee::{Ack, Level, Met, Path, Receipt, Round, Want};
+use quorate_core::limits::CLOCK_OFF_MS;
+use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
 
 impl Judge {
@@ -17,6 +21,9 @@ impl Judge {
         });
         let Some(spec) = spec else { return };
         let lie = holder_lie(simulator, claim, round).or_else(|| rule_lie(claim, round, &spec));
+        if let Some(detail) = far_stamp(simulator, claim, round) {
+            self.accuse(simulator.now_us(), Kind::FarStamp, format!("{detail}\n  {:?}", claim.receipt));
+        }
         if let Some(detail) = lie.filter(|_| !self.blind_to_receipts) {
             self.accuse(simulator.now_us(), Kind::ReceiptLies, format!("{detail}\n  {:?}", claim.receipt));
         }
@@ -34,6 +41,27 @@ fn holder_lie(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round) -> O
     let holds = |node| knows(node).is_none_or(|state| state.context.contains(dot));
     let lying = claim.receipt.durable().iter().find(|&node| !holds(node))?;
     Some(format!("node {} does not hold the event {dot:?} durably", lying.0))
+}
+
+/// A replica whose clock was never wrong confirmed a stamp that it must not believe.
+fn far_stamp(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round) -> Option<String> {
+    let (dot, batch) = (round.dot?, &claim.operate.batch);
+    let key = batch.commands.first()?.get(1)?;
+    let wrong = |node: NodeId| {
+        let is = |fault: &Fault| matches!(fault, Fault::Skew(other, _) | Fault::Drift(other, _) if *other == node);
+        simulator.struck.iter().any(|(_, fault)| is(fault))
+    };
+    let others = claim.receipt.durable().iter().filter(|&node| node != claim.receipt.served_by() && !wrong(node));
+    others.into_iter().find_map(|node| {
+        let state = simulator.machine(node)?.leaderless().peek(simulator.disk(node), batch.table, key)?;
+        let AnyCell::Leaf(Leaf::Latest(cell)) = &state.cell else { return None };
+        let mut alone = true;
+        cell.dots(&mut |other| alone &= other == dot);
+        let stamp = cell.read().filter(|_| alone)?.stamp;
+        let now_ms = simulator.clock(node).now(simulator.now_us()).wall.latest_ms;
+        let far = stamp.time_ms > now_ms + CLOCK_OFF_MS;
+        far.then(|| format!("node {} confirmed a stamp that is {} ms ahead", node.0, stamp.time_ms - now_ms))
+    })
 }
 
 /// The numbers are not those of the rule, or do not support what is said to be met.
