@@ -115,6 +115,10 @@ struct Inside {
     more: Option<Bytes>,
     /// Own keys of the buckets that the other did not name yet.
     own: BTreeSet<Bytes>,
+    /// Keys whose state the other told: what changes them later is joined with that knowledge.
+    told: BTreeSet<Bytes>,
+    /// Other keys that changed here since the sums were compared. The other may have known that what came late was removed.
+    touched: BTreeSet<Bytes>,
 }
 
 impl Comparison {
@@ -291,6 +295,8 @@ impl Leaderless {
             asked: BTreeMap::new(),
             more: None,
             own: own.collect(),
+            told: BTreeSet::new(),
+            touched: BTreeSet::new(),
         };
         if let Some(comparison) = self.comparisons.get_mut(&number) {
             comparison.now = Some(inside);
@@ -319,6 +325,7 @@ impl Leaderless {
         let in_list = |key: &&Bytes| next.as_ref().is_none_or(|next| *key < next);
         let absent: Vec<Bytes> =
             inside.own.iter().filter(in_list).filter(|key| !named.contains(key)).cloned().collect();
+        self.told_of(number, &absent);
         for key in absent {
             let spot = Spot { place, key };
             let state = State { context: context.clone(), ..State::nothing(self.kind(&spot)) };
@@ -354,6 +361,10 @@ impl Leaderless {
             inside.asked.insert(self.next_round, key.clone());
             ask.push((self.next_round, key));
         }
+        if ask.is_empty() && inside.asked.is_empty() && inside.more.is_none() && !inside.touched.is_empty() {
+            inside.keys.extend(core::mem::take(&mut inside.touched));
+            return self.read_keys(cx, number);
+        }
         if ask.is_empty() && inside.asked.is_empty() {
             let range = inside.range;
             if let Some(from) = inside.more.take() {
@@ -383,6 +394,7 @@ impl Leaderless {
         let Some(inside) = &mut comparison.now else { return true };
         let Some(key) = inside.asked.remove(&round) else { return true };
         self.fetching.remove(&round);
+        inside.told.insert(key.clone());
         let spot = Spot { place: Place { table: comparison.table, range: inside.range }, key };
         if let Some(cell) = cell {
             let state = State { cell: cell.clone(), context: context.clone() };
@@ -392,6 +404,24 @@ impl Leaderless {
         }
         self.read_keys(cx, number);
         true
+    }
+
+    fn told_of(&mut self, number: u64, keys: &[Bytes]) {
+        if let Some(inside) = self.comparisons.get_mut(&number).and_then(|comparison| comparison.now.as_mut()) {
+            inside.told.extend(keys.iter().cloned());
+        }
+    }
+
+    /// A key changes here: comparisons that look into its range must hear of it from the other before they end.
+    pub(super) fn touch(&mut self, spot: &Spot) {
+        for comparison in self.comparisons.values_mut().filter(|comparison| comparison.table == spot.place.table) {
+            if let Some(inside) = &mut comparison.now
+                && inside.range == spot.place.range
+                && !inside.told.contains(&spot.key)
+            {
+                inside.touched.insert(spot.key.clone());
+            }
+        }
     }
 
     fn take(&mut self, cx: &mut Cx<'_>, spot: &Spot, state: &State) {

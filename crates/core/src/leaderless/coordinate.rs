@@ -491,6 +491,8 @@ impl Leaderless {
         let replayed = round.once.as_ref().is_some_and(|name| command::knows_name(&round.action, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;
+        // What is replaced is older than what replaces it, whatever the clocks say; unless its stamp is not believed.
+        let _ = self.believe(cx, &record.cell);
         let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
         let mut author =
             Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };

@@ -186,6 +186,7 @@ impl Leaderless {
     /// Writes a record, and the context of its range if that changed.
     pub(super) fn keep(&mut self, cx: &mut Cx<'_>, spot: &Spot, record: Record, context: Option<Context>) {
         let mut record = record;
+        self.touch(spot);
         if let Some(context) = context {
             self.keep_context(cx, spot.place, context);
         }

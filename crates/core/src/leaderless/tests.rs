@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalogue::{LeaderlessSpec, Shape};
-use crate::crdt::{AnyCell, Kind, Leaf};
+use crate::crdt::{AnyCell, Cell as _, Kind, Leaf};
 use crate::guarantee::{Level, Met, Quorum, Session, Want};
 use crate::machine::{Leave, Now, Send, Turn, Wall};
 use crate::mutant::Mutant;
@@ -1043,4 +1043,39 @@ fn a_stand_in_is_told_as_one_and_brings_the_write_home() {
     };
     assert_eq!(run(Mutants::none()), (false, true, bulk("sloppy"), 0));
     assert!(run(Mutants::only(Mutant::SloppyCountsAsStrict)).0);
+}
+
+/// While two replicas compare, an add arrives late at the one that asks, of a key that was equal so far: absent here as it never came, absent there
+/// as it was removed. What the other knew at the beginning must not be taken to be known here without its removal.
+#[test]
+fn what_comes_late_during_a_comparison_does_not_bring_back_what_was_removed() {
+    let mut net = Net::new(3, Kind::Set, (3, 1, 1), Mutants::none(), 1);
+    net.begin(1, Want::default(), &Session::default(), "SADD {r}1 a", None).expect("a replica");
+    let late: Vec<_> = net.messages.iter().filter(|(_, to, _)| *to == NodeId(3)).cloned().collect();
+    assert_eq!(late.len(), 1);
+    net.messages.retain(|(_, to, _)| *to != NodeId(3));
+    net.calm();
+    net.isolate(3);
+    net.done(1, "SREM {r}1 a");
+    net.done(1, "SADD {r}2 b");
+    net.calm();
+    net.heal();
+    let table = net.table();
+    net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
+    // Up to the moment when the keys are asked for, of buckets that were found to differ.
+    let asks_for_keys = |message: &Message| matches!(message.body, Body::Compare { talk: Talk::Keys { .. }, .. });
+    while !asks_for_keys(&net.messages[0].2) {
+        net.deliver(0, true);
+    }
+    let next = core::mem::take(&mut net.messages);
+    net.messages = late;
+    net.calm();
+    assert!(!net.state(3, b"{r}1").cell.is_bottom(), "it came late, and nobody told that it was removed");
+    net.messages.extend(next);
+    net.calm();
+    let place = net.hosts[2].room.tables[&table].place(table, b"{r}1");
+    let contexts = net.contexts(b"{r}1");
+    assert_eq!(contexts[0], contexts[2], "all that the other knew is known: {place:?}");
+    assert_eq!(net.state(3, b"{r}1").cell, net.state(1, b"{r}1").cell);
+    assert_eq!(net.get(3, "SMEMBERS {r}2"), Value::Set(vec![bulk("b")]));
 }
