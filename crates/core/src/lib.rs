@@ -22,6 +22,7 @@ pub mod clock;
 pub mod crdt;
 pub mod detector;
 pub mod guarantee;
+pub mod hot;
 pub mod operation;
 pub mod placement;
 pub mod quorum;

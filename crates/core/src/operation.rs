@@ -3,8 +3,10 @@
 //! A command is the vector of its words, as in the Redis protocol: `["SET", "k", "v"]`. The log holds the same vectors,
 //! so a new command family touches one file of `state` and no format.
 
+mod hot;
 mod repair;
 
+pub use hot::{HotKey, HotStatus, HotTable};
 pub use repair::{PairStatus, Progress, RepairStage, RepairStatus};
 
 use crate::clock::{ClockOut, Offset};
@@ -148,6 +150,8 @@ pub enum Request {
         /// Begin to compare all that this node shares with others.
         run: bool,
     },
+    /// Asks which keys the clients of this node ask for most. Not forwarded.
+    Hot,
 }
 
 /// A batch with the guarantee that it names.
@@ -228,6 +232,8 @@ pub enum Reply {
     ChangeBegun(Result<(), Refusal>),
     /// How repair stands.
     Repair(RepairStatus),
+    /// The busiest keys.
+    Hot(HotStatus),
 }
 
 /// What became of an operation. A timeout is ambiguous, and the type says so.

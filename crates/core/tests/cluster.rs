@@ -408,6 +408,7 @@ fn a_pipeline_of_writes_keeps_its_order_while_leadership_is_handed_over() {
             | Reply::Status(_)
             | Reply::Transferred(_)
             | Reply::ChangeBegun(_)
+            | Reply::Hot(_)
             | Reply::Repair(_) => None,
         };
         let places: Vec<u64> = net.replies.values().filter_map(index).collect();

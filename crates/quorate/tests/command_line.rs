@@ -117,6 +117,22 @@ fn status_shows_every_node_and_those_that_are_gone() {
 }
 
 #[test]
+fn the_busiest_keys_are_shown() {
+    let cluster = Cluster::start();
+    for (node, key, count) in [(1, "busy", 30), (2, "busy", 10), (2, "calm", 5)] {
+        let mut client = cluster.client(node);
+        (0..count).for_each(|_| drop(client.call(&quorate_client::Command::new(["GET", key])).unwrap()));
+    }
+    let shown = succeeds(&cluster.quorate(&["status", "--hot"]));
+    let keys: Vec<&str> = shown.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).take(2).collect();
+    assert_eq!(keys, ["busy", "calm"], "{shown}");
+    let json: Value = serde_json::from_str(&succeeds(&cluster.quorate(&["status", "--hot", "--json"]))).unwrap();
+    let of_node = |node: usize| &json["nodes"][node]["hot"]["tables"][0];
+    assert_eq!((&of_node(0)["operations"], &of_node(1)["operations"]), (&30.into(), &15.into()), "{json}");
+    assert_eq!((&of_node(0)["keys"][0]["key"], &of_node(0)["keys"][0]["error"]), (&"busy".into(), &0.into()), "{json}");
+}
+
+#[test]
 fn the_lab_gives_verdicts_and_traces() {
     let directory = tempfile::tempdir().unwrap();
     let trace = directory.path().join("story.txt");

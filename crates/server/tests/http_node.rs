@@ -68,6 +68,14 @@ fn metrics_are_open_metrics() {
 }
 
 #[test]
+fn the_busiest_keys_are_shown_with_their_bounds() {
+    let hot = Node::plain().ask("GET", "/v1/hot", &[], b"").json();
+    let key = json!({ "key": "cart:7", "bytes": 6, "most": 90, "error": 4 });
+    let table = json!({ "table": 0, "name": "default", "operations": 120, "missed": 4, "keys": [key] });
+    assert_eq!(hot, json!({ "node": 1, "window_ms": 15_000, "tables": [table] }));
+}
+
+#[test]
 fn leadership_can_be_asked_to_move() {
     let node = Node::plain();
     let ask = |body: &str| node.ask("POST", "/v1/transfer", &[], body.as_bytes());

@@ -6,6 +6,7 @@
 
 use crate::catalogue::CATALOGUE_GROUP;
 use crate::consensus;
+use crate::hot::Hot;
 use crate::leaderless::{self, Leaderless};
 use crate::limits;
 use crate::machine::{CallId, Input, Machine, Mono, NodeId, Now, Step, Wake};
@@ -24,6 +25,7 @@ mod answer;
 mod apply;
 mod gather;
 mod health;
+mod hot;
 pub mod plan;
 mod replicas;
 mod route;
@@ -219,6 +221,7 @@ pub struct Node {
     /// When deadlines are looked at next.
     sweep_at: Option<Mono>,
     health: Health,
+    hot: Hot,
 }
 
 impl Machine for Node {
@@ -266,6 +269,7 @@ impl Machine for Node {
             calls: 0,
             sweep_at: None,
             health: Health::new(config, now.mono),
+            hot: Hot::new(now.mono),
         };
         node.tell_leaderless(now.mono);
         node
@@ -322,7 +326,11 @@ impl Node {
 
     fn request(&mut self, cx: &mut Cx<'_>, call: CallId, request: Request) {
         match request {
-            Request::Operate(operate) => self.accept(cx, Origin::Local(call), operate, None),
+            Request::Operate(operate) => {
+                self.count_keys(cx.now().mono, &operate.batch);
+                self.accept(cx, Origin::Local(call), operate, None);
+            }
+            Request::Hot => cx.answer(call, Reply::Hot(self.hot_status(cx.now().mono))),
             Request::Status => cx.answer(call, Reply::Status(self.status(cx.now().mono))),
             Request::Transfer { group, to } => {
                 let result = self.transfer(cx, group, to);

@@ -170,7 +170,9 @@ impl Node {
             Some(Reply::Operated { outcome, session, seen }) => {
                 self.answer_seen(cx, call.origin, outcome.clone(), session.clone(), seen.clone());
             }
-            Some(Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => {}
+            Some(
+                Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),
+            ) => {}
             None => self.coordinate_but(cx, call, tried),
         }
         true

@@ -181,7 +181,9 @@ impl Node {
             Some(Reply::Operated { outcome, session, seen: _ }) => {
                 self.answer(cx, forwarded.call.origin, outcome, session)
             }
-            Some(Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => {}
+            Some(
+                Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),
+            ) => {}
             None => {
                 // It did nothing there. Wait for this node to learn of the next leader.
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {

@@ -315,9 +315,11 @@ impl Stage {
                     }
                     told(&outcome)
                 }
-                reply @ (Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_) | Reply::Status(_)) => {
-                    errand_told(&reply).unwrap_or_default()
-                }
+                reply @ (Reply::Transferred(_)
+                | Reply::ChangeBegun(_)
+                | Reply::Hot(_)
+                | Reply::Repair(_)
+                | Reply::Status(_)) => errand_told(&reply).unwrap_or_default(),
             });
         }
     }
@@ -639,6 +641,7 @@ fn errand_told(reply: &Reply) -> Option<String> {
         }
         Reply::Status(status) => Some(format!("{status:?}")),
         Reply::Repair(status) => Some(format!("{status:?}")),
+        Reply::Hot(status) => Some(format!("{status:?}")),
         Reply::Operated { .. } => None,
     }
 }

@@ -4,6 +4,7 @@ mod child;
 pub mod control;
 pub mod each;
 pub mod fault;
+pub mod hot;
 pub mod layout;
 pub mod observe;
 mod show;

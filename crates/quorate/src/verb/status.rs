@@ -2,6 +2,7 @@
 
 use crate::access::Place;
 use crate::cluster::each::{self, each, reachable};
+use crate::cluster::hot;
 use crate::cluster::observe::{Peer, Status as Report};
 use crate::cluster::thousands;
 use crate::exit::{Exit, Outcome};
@@ -17,6 +18,7 @@ Examples:
   quorate status
   quorate status --addr 10.0.0.1:7379 --addr 10.0.0.2:7379
   quorate status --json
+  quorate status --hot          the keys that clients ask for most, lately
 
 Exits with 4 when no node answers. Positions are indices of the log; lag is how far a node is behind the furthest
 commit position that any node told. A phi of 3 says that one silence in a thousand is that long and harmless, one of 8 that
@@ -26,6 +28,9 @@ not vote.")]
 pub struct Status {
     #[command(flatten)]
     place: Place,
+    /// Show the busiest keys of each table, and how exact the figures are
+    #[arg(long)]
+    hot: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -37,6 +42,9 @@ type Answer = each::Answer<(Report, Value)>;
 
 impl Status {
     pub fn run(self) -> Outcome {
+        if self.hot {
+            return hot::show(&self.place, self.json);
+        }
         let answers: Vec<Answer> = each(&self.place, |watcher| watcher.status(PATIENCE));
         reachable(&answers)?;
         if self.json {

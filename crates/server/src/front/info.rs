@@ -57,7 +57,11 @@ impl Gathered {
             Reply::Operated { outcome: Outcome::Done { value: Value::Int(keys), .. }, .. } if *keys > 0 => {
                 self.keys.push((part.saturating_sub(1), *keys));
             }
-            Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_) => {}
+            Reply::Operated { .. }
+            | Reply::Transferred(_)
+            | Reply::ChangeBegun(_)
+            | Reply::Hot(_)
+            | Reply::Repair(_) => {}
         }
     }
     /// Are all answers here?

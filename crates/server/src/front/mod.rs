@@ -7,6 +7,7 @@ pub mod codec;
 mod connection;
 mod describe;
 mod failure;
+mod hot;
 mod info;
 mod name;
 mod own;
@@ -23,6 +24,7 @@ mod wish;
 
 pub use clients::{Clients, Raised};
 pub use connection::Connection;
+pub use hot::hot_json;
 pub use info::status_json;
 pub use repair::repair_json;
 pub use shared::{Bounds, Issue, Question, Shared};

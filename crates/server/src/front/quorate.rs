@@ -11,13 +11,14 @@ use quorate_core::guarantee::Session;
 use quorate_core::machine::NodeId;
 use quorate_core::operation::{Request, Value, Words};
 
-/// `QUORATE STATUS | REPAIR STATUS | REPAIR RUN | FAULTS <json> | TRANSFER <group> <node> | SESSION [token] | HELP`.
+/// `QUORATE STATUS | REPAIR STATUS | REPAIR RUN | HOT | FAULTS <json> | TRANSFER <group> <node> | SESSION [token] | HELP`.
 pub(super) fn quorate(connection: &mut Connection, words: Words, shared: &Shared, issues: &mut Vec<Issue>) -> Flow {
     let plain = Render::Value { receipt: false };
     match (&words[1].to_ascii_uppercase()[..], &words[2..]) {
         (b"STATUS", []) => {
             connection.ask(Question::Machine(Request::Status), Render::Status, Kind::Read, issues);
         }
+        (b"HOT", []) => connection.ask(Question::Machine(Request::Hot), plain, Kind::Read, issues),
         (b"REPAIR", [word]) => match &word.to_ascii_uppercase()[..] {
             run @ (b"STATUS" | b"RUN") => {
                 let request = Request::Repair { run: run == b"RUN" };
@@ -71,6 +72,7 @@ fn help() -> Value {
         "STATUS -- roles, terms, positions and counters of this node, as JSON.",
         "REPAIR STATUS -- what of leaderless tables was compared with whom, and what this node owes others, as JSON.",
         "REPAIR RUN -- begin to compare all that this node shares with others; the reply is that of REPAIR STATUS.",
+        "HOT -- the keys that clients of this node ask for most, lately, as JSON.",
         "TRANSFER <group> <node> -- ask that the leadership of a group move to a node.",
         "SESSION [<token>] -- what this connection has seen, or add what another has seen.",
         "FAULTS <json> -- cut, drop or delay messages to peers; test clusters only.",

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::failure;
+use super::hot::hot_json;
 use super::info;
 use super::receipt::with_receipt;
 use super::repair::repair_json;
@@ -29,6 +30,7 @@ pub(super) fn render(connection: &mut Connection, render: Render, reply: Reply, 
                 Value::Bulk(Bytes::from(info::status_json(&status, &shared.metrics).to_string()))
             }
         }),
+        Reply::Hot(status) => Ready::Value(Value::Bulk(Bytes::from(hot_json(&status).to_string()))),
         Reply::Repair(status) => Ready::Value(Value::Bulk(Bytes::from(repair_json(&status).to_string()))),
         Reply::Transferred(Ok(())) | Reply::ChangeBegun(Ok(())) => Ready::Value(Value::OK),
         Reply::Transferred(Err(refusal)) | Reply::ChangeBegun(Err(refusal)) => Ready::Value(failure::refused(&refusal)),

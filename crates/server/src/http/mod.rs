@@ -25,6 +25,8 @@ mod routes;
 mod tables;
 mod wire;
 
+pub use json::bytes as bytes_json;
+
 use crate::handle::Handle;
 use quorate_core::limits;
 use std::net::TcpListener;

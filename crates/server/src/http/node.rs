@@ -36,7 +36,9 @@ pub fn json_reply(body: &Json) -> Response<Body> {
 pub async fn picture(asked: &Asked) -> Result<Status, Problem> {
     match call(&asked.site, Request::Status, PATIENCE).await {
         Ok(Reply::Status(status)) => Ok(status),
-        Ok(Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => Err(misfit()),
+        Ok(
+            Reply::Operated { .. } | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),
+        ) => Err(misfit()),
         Err(silence) => Err(silence.problem(false)),
     }
 }
@@ -93,6 +95,22 @@ pub async fn ready(asked: Asked) -> Answer {
     Err(Problem::new(Kind::Unavailable, detail).with("groups_without_leader", json!(orphans)))
 }
 
+/// The busiest keys.
+pub async fn hot(asked: Asked) -> Answer {
+    asked.query(&[])?;
+    match call(&asked.site, Request::Hot, PATIENCE).await {
+        Ok(Reply::Hot(status)) => Ok(json_reply(&crate::front::hot_json(&status))),
+        Ok(
+            Reply::Operated { .. }
+            | Reply::Status(_)
+            | Reply::Transferred(_)
+            | Reply::ChangeBegun(_)
+            | Reply::Repair(_),
+        ) => Err(misfit()),
+        Err(silence) => Err(silence.problem(false)),
+    }
+}
+
 /// Roles, terms, positions and counters.
 pub async fn status(asked: Asked) -> Answer {
     asked.query(&[])?;
@@ -134,7 +152,9 @@ pub async fn transfer(asked: Asked, content: Body) -> Answer {
             format!("this node does not lead group {group}; ask its leader, which /v1/status names"),
         )),
         Ok(Reply::Transferred(Err(refusal))) => Err(Problem::refused(&refusal)),
-        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => Err(misfit()),
+        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_)) => {
+            Err(misfit())
+        }
         Err(silence) => Err(silence.problem(true)),
     }
 }

@@ -197,6 +197,7 @@ fn schemas() -> Json {
         "NewTable": { "allOf": [reference("Policy"), object(&["name"], json!({ "name": { "type": "string" } }))] },
         "Policy": { "type": "object", "properties": policy() },
         "Status": { "type": "object" },
+        "Hot": hot(),
         "Repair": repair(),
         "Ready": object(&["ready"], json!({ "ready": boolean(), "groups": integer(), "warning": { "type": "string", "description": "What to see to, such as a clock that is out" } })),
         "Transfer": object(&["group", "to"], json!({ "group": integer(), "to": integer() })),
@@ -240,6 +241,29 @@ fn table() -> Json {
         ]);
     }
     object(&["id", "name", "shape"], members)
+}
+
+fn hot() -> Json {
+    let integer = || json!({ "type": "integer" });
+    let list = |items: Json| json!({ "type": "array", "items": items });
+    let key = json!({
+        "key": { "allOf": [reference("Word")], "description": "The key, or the beginning of a long one" },
+        "bytes": integer(), "most": integer(),
+        "error": { "type": "integer", "description": "So much may `most` be too large" },
+    });
+    let table = json!({
+        "table": integer(), "name": { "type": "string" }, "operations": integer(),
+        "missed": { "type": "integer", "description": "No key that is not named was asked for more often" },
+        "keys": list(object(&["key", "bytes", "most", "error"], key)),
+    });
+    object(
+        &["node", "window_ms", "tables"],
+        json!({
+            "node": integer(),
+            "window_ms": { "type": "integer", "description": "The time that the counts are about; what is older counts less" },
+            "tables": list(object(&["table", "name", "operations", "missed", "keys"], table)),
+        }),
+    )
 }
 
 fn repair() -> Json {

@@ -221,7 +221,9 @@ pub async fn operate_with(asked: &Asked, action: Action, change: impl FnOnce(Wis
     let wait = Duration::from_millis(u64::from(wish.deadline_ms)) + GRACE;
     let (outcome, heard, seen) = match call(&asked.site, Request::Operate(operate), wait).await {
         Ok(Reply::Operated { outcome, session, seen }) => (outcome, session, seen),
-        Ok(Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Repair(_)) => return Err(misfit()),
+        Ok(Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_)) => {
+            return Err(misfit());
+        }
         Err(silence) => return Err(silence.problem(writes)),
     };
     let mut session = wish.session;

@@ -27,7 +27,9 @@ pub async fn run(asked: Asked) -> Answer {
 pub async fn picture(asked: &Asked, run: bool) -> Result<RepairStatus, Problem> {
     match call(&asked.site, Request::Repair { run }, PATIENCE).await {
         Ok(Reply::Repair(status)) => Ok(status),
-        Ok(Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_)) => Err(misfit()),
+        Ok(
+            Reply::Operated { .. } | Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_),
+        ) => Err(misfit()),
         Err(silence) => Err(silence.problem(run)),
     }
 }

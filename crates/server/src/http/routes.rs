@@ -230,6 +230,15 @@ pub const ROUTES: &[Route] = &[
     ),
     route(
         "GET",
+        &["/v1/hot"],
+        "hot",
+        "The keys that clients of this node ask for most, lately",
+        Family::Node,
+        (200, Json("Hot")),
+        |asked, _| Box::pin(node::hot(asked)),
+    ),
+    route(
+        "GET",
         &["/v1/repair"],
         "repair",
         "How the repair of leaderless tables stands at this node",

@@ -7,8 +7,8 @@ use quorate_core::guarantee::{Level, NodeSet, Path, Position, Tally};
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutants;
 use quorate_core::operation::{
-    Doubt, FollowerStatus, GroupStatus, Operate, Outcome, PairStatus, PeerStatus, Progress, Refusal, RepairStage,
-    RepairStatus, Reply, Request, Role, Status, TableId,
+    Doubt, FollowerStatus, GroupStatus, HotKey, HotStatus, HotTable, Operate, Outcome, PairStatus, PeerStatus,
+    Progress, Refusal, RepairStage, RepairStatus, Reply, Request, Role, Status, TableId,
 };
 use quorate_core::state::{self, Stamp, command};
 use quorate_core::store::MemoryStore;
@@ -151,6 +151,17 @@ fn event_loop(inbox: &Receiver<Ask>, scene: &Mutex<Scene>) {
             }
             Ask::Call { request: Request::Status, answer } => {
                 let _ = answer.send(Reply::Status(status(scene.leader)));
+            }
+            Ask::Call { request: Request::Hot, answer } => {
+                let key = HotKey { key: bytes::Bytes::from_static(b"cart:7"), bytes: 6, most: 90, error: 4 };
+                let table = HotTable {
+                    table: TableId(0),
+                    name: "default".to_string(),
+                    operations: 120,
+                    missed: 4,
+                    keys: vec![key],
+                };
+                let _ = answer.send(Reply::Hot(HotStatus { node: NodeId(1), window_ms: 15_000, tables: vec![table] }));
             }
             Ask::Call { request: Request::Repair { run }, answer } => {
                 scene.repairs += usize::from(run);
