@@ -37,7 +37,7 @@ pub(super) struct Agreeing {
     merged: State,
     /// Those that accepted.
     accepted: NodeSet,
-    /// Those that the present question was not answered by.
+    /// The question that is open, and those who answered it.
     ask: Ask<State>,
     answered: NodeSet,
     /// What the operation gave, once it was evaluated; and the event, if it changes something.
@@ -75,24 +75,11 @@ impl Leaderless {
         let here = self.acceptor(cx, spot).promised().map_or(0, |ballot| ballot.number);
         let actor = self.actor.unwrap_or(Actor { node: self.config.node, incarnation: 0 });
         let ballot = Ballot { number: here.max(above) + 1, actor };
-        let proposer = Proposer::new(ballot, replicas.iter().copied().collect());
-        let ask = proposer.first();
-        Agreeing {
-            proposer,
-            merged,
-            accepted: NodeSet::default(),
-            ask,
-            answered: NodeSet::default(),
-            result: None,
-            perhaps: None,
-            attempts: 0,
-            pause: None,
-        }
+        Agreeing::new(Proposer::new(ballot, replicas.iter().copied().collect()), merged)
     }
 
     /// Asks all replicas that have not answered, this one first.
     pub(super) fn say_ask(&mut self, cx: &mut Cx<'_>, number: u64) {
-        let incarnation = self.config.incarnation;
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Agreeing(agreeing) = round.phase() else { return };
         if agreeing.pause.is_some() {
@@ -102,8 +89,7 @@ impl Leaderless {
         let others: Vec<NodeId> = round.replicas().iter().copied().filter(|&node| !answered.contains(node)).collect();
         let here = self.config.node;
         for &node in others.iter().filter(|&&node| node != here) {
-            let body = Body::Propose { target: target.clone(), ask: ask.clone() };
-            cx.send(node, Message { round: RoundId { incarnation, number }, body });
+            self.say(cx, node, number, Body::Propose { target: target.clone(), ask: ask.clone() });
         }
         if others.contains(&here) {
             // The own answer counts once it is durable.
@@ -314,11 +300,15 @@ impl Leaderless {
 impl Agreeing {
     fn over(kind: crate::crdt::Kind) -> Agreeing {
         let nobody = Ballot { number: 0, actor: Actor { node: NodeId(0), incarnation: 0 } };
+        Agreeing::new(Proposer::new(nobody, NodeSet::default()), State::nothing(kind))
+    }
+
+    fn new(proposer: Proposer<State>, merged: State) -> Agreeing {
         Agreeing {
-            proposer: Proposer::new(nobody, NodeSet::default()),
-            merged: State::nothing(kind),
+            ask: proposer.first(),
+            proposer,
+            merged,
             accepted: NodeSet::default(),
-            ask: Ask::Prepare(nobody),
             answered: NodeSet::default(),
             result: None,
             perhaps: None,

@@ -182,8 +182,7 @@ impl Leaderless {
     }
 
     fn say_talk(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, (table, epoch): (TableId, u64), talk: Talk) {
-        let round = RoundId { incarnation: self.config.incarnation, number };
-        cx.send(to, Message { round, body: Body::Compare { table, epoch, talk } });
+        self.say(cx, to, number, Body::Compare { table, epoch, talk });
     }
 
     /// Another node says something in a comparison that it, or this node, began.
@@ -378,9 +377,8 @@ impl Leaderless {
         for (round, key) in ask {
             self.fetching.insert(round, number);
             let target = super::message::Target { table, epoch, key };
-            let round = RoundId { incarnation: self.config.incarnation, number: round };
             // No cell has this digest but by chance; then it is read by the next comparison.
-            cx.send(with, Message { round, body: Body::Get { target, digest: 0, durable: false } });
+            self.say(cx, with, round, Body::Get { target, digest: 0, durable: false });
         }
     }
 

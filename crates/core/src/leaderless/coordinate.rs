@@ -5,7 +5,7 @@
 
 use super::agree::Agreeing;
 use super::command::{self, Action, Author};
-use super::message::{Body, Message, Round as RoundId, Target};
+use super::message::{Body, Target};
 use super::record::State;
 use super::replica::{Spot, digest};
 use super::rule::{self, Rules};
@@ -230,24 +230,18 @@ impl Leaderless {
 
     /// Asks replicas what they hold: as many as must answer, or all that have not.
     fn ask_more(&mut self, cx: &mut Cx<'_>, number: u64, all: bool) {
-        let incarnation = self.config.incarnation;
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let target = round.target();
         let durable = round.rules.write_back(round.replicas.len()).is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
-        let mut left = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
+        let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
         let own = reading.told.get(&self.config.node).map_or(0, |state| digest(&state.cell));
-        for &node in round.replicas.iter().filter(|&&node| node != self.config.node) {
-            if left == 0 {
-                break;
-            }
-            if reading.tally.answers().contains(node) {
-                continue;
-            }
-            left -= 1;
-            reading.asked.insert(node);
-            let body = Body::Get { target: target.clone(), digest: own, durable };
-            cx.send(node, Message { round: RoundId { incarnation, number }, body });
+        let here = self.config.node;
+        let silent = |&node: &NodeId| node != here && !reading.tally.answers().contains(node);
+        let asked: Vec<NodeId> = round.replicas.iter().copied().filter(silent).take(at_most).collect();
+        asked.iter().for_each(|&node| reading.asked.insert(node));
+        for node in asked {
+            self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable });
         }
     }
 
@@ -381,8 +375,7 @@ impl Leaderless {
     }
 
     fn say_mend(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, target: Target, state: &State) {
-        let round = RoundId { incarnation: self.config.incarnation, number };
-        cx.send(to, Message { round, body: Body::Mend { target, state: state.clone() } });
+        self.say(cx, to, number, Body::Mend { target, state: state.clone() });
     }
 
     /// Writes back what a read found, unless enough replicas hold it.
@@ -525,22 +518,20 @@ impl Leaderless {
         self.write_on(cx, number);
     }
 
-    fn say_put(&mut self, cx: &mut Cx<'_>, number: u64) {
-        let incarnation = self.config.incarnation;
+    fn say_put(&self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
         for &node in &round.replicas {
             if node != self.config.node && !writing.tally.held().contains(node) {
                 let (target, delta, after) = (round.target(), writing.delta.clone(), writing.after.clone());
                 let body = Body::Put { target, delta, after, volatile: round.rules.volatile };
-                cx.send(node, Message { round: RoundId { incarnation, number }, body });
+                self.say(cx, node, number, body);
             }
         }
     }
 
     /// Asks others to take the write in place of replicas that do not answer, where the operation wants that.
     fn say_stand(&mut self, cx: &mut Cx<'_>, number: u64) {
-        let incarnation = self.config.incarnation;
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
         if !round.rules.sloppy || writing.answered.is_some() {
@@ -559,7 +550,7 @@ impl Leaderless {
         }
         for (missing, node) in pairs {
             let body = Body::Stand { target: target.clone(), missing, delta: delta.clone() };
-            cx.send(node, Message { round: RoundId { incarnation, number }, body });
+            self.say(cx, node, number, body);
         }
     }
 

@@ -1,8 +1,6 @@
 //! What tables that were removed left on disk is deleted, a bounded number of keys at a time.
 
-use super::hint::{self, HINT};
 use super::record::{ACCEPTOR, CELL, CONTEXT};
-use super::stand_in::STAND_IN;
 use super::{Cx, Leaderless};
 use crate::catalogue::Catalogue;
 use crate::limits;
@@ -30,16 +28,11 @@ impl Leaderless {
                 keys_of(cx.view(), kind, table, &mut doomed);
             }
         }
-        for kind in [HINT, STAND_IN] {
-            hint::of_removed(cx.view(), kind, &|table| self.removed.was_removed(table), &mut doomed);
-        }
+        let removed = |table| self.removed.was_removed(table);
+        self.debt.take_removed(cx.view(), &removed, &mut doomed);
+        self.standing.take_removed(cx.view(), &removed, &mut doomed);
         self.leftovers = !doomed.is_empty();
         for key in doomed {
-            match key.get(1) {
-                Some(&HINT) => self.progress.hints = self.progress.hints.saturating_sub(1),
-                Some(&STAND_IN) => self.standing = self.standing.saturating_sub(1),
-                _ => {}
-            }
             cx.delete(&key);
         }
     }

@@ -23,7 +23,7 @@
 //!
 //! **Said and heard.** [`Message`].
 //!
-//! **On disk.** The tables at the top of `record.rs`, `hint.rs` and `stand_in.rs`.
+//! **On disk.** The tables at the top of `record.rs` and `kept.rs`.
 //!
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
@@ -35,6 +35,7 @@ mod command;
 mod compare;
 mod coordinate;
 mod hint;
+mod kept;
 mod leftover;
 mod message;
 mod record;
@@ -62,6 +63,7 @@ use crate::placement::{Member, POINTS, Placement, Ring};
 use crate::store::{Seq, View};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use kept::Kept;
 use sums::Sums;
 
 /// The context in which the room runs: a step of the node, with the room's own messages.
@@ -132,8 +134,9 @@ pub struct Leaderless {
     compare_at: Mono,
     compare_turn: u64,
     hints_at: Mono,
-    /// Hints on disk, by the node that is owed them.
-    debt: BTreeMap<NodeId, u64>,
+    /// Hints on disk.
+    debt: Kept,
+    /// What repair did, without what is owed.
     progress: Progress,
     /// There may be data of tables that this catalogue says were removed.
     leftovers: bool,
@@ -141,7 +144,7 @@ pub struct Leaderless {
     /// All nodes.
     members: Vec<NodeId>,
     /// States that this node holds for others, and those of them that are on their way back.
-    standing: u64,
+    standing: Kept,
     giving: BTreeMap<u64, (NodeId, replica::Spot, State)>,
     repair: repair::Repair,
 }
@@ -149,7 +152,6 @@ pub struct Leaderless {
 impl Leaderless {
     /// The room at the start of a node. It knows no table until it is told.
     pub fn boot(config: Config, now: Mono, disk: &dyn View) -> Leaderless {
-        let debt = hint::count(disk);
         let nobody = Actor { node: config.node, incarnation: 0 };
         Leaderless {
             config,
@@ -173,10 +175,10 @@ impl Leaderless {
             leftovers: false,
             removed: Catalogue::default(),
             members: Vec::new(),
-            standing: stand_in::count(disk),
+            standing: Kept::boot(disk, stand_in::STAND_IN),
             giving: BTreeMap::new(),
-            progress: Progress { hints: debt.values().sum(), ..Progress::default() },
-            debt,
+            progress: Progress::default(),
+            debt: Kept::boot(disk, hint::HINT),
             repair: repair::Repair::default(),
         }
     }
@@ -289,7 +291,7 @@ impl Leaderless {
             return None;
         }
         let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
-        let hints = (self.progress.hints > 0 || self.standing > 0).then_some(Wake { at: self.hints_at, why: "hints" });
+        let hints = (self.debt.total() + self.standing.total() > 0).then_some(Wake { at: self.hints_at, why: "hints" });
         let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
         rounds.into_iter().chain(hints).chain(compare).chain(self.repair_at()).min_by_key(|wake| wake.at)
     }
@@ -313,6 +315,12 @@ impl Leaderless {
         let mut context = record::read_context(view, place);
         context.join(&record.extra);
         Some(State { cell: record.cell, context })
+    }
+
+    /// Says something in a round of this node.
+    fn say(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, body: Body) {
+        let round = message::Round { incarnation: self.config.incarnation, number };
+        cx.send(to, Message { round, body });
     }
 
     fn range(&mut self, cx: &Cx<'_>, place: Place) -> &Held {

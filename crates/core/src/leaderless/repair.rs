@@ -48,7 +48,7 @@ impl Leaderless {
             every_ms: self.config.compare_ms,
             progress: self.progress(),
             pairs: pairs.collect(),
-            owed: self.debt.iter().filter(|&(_, &hints)| hints > 0).map(|(&node, &hints)| (node, hints)).collect(),
+            owed: self.debt.iter().collect(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Leaderless {
 
     /// What repair did in this life.
     pub fn progress(&self) -> Progress {
-        self.progress
+        Progress { hints: self.debt.total(), ..self.progress }
     }
 
     /// A comparison came to its end.

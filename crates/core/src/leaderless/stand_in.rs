@@ -8,17 +8,13 @@
 use super::message::{Body, Message, Round as RoundId, Target};
 use super::record::State;
 use super::replica::Spot;
-use super::{Cx, Leaderless, hint};
+use super::{Cx, Leaderless};
 use crate::crdt::{AnyCell, Delta};
 use crate::limits;
 use crate::machine::NodeId;
-use crate::store::{View, after_prefix, drawer};
 use alloc::vec::Vec;
 
 pub(super) const STAND_IN: u8 = 5;
-/// States that are given to one node at the same time.
-const AT_ONCE: usize = 32;
-
 impl Leaderless {
     /// The nodes that could stand in: those that hold no replica of the key, the nearest first.
     pub(super) fn stand_ins_for(&self, replicas: &[NodeId]) -> Vec<NodeId> {
@@ -39,7 +35,7 @@ impl Leaderless {
         delta: Delta<AnyCell>,
     ) {
         let Some(table) = self.tables.get(&target.table) else { return };
-        if table.epoch != target.epoch || self.standing >= limits::HINTS {
+        if table.epoch != target.epoch || self.standing.total() >= limits::HINTS {
             return cx.send(from, Message { round, body: Body::Fenced { epoch: table.epoch } });
         }
         let spot = Spot { place: table.place(target.table, &target.key), key: target.key.clone() };
@@ -47,11 +43,11 @@ impl Leaderless {
         if !alone.is_sound(self.kind(&spot)) {
             return;
         }
-        let key = hint::key_of(STAND_IN, missing, &spot);
+        let key = self.standing.key(missing, &spot);
         let mut held = match cx.get(&key) {
             Some(bytes) => postcard::from_bytes(&bytes).expect("a state on disk decodes"),
             None => {
-                self.standing += 1;
+                self.standing.add(missing);
                 State::nothing(self.kind(&spot))
             }
         };
@@ -62,28 +58,14 @@ impl Leaderless {
 
     /// Gives what was taken in place of others to them, a few states at a time.
     pub(super) fn give_back(&mut self, cx: &mut Cx<'_>) {
-        if self.standing == 0 {
-            return;
-        }
-        let prefix = [drawer::LEADERLESS, STAND_IN];
-        let mut some: Vec<(NodeId, Spot, State)> = Vec::new();
-        cx.view().scan(&prefix, &after_prefix(&prefix), &mut |key, value| {
-            if let Some((target, spot)) = hint::spot_of(key) {
-                let many = some.iter().filter(|(other, ..)| *other == target).count() >= AT_ONCE;
-                if !many {
-                    some.push((target, spot, postcard::from_bytes(value).expect("a state on disk decodes")));
-                }
-            }
-            true
-        });
-        for (target, spot, state) in some {
+        for (target, spot, value) in self.standing.first(cx.view()) {
             let Some(epoch) = self.tables.get(&spot.place.table).map(|table| table.epoch) else { continue };
             self.next_round += 1;
             let number = self.next_round;
             let key = Target { table: spot.place.table, epoch, key: spot.key.clone() };
+            let state: State = postcard::from_bytes(&value).expect("a state on disk decodes");
             self.giving.insert(number, (target, spot, state.clone()));
-            let round = RoundId { incarnation: self.config.incarnation, number };
-            cx.send(target, Message { round, body: Body::Mend { target: key, state } });
+            self.say(cx, target, number, Body::Mend { target: key, state });
         }
     }
 
@@ -92,19 +74,14 @@ impl Leaderless {
         let Some((target, spot, state)) = self.giving.get(&number).cloned() else { return false };
         if target == from && matches!(body, Body::Done { durable: true }) {
             self.giving.remove(&number);
-            let key = hint::key_of(STAND_IN, target, &spot);
+            let key = self.standing.key(target, &spot);
             // More may have been taken meanwhile.
             let same = cx.get(&key).is_some_and(|bytes| postcard::from_bytes(&bytes) == Ok(state));
             if same {
                 cx.delete(&key);
-                self.standing = self.standing.saturating_sub(1);
+                self.standing.remove(target);
             }
         }
         true
     }
-}
-
-/// How many states this node holds for others.
-pub(super) fn count(view: &dyn View) -> u64 {
-    hint::count_of(view, STAND_IN)
 }
