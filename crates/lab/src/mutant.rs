@@ -89,8 +89,10 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::RemovalForgotten
         | Mutant::NeverCompares
         | Mutant::SumsWithoutValues
-        | Mutant::SloppyCountsAsStrict => None,
-        mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
+        | Mutant::SloppyCountsAsStrict
+        | Mutant::PaxosIgnoresHighest
+        | Mutant::EpochNotFenced
+        | Mutant::HintReplayed => None,
     }
 }
 
@@ -201,7 +203,9 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::SumsWithoutValues
         | Mutant::ChangeTakenAlone
         | Mutant::SloppyCountsAsStrict => target_replicas(mutant, options, &mut swarm),
-        mutant => unreachable!("{} is caught by the tests of its room", name(mutant)),
+        Mutant::PaxosIgnoresHighest | Mutant::EpochNotFenced | Mutant::HintReplayed => {
+            unreachable!("{} is caught by the tests of its room", name(mutant))
+        }
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
     plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);

@@ -1,5 +1,8 @@
 //! All small executions of three nodes, to test clocks on and to learn from.
 
+use super::lamport::Lamport;
+use super::version::{Actor, VersionVector};
+use crate::machine::NodeId;
 use alloc::vec::Vec;
 
 /// What happens at one node at once.
@@ -24,6 +27,33 @@ impl Execution {
     /// Did the first come before the second: on the same node, along a message, or through others?
     pub fn is_before(&self, a: usize, b: usize) -> bool {
         self.before[b] >> a & 1 == 1
+    }
+    /// Lamport's number of each event.
+    pub fn numbers(&self) -> Vec<u64> {
+        let mut clocks = [Lamport::default(); 3];
+        let mut numbers: Vec<u64> = Vec::new();
+        for event in &self.events {
+            let clock = &mut clocks[event.node];
+            numbers.push(match event.heard {
+                Some(from) => clock.observe(numbers[from]),
+                None => clock.tick(),
+            });
+        }
+        numbers
+    }
+    /// What is known at each event, by a version vector.
+    pub fn vectors(&self) -> Vec<VersionVector> {
+        let mut known: [VersionVector; 3] = Default::default();
+        let mut vectors: Vec<VersionVector> = Vec::new();
+        for event in &self.events {
+            let here = &mut known[event.node];
+            if let Some(from) = event.heard {
+                here.join(&vectors[from]);
+            }
+            here.advance(Actor { node: NodeId(event.node as u16 + 1), incarnation: 1 });
+            vectors.push(here.clone());
+        }
+        vectors
     }
     /// All pairs of a cause and its effect.
     pub fn causes(&self) -> impl Iterator<Item = (usize, usize)> + '_ {

@@ -19,27 +19,12 @@ impl Lamport {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::clock::executions::{Execution, each};
-    use alloc::vec::Vec;
-
-    fn numbers(execution: &Execution) -> Vec<u64> {
-        let mut clocks = [Lamport::default(); 3];
-        let mut numbers: Vec<u64> = Vec::new();
-        for event in &execution.events {
-            let clock = &mut clocks[event.node];
-            numbers.push(match event.heard {
-                Some(from) => clock.observe(numbers[from]),
-                None => clock.tick(),
-            });
-        }
-        numbers
-    }
+    use crate::clock::executions::each;
 
     #[test]
     fn a_cause_has_a_smaller_number() {
         each(6, &mut |execution| {
-            let numbers = numbers(execution);
+            let numbers = execution.numbers();
             for (cause, effect) in execution.causes() {
                 assert!(numbers[cause] < numbers[effect], "{execution:?}");
             }
@@ -51,7 +36,7 @@ mod tests {
         let mut smallest = None;
         for events in 1..=6 {
             each(events, &mut |execution| {
-                let numbers = numbers(execution);
+                let numbers = execution.numbers();
                 let pairs = (0..events).flat_map(|a| (0..events).map(move |b| (a, b)));
                 let misled = pairs.into_iter().any(|(a, b)| numbers[a] < numbers[b] && !execution.is_before(a, b));
                 if misled && smallest.is_none() {

@@ -104,28 +104,13 @@ impl VersionVector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::executions::{Execution, each};
-    use alloc::vec::Vec;
-
-    fn vectors(execution: &Execution) -> Vec<VersionVector> {
-        let mut known: [VersionVector; 3] = Default::default();
-        let mut vectors: Vec<VersionVector> = Vec::new();
-        for event in &execution.events {
-            let here = &mut known[event.node];
-            if let Some(from) = event.heard {
-                here.join(&vectors[from]);
-            }
-            here.advance(Actor { node: NodeId(event.node as u16 + 1), incarnation: 1 });
-            vectors.push(here.clone());
-        }
-        vectors
-    }
+    use crate::clock::executions::each;
 
     #[test]
     fn vectors_tell_exactly_what_came_before() {
         let mut concurrent = 0;
         each(6, &mut |execution| {
-            let vectors = vectors(execution);
+            let vectors = execution.vectors();
             for a in 0..vectors.len() {
                 for b in 0..vectors.len() {
                     let expected = match (execution.is_before(a, b), execution.is_before(b, a)) {

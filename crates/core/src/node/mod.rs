@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 mod answer;
 mod apply;
+mod arrivals;
 mod gather;
 mod health;
 mod hot;

@@ -1,5 +1,6 @@
 //! Calls for leaderless tables: a node that holds the key coordinates them, this one or another.
 
+use super::arrivals::Arrivals;
 use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
 use crate::detector::TO_ROUTE_AROUND;
@@ -10,14 +11,12 @@ use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
 use crate::state::command;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// A read that another node was asked to coordinate is passed on to the next one after this long, in milliseconds.
 const PASS_AGAIN_MS: u64 = 200;
-/// Passed calls that a node remembers per peer, so that a doubled message is not taken twice.
-const PASSES_REMEMBERED: usize = 8_192;
 
 /// A call that another node coordinates.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ pub(super) struct Calls {
     /// Those that nobody took: they are looked at again with the deadlines.
     stalled: Vec<Call>,
     /// The calls that peers passed on to this node in this life of theirs.
-    arrived: BTreeMap<NodeId, (u64, BTreeSet<u64>)>,
+    arrived: BTreeMap<NodeId, (u64, Arrivals)>,
 }
 
 impl Node {
@@ -146,20 +145,11 @@ impl Node {
 
     /// Is this for certain the first time that the call arrives in this life?
     fn first_pass(&mut self, from: NodeId, incarnation: u64, call: CallId) -> bool {
-        let (of, seen) = self.replica_calls.arrived.entry(from).or_insert((incarnation, BTreeSet::new()));
-        if *of > incarnation {
-            return false;
-        }
+        let (of, seen) = self.replica_calls.arrived.entry(from).or_insert((incarnation, Arrivals::default()));
         if *of < incarnation {
-            (*of, *seen) = (incarnation, BTreeSet::new());
+            (*of, *seen) = (incarnation, Arrivals::default());
         }
-        if seen.len() >= PASSES_REMEMBERED {
-            if seen.first().is_some_and(|&oldest| call.0 < oldest) {
-                return false;
-            }
-            seen.pop_first();
-        }
-        seen.insert(call.0)
+        *of == incarnation && seen.is_first(call.0)
     }
 
     /// An answer to a call that was passed on. False if the number is none of those.

@@ -1,5 +1,6 @@
 //! A group in its place at the node: what of it is in flight, and who waits for what.
 
+use super::arrivals::Arrivals;
 use crate::consensus::{Group, Point, ReadTicket};
 use crate::guarantee::{Ack, NodeSet, Voters, Want};
 use crate::machine::{CallId, Mono, NodeId};
@@ -7,9 +8,6 @@ use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Doubt, Operate, Value};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-
-/// Forwarded calls that a leader remembers per follower, so that a doubled message is not applied twice.
-const FORWARDS_REMEMBERED: usize = 8_192;
 
 /// Who waits for the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +119,7 @@ pub(super) struct Expiry {
 struct Forwards {
     /// Copies of calls of an earlier term may have been taken by an earlier life, or were forgotten.
     term: u64,
-    seen: BTreeMap<(NodeId, u64), BTreeSet<u64>>,
+    seen: BTreeMap<(NodeId, u64), Arrivals>,
 }
 
 impl Seat {
@@ -253,14 +251,6 @@ impl Seat {
         if term > self.forwards.term {
             self.forwards = Forwards { term, seen: BTreeMap::new() };
         }
-        let seen = self.forwards.seen.entry((from, incarnation)).or_default();
-        if seen.len() >= FORWARDS_REMEMBERED {
-            // Older than all that is remembered: it cannot be told from a copy.
-            if seen.first().is_some_and(|&oldest| call.0 < oldest) {
-                return false;
-            }
-            seen.pop_first();
-        }
-        seen.insert(call.0)
+        self.forwards.seen.entry((from, incarnation)).or_default().is_first(call.0)
     }
 }

@@ -3,40 +3,11 @@
 use super::{Run, actor, failed, percent, row, table, unexpected};
 use bytes::Bytes;
 use quorate_core::clock::executions::{Execution, each};
-use quorate_core::clock::{Actor, Causality, Context, Lamport, VersionVector};
+use quorate_core::clock::{Actor, Causality, Context, Lamport};
 use quorate_core::crdt::{Cell, Register};
 use quorate_core::random::Random;
 
 const EVENTS: usize = 5;
-
-/// Lamport's number of each event.
-fn numbers(execution: &Execution) -> Vec<u64> {
-    let mut clocks = [Lamport::default(); 3];
-    let mut numbers: Vec<u64> = Vec::new();
-    for event in &execution.events {
-        let clock = &mut clocks[event.node];
-        numbers.push(match event.heard {
-            Some(from) => clock.observe(numbers[from]),
-            None => clock.tick(),
-        });
-    }
-    numbers
-}
-
-/// What each event knows.
-fn vectors(execution: &Execution) -> Vec<VersionVector> {
-    let mut known: [VersionVector; 3] = Default::default();
-    let mut vectors: Vec<VersionVector> = Vec::new();
-    for event in &execution.events {
-        let here = &mut known[event.node];
-        if let Some(from) = event.heard {
-            here.join(&vectors[from]);
-        }
-        here.advance(actor(event.node as u16 + 1));
-        vectors.push(here.clone());
-    }
-    vectors
-}
 
 fn pairs(execution: &Execution) -> impl Iterator<Item = (usize, usize)> + use<> {
     let count = execution.events.len();
@@ -48,7 +19,7 @@ pub(crate) fn converse(_seed: u64, broken: bool, _trace: bool) -> Run {
     let (mut cases, mut wrong, mut smallest) = (0u64, 0u64, None::<(Execution, usize, usize, Vec<u64>)>);
     for events in 1..=EVENTS {
         each(events, &mut |execution| {
-            let (numbers, vectors) = (numbers(execution), vectors(execution));
+            let (numbers, vectors) = (execution.numbers(), execution.vectors());
             for (a, b) in pairs(execution) {
                 let before =
                     if broken { numbers[a] < numbers[b] } else { vectors[a].compare(&vectors[b]) == Causality::Before };
@@ -90,7 +61,7 @@ fn told(execution: &Execution, numbers: &[u64]) -> String {
 pub(crate) fn conflicts(_seed: u64, broken: bool, _trace: bool) -> Run {
     let (mut concurrent, mut flagged, mut wrong) = (0u64, 0u64, 0u64);
     each(EVENTS, &mut |execution| {
-        let (numbers, vectors) = (numbers(execution), vectors(execution));
+        let (numbers, vectors) = (execution.numbers(), execution.vectors());
         for (a, b) in pairs(execution).filter(|(a, b)| a < b) {
             let node = |at: usize| execution.events[at].node;
             let flag = if broken {
