@@ -6,10 +6,10 @@
 //! replicas before it is acknowledged. To a plain write that it does not see, a compare-and-set is concurrent, like any other.
 
 use super::command::{self, Action, Author};
-use super::coordinate::{Phase, Round};
 use super::message::{Body, Message, Round as RoundId};
 use super::record::{self, State};
 use super::replica::Spot;
+use super::round::{Phase, Round};
 use super::{Cx, Leaderless};
 use crate::clock::Actor;
 use crate::guarantee::{NodeSet, Path, Tally};
@@ -64,9 +64,9 @@ impl Agreeing {
 impl Leaderless {
     /// Begins an operation that a majority must agree on.
     pub(super) fn agree(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
-        let kind = self.kind(round.spot());
-        let agreeing = self.attempt(cx, round.spot(), round.replicas(), State::nothing(kind), 0);
-        round.set_phase(Phase::Agreeing(Box::new(agreeing)));
+        let kind = self.kind(&round.spot);
+        let agreeing = self.attempt(cx, &round.spot, &round.replicas, State::nothing(kind), 0);
+        round.phase = Phase::Agreeing(Box::new(agreeing));
         self.hold(cx, number, round);
         self.say_ask(cx, number);
     }
@@ -81,19 +81,19 @@ impl Leaderless {
     /// Asks all replicas that have not answered, this one first.
     pub(super) fn say_ask(&mut self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
-        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        let Phase::Agreeing(agreeing) = &round.phase else { return };
         if agreeing.pause.is_some() {
             return;
         }
         let (target, ask, answered) = (round.target(), agreeing.ask.clone(), agreeing.answered);
-        let others: Vec<NodeId> = round.replicas().iter().copied().filter(|&node| !answered.contains(node)).collect();
+        let others: Vec<NodeId> = round.replicas.iter().copied().filter(|&node| !answered.contains(node)).collect();
         let here = self.config.node;
         for &node in others.iter().filter(|&&node| node != here) {
             self.say(cx, node, number, Body::Propose { target: target.clone(), ask: ask.clone() });
         }
         if others.contains(&here) {
             // The own answer counts once it is durable.
-            let spot = round.spot().clone();
+            let spot = round.spot.clone();
             let told = self.hear_ask(cx, &spot, ask);
             cx.hurry();
             self.own_answers.push_back((cx.after(), number, told));
@@ -140,12 +140,12 @@ impl Leaderless {
     /// A replica told what it promised or accepted.
     pub(super) fn agree_on(&mut self, cx: &mut Cx<'_>, number: u64, from: NodeId, tell: Tell<State>, held: &State) {
         let Some(mut round) = self.rounds.remove(&number) else { return };
-        let kind = self.kind(round.spot());
+        let kind = self.kind(&round.spot);
         let told_soundly = match &tell {
             Tell::Promised(_, Some((_, state))) => state.is_sound(kind),
             Tell::Promised(_, None) | Tell::Accepted(_) | Tell::Refused { .. } => true,
         };
-        let verdict = match round.phase_mut() {
+        let verdict = match &mut round.phase {
             Phase::Agreeing(agreeing) if agreeing.pause.is_none() && told_soundly && held.is_sound(kind) => {
                 let mut agreeing = core::mem::replace(&mut **agreeing, Agreeing::over(kind));
                 if matches!(&tell, Tell::Promised(ballot, _) if matches!(&agreeing.ask, Ask::Prepare(asked) if asked == ballot))
@@ -153,7 +153,7 @@ impl Leaderless {
                     agreeing.merged.join(held);
                 }
                 let (verdict, agreeing) = self.hear_tell(cx, &round, agreeing, from, tell);
-                round.set_phase(Phase::Agreeing(Box::new(agreeing)));
+                round.phase = Phase::Agreeing(Box::new(agreeing));
                 verdict
             }
             Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => Verdict::Open,
@@ -205,21 +205,21 @@ impl Leaderless {
         merged: &State,
         perhaps: Option<crate::clock::Dot>,
     ) -> (State, Value, Option<crate::clock::Dot>) {
-        let Action::Swap { expected, new } = round.action() else {
-            let (value, _) = command::read(round.action(), &merged.cell, round.bound());
+        let Action::Swap { expected, new } = &round.action else {
+            let (value, _) = command::read(&round.action, &merged.cell, round.bound);
             return (merged.clone(), value, None);
         };
         if perhaps.is_some_and(|dot| merged.context.contains(dot)) {
             return (merged.clone(), Value::Int(1), perhaps);
         }
-        let (found, _) = command::read(&Action::Get, &merged.cell, round.bound());
+        let (found, _) = command::read(&Action::Get, &merged.cell, round.bound);
         let wanted = expected.clone().map_or(Value::Nil, Value::Bulk);
         if found != wanted {
             return (merged.clone(), Value::Int(0), None);
         }
         let actor = self.actor.unwrap_or(Actor { node: self.config.node, incarnation: 0 });
         let actor = Actor { incarnation: actor.incarnation | PROPOSES, ..actor };
-        let held = self.range_mut(cx, round.spot().place);
+        let held = self.range_mut(cx, round.spot.place);
         held.proposed += 1;
         let dot = crate::clock::Dot { actor, count: held.proposed };
         let wall = cx.now().wall;
@@ -227,7 +227,7 @@ impl Leaderless {
         let mut next = merged.clone();
         let mut context = merged.context.clone();
         let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: Some(dot), once: None };
-        let wrote = command::write(&Action::Set(new.clone()), &mut next.cell, &mut author, None, round.bound());
+        let wrote = command::write(&Action::Set(new.clone()), &mut next.cell, &mut author, None, round.bound);
         match wrote {
             Ok(_) => {
                 next.context.insert(dot);
@@ -239,7 +239,7 @@ impl Leaderless {
 
     fn judge(&mut self, cx: &mut Cx<'_>, number: u64, verdict: Verdict<State>) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
-        let Phase::Agreeing(agreeing) = round.phase_mut() else { return };
+        let Phase::Agreeing(agreeing) = &mut round.phase else { return };
         match verdict {
             Verdict::Open => {}
             Verdict::Ask(ask) => {
@@ -265,30 +265,30 @@ impl Leaderless {
     pub(super) fn attempt_again(&mut self, cx: &mut Cx<'_>, number: u64) {
         let now = cx.now().mono;
         let Some(round) = self.rounds.get(&number) else { return };
-        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        let Phase::Agreeing(agreeing) = &round.phase else { return };
         let Some((at, above)) = agreeing.pause else { return };
         if at > now {
             return self.look_sooner(number, at);
         }
         let (perhaps, attempts) = (agreeing.perhaps, agreeing.attempts);
-        let (spot, replicas) = (round.spot().clone(), round.replicas().to_vec());
+        let (spot, replicas) = (round.spot.clone(), round.replicas.clone());
         let nothing = State::nothing(self.kind(&spot));
         let mut next = self.attempt(cx, &spot, &replicas, nothing, above);
         (next.perhaps, next.attempts) = (perhaps, attempts);
         if let Some(round) = self.rounds.get_mut(&number) {
-            round.set_phase(Phase::Agreeing(Box::new(next)));
+            round.phase = Phase::Agreeing(Box::new(next));
         }
         self.say_ask(cx, number);
     }
 
     fn chosen(&mut self, cx: &mut Cx<'_>, number: u64, state: Option<State>) {
         let Some(round) = self.rounds.remove(&number) else { return };
-        let Phase::Agreeing(agreeing) = round.phase() else { return };
+        let Phase::Agreeing(agreeing) = &round.phase else { return };
         let state = state.unwrap_or_else(|| agreeing.merged.clone());
         let (value, dot) = agreeing.result.clone().unwrap_or((Value::Nil, None));
         let mut tally = Tally::default();
         agreeing.accepted.iter().for_each(|node| tally.answered(node));
-        self.take_in(cx, round.spot(), &state);
+        self.take_in(cx, &round.spot, &state);
         match dot {
             None => self.finish_agreed(round, tally, Path::PaxosRead, value, None, &state),
             // Plain reads must meet it, too.

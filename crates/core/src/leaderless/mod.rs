@@ -28,7 +28,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod command;
@@ -38,14 +38,17 @@ mod hint;
 mod kept;
 mod leftover;
 mod message;
+mod read;
 mod record;
 mod repair;
 mod replica;
+mod round;
 mod rule;
 mod stand_in;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use compare::{Summary, Talk};
 pub use coordinate::{Begun, Job, Settled};
@@ -115,7 +118,7 @@ pub struct Leaderless {
     tables: BTreeMap<TableId, Table>,
     /// The ranges that were used since the start.
     ranges: BTreeMap<Place, Held>,
-    rounds: BTreeMap<u64, coordinate::Round>,
+    rounds: BTreeMap<u64, round::Round>,
     next_round: u64,
     /// When rounds want to be looked at.
     timers: BTreeSet<(Mono, u64)>,

@@ -1,0 +1,200 @@
+//! Reading: what replicas hold is joined until enough of them answered; where that is asked, it is written back before the answer.
+
+use super::command;
+use super::message::{Body, Target};
+use super::record::State;
+use super::replica::digest;
+use super::round::{Back, Phase, Round, done};
+use super::{Cx, Leaderless};
+use crate::clock::Dot;
+use crate::guarantee::{Path, Round as Evident, Tally};
+use crate::machine::NodeId;
+use crate::mutant::Mutant;
+use crate::operation::Value;
+use alloc::vec::Vec;
+
+impl Leaderless {
+    /// Asks replicas what they hold: as many as must answer, or all that have not.
+    pub(super) fn ask_more(&mut self, cx: &mut Cx<'_>, number: u64, all: bool) {
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        let target = round.target();
+        let durable = round.rules.write_back(round.replicas.len()).is_some();
+        let Phase::Reading(reading) = &mut round.phase else { return };
+        let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
+        let own = reading.told.get(&self.config.node).map_or(0, |state| digest(&state.cell));
+        let here = self.config.node;
+        let silent = |&node: &NodeId| node != here && !reading.tally.answers().contains(node);
+        let asked: Vec<NodeId> = round.replicas.iter().copied().filter(silent).take(at_most).collect();
+        asked.iter().for_each(|&node| reading.asked.insert(node));
+        for node in asked {
+            self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable });
+        }
+    }
+
+    /// Enough answers to go on with a read?
+    pub(super) fn read_on(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Reading(reading) = &round.phase else { return };
+        let mut enough = reading.tally.answers().len() >= usize::from(round.rules.read);
+        if self.config.mutants.has(Mutant::QuorumFromPlan) {
+            enough = reading.asked.len() + 1 >= usize::from(round.rules.read);
+        }
+        if !enough {
+            return;
+        }
+        let knows_seen = round.knows_seen(&reading.merged) || !round.action.writes();
+        let covered = round.covered_by(&reading.merged) && knows_seen;
+        if !covered && (round.action.writes() || round.rules.waits_for_session()) {
+            let unasked = round.replicas.len() > reading.asked.len() + 1;
+            if unasked {
+                self.ask_more(cx, number, true);
+            }
+            return;
+        }
+        let Some(round) = self.rounds.remove(&number) else { return };
+        let Phase::Reading(reading) = &round.phase else { return };
+        let merged = reading.merged.clone();
+        self.mend(cx, &round, &merged);
+        if round.action.writes() {
+            return self.write(cx, number, round);
+        }
+        match round.rules.write_back(round.replicas.len()) {
+            Some(needed) if !self.config.mutants.has(Mutant::WriteBackSkipped) => {
+                self.write_back(cx, number, round, needed);
+            }
+            Some(_) => {
+                let mut tally = reading.tally;
+                tally.answers().iter().for_each(|node| tally.durable(node));
+                self.finish_read(round, tally, Path::WriteBack, &merged);
+            }
+            None => {
+                let tally = reading.tally;
+                self.finish_read(round, tally, Path::QuorumRead, &merged);
+            }
+        }
+    }
+
+    /// Brings what a read found to this replica, and to those of the asked that are behind it.
+    pub(super) fn mend(&mut self, cx: &mut Cx<'_>, round: &Round, merged: &State) {
+        let Phase::Reading(reading) = &round.phase else { return };
+        if !self.config.mend_reads && !round.action.writes() && round.rules.write_back(round.replicas.len()).is_none() {
+            return;
+        }
+        if reading.told.len() > 1 {
+            self.take_in(cx, &round.spot, merged);
+        }
+        if round.rules.write_back(round.replicas.len()).is_some() {
+            return;
+        }
+        let here = self.config.node;
+        let behind = reading.told.iter().filter(|&(&node, state)| node != here && state.cell != merged.cell);
+        for (&node, _) in behind {
+            self.progress.reads_mended += 1;
+            // Nobody waits for it: the round is over when the answer arrives.
+            self.say_mend(cx, node, 0, round.target(), merged);
+        }
+    }
+
+    pub(super) fn say_mend(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, target: Target, state: &State) {
+        self.say(cx, to, number, Body::Mend { target, state: state.clone() });
+    }
+
+    /// Writes back what a read found, unless enough replicas hold it.
+    pub(super) fn write_back(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, needed: usize) {
+        let Phase::Reading(reading) = round.phase else { return };
+        let mut tally = reading.tally;
+        for (&node, state) in &reading.told {
+            if node != self.config.node && state.cell == reading.merged.cell {
+                tally.durable(node);
+            }
+        }
+        let after = cx.after();
+        if after <= self.synced {
+            tally.durable(self.config.node);
+        } else {
+            cx.hurry();
+            self.unsynced.push_back((after, number));
+        }
+        round.phase = Phase::Back(Back { merged: reading.merged, tally, needed, swapped: None });
+        self.hold(cx, number, round);
+        self.say_back(cx, number);
+        self.back_on(number);
+    }
+
+    pub(super) fn say_back(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Back(back) = &round.phase else { return };
+        for &node in &round.replicas {
+            if node != self.config.node && !back.tally.held().contains(node) {
+                self.say_mend(cx, node, number, round.target(), &back.merged);
+            }
+        }
+    }
+
+    /// Brings a state that was agreed on to the cells of enough replicas.
+    pub(super) fn bring(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u64,
+        mut round: Round,
+        tally: Tally,
+        merged: State,
+        swapped: (Value, Dot),
+    ) {
+        cx.hurry();
+        self.unsynced.push_back((cx.after(), number));
+        let needed = usize::from(round.rules.write);
+        round.phase = Phase::Back(Back { merged, tally, needed, swapped: Some(swapped) });
+        self.hold(cx, number, round);
+        self.say_back(cx, number);
+    }
+
+    pub(super) fn back_on(&mut self, number: u64) {
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Back(back) = &round.phase else { return };
+        if back.tally.held().len() < back.needed {
+            return;
+        }
+        let Some(round) = self.rounds.remove(&number) else { return };
+        let Phase::Back(Back { merged, tally, swapped, .. }) = &round.phase else { return };
+        let (merged, tally) = (merged.clone(), *tally);
+        if let Some((value, dot)) = swapped.clone() {
+            return self.finish_agreed(round, tally, Path::PaxosWrite, value, Some(dot), &merged);
+        }
+        self.finish_read(round, tally, Path::WriteBack, &merged);
+    }
+
+    /// Answers what a majority agreed on.
+    pub(super) fn finish_agreed(
+        &mut self,
+        round: Round,
+        tally: Tally,
+        path: Path,
+        value: Value,
+        dot: Option<Dot>,
+        state: &State,
+    ) {
+        let majority = (round.replicas.len() / 2 + 1) as u8;
+        let needed = if path == Path::PaxosWrite { round.rules.write } else { majority };
+        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, round.rules.table.1) };
+        let evidence = tally.settle_round(path, evident, self.config.node, round.replicas.len());
+        let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, state);
+        let Round { token, want, mut session, spot, .. } = round;
+        session.observe_events(spot.place.table, spot.place.range, &state.context);
+        self.settle(token, done(evidence, want, value), session, Some(seen));
+    }
+
+    pub(super) fn finish_read(&mut self, round: Round, tally: Tally, path: Path, merged: &State) {
+        let (value, siblings) = command::read(&round.action, &merged.cell, round.bound);
+        let evident = Evident {
+            siblings,
+            covered: round.covered_by(merged),
+            ..round.evident(round.rules.read, round.rules.table.1)
+        };
+        let evidence = tally.settle_round(path, evident, self.config.node, round.replicas.len());
+        let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, merged);
+        let Round { token, want, mut session, spot, .. } = round;
+        session.observe_events(spot.place.table, spot.place.range, &merged.context);
+        self.settle(token, done(evidence, want, value), session, Some(seen));
+    }
+}

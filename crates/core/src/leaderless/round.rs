@@ -1,0 +1,117 @@
+//! One operation on its way at its coordinator, and what it waits for.
+
+use super::agree::Agreeing;
+use super::command::Action;
+use super::message::Target;
+use super::record::State;
+use super::replica::Spot;
+use super::rule::Rules;
+use crate::clock::{Context, Dot};
+use crate::crdt::{AnyCell, Delta, Seen};
+use crate::guarantee::{Evidence, Level, NodeSet, Round as Evident, Session, Tally, Want};
+use crate::machine::{Mono, NodeId};
+use crate::operation::{Outcome, Value};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// An answered write is said again for this long to replicas that did not confirm it, in milliseconds.
+pub(super) const LINGER_MS: u64 = 1_000;
+
+/// One operation on its way.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) token: u64,
+    pub(super) spot: Spot,
+    pub(super) epoch: u64,
+    pub(super) replicas: Vec<NodeId>,
+    pub(super) action: Action,
+    pub(super) rules: Rules,
+    pub(super) want: Want,
+    pub(super) session: Session,
+    pub(super) seen: Option<Seen>,
+    pub(super) once: Option<Bytes>,
+    pub(super) bound: i64,
+    pub(super) until: Mono,
+    /// When it is looked at next; timers of other moments are of no account.
+    pub(super) look_at: Mono,
+    pub(super) phase: Phase,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// A majority must agree on it.
+    Agreeing(Box<Agreeing>),
+    Reading(Reading),
+    Writing(Writing),
+    /// What a read found is being written back.
+    Back(Back),
+}
+
+/// Joins what replicas hold.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) merged: State,
+    pub(super) tally: Tally,
+    pub(super) asked: NodeSet,
+    /// What each told, to see afterwards who is behind.
+    pub(super) told: BTreeMap<NodeId, State>,
+}
+
+/// Waits until enough replicas have the change.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) delta: Delta<AnyCell>,
+    pub(super) after: Context,
+    pub(super) dot: Dot,
+    pub(super) value: Value,
+    pub(super) tally: Tally,
+    /// The caller has its answer; until this moment the round goes on for the replicas that are missing.
+    pub(super) answered: Option<Mono>,
+    /// So many confirmations came, whoever they are from. Only a broken rule looks at it.
+    pub(super) confirmations: usize,
+    /// The change was made before, under the same name.
+    pub(super) replayed: bool,
+    /// Who stands in for whom.
+    pub(super) stands: BTreeMap<NodeId, NodeId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) merged: State,
+    /// Who answered the read, and who holds durably what it found.
+    pub(super) tally: Tally,
+    pub(super) needed: usize,
+    /// What is brought was agreed on: what the operation gave, and its event.
+    pub(super) swapped: Option<(Value, Dot)>,
+}
+
+impl Round {
+    /// Must a majority agree on it?
+    pub(super) fn agrees(&self) -> bool {
+        let reads = !self.action.writes() && self.rules.level == Some(Level::Linearizable);
+        reads || matches!(self.action, Action::Swap { .. })
+    }
+    pub(super) fn target(&self) -> Target {
+        Target { table: self.spot.place.table, epoch: self.epoch, key: self.spot.key.clone() }
+    }
+    /// Does a state know all events that the caller hands back?
+    pub(super) fn knows_seen(&self, state: &State) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.is_known_to(&state.context))
+    }
+    /// Does a state hold all that the session saw of the range?
+    pub(super) fn covered_by(&self, state: &State) -> bool {
+        let seen = self.session.events(self.spot.place.table, self.spot.place.range);
+        seen.is_none_or(|seen| state.context.covers(seen))
+    }
+    pub(super) fn evident(&self, needed: u8, opposite: u8) -> Evident {
+        Evident { range: self.spot.place.range.0, epoch: self.epoch, needed, opposite, ..Evident::default() }
+    }
+}
+
+/// What became of an operation, by the evidence.
+pub(super) fn done(evidence: Evidence, want: Want, value: Value) -> Outcome {
+    let receipt = evidence.receipt(want, 0);
+    if evidence.meets(want) { Outcome::Done { value, receipt } } else { Outcome::Short { value, receipt } }
+}

@@ -1,0 +1,188 @@
+//! Writing: the event is made here and now, and goes to the others until enough of them have it.
+
+use super::command::{self, Author};
+use super::message::Body;
+use super::record::{Record, State};
+use super::round::{LINGER_MS, Phase, Round, Writing, done};
+use super::{Cx, Leaderless};
+use crate::crdt::Delta;
+use crate::guarantee::{NodeSet, Path, Round as Evident, Tally};
+use crate::machine::NodeId;
+use crate::mutant::Mutant;
+use crate::operation::{Outcome, Value};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+impl Leaderless {
+    /// Makes the event, here and now, and sends it to the others.
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+        let Some(actor) = self.actor else { return };
+        let record = self.record(cx, &round.spot);
+        let replayed = round.once.as_ref().is_some_and(|name| command::knows_name(&round.action, &record.cell, name));
+        let mut context = self.context(cx, round.spot.place).clone();
+        let wall = cx.now().wall;
+        // What is replaced is older than what replaces it, whatever the clocks say; unless its stamp is not believed.
+        let _ = self.believe(cx, &record.cell);
+        let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
+        let mut author =
+            Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };
+        let mut cell = record.cell.clone();
+        let wrote = match command::write(&round.action, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
+            Ok(wrote) => wrote,
+            Err(error) => return self.finish_failed(round, error),
+        };
+        context.join(&wrote.delta.context);
+        self.keep(cx, &round.spot, Record { cell, ..record }, Some(context));
+        cx.hurry();
+        self.unsynced.push_back((cx.seq(), number));
+        let mut tally = Tally::default();
+        if round.rules.volatile {
+            tally.answered(self.config.node);
+        }
+        round.phase = Phase::Writing(Writing {
+            delta: wrote.delta,
+            after: wrote.after,
+            dot: wrote.dot,
+            value: wrote.value,
+            tally,
+            answered: None,
+            confirmations: 0,
+            replayed,
+            stands: BTreeMap::new(),
+        });
+        self.hold(cx, number, round);
+        self.say_put(cx, number);
+        self.write_on(cx, number);
+    }
+
+    pub(super) fn say_put(&self, cx: &mut Cx<'_>, number: u64) {
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Writing(writing) = &round.phase else { return };
+        for &node in &round.replicas {
+            if node != self.config.node && !writing.tally.held().contains(node) {
+                let (target, delta, after) = (round.target(), writing.delta.clone(), writing.after.clone());
+                let body = Body::Put { target, delta, after, volatile: round.rules.volatile };
+                self.say(cx, node, number, body);
+            }
+        }
+    }
+
+    /// Asks others to take the write in place of replicas that do not answer, where the operation wants that.
+    pub(super) fn say_stand(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Writing(writing) = &round.phase else { return };
+        if !round.rules.sloppy || writing.answered.is_some() {
+            return;
+        }
+        let silent = round.replicas.iter().filter(|&&node| !writing.tally.answers().contains(node));
+        let silent = silent.filter(|&&node| node != self.config.node && !writing.stands.contains_key(&node));
+        let free = self.stand_ins_for(&round.replicas);
+        let free = free.into_iter().filter(|node| !writing.stands.values().any(|busy| busy == node));
+        let pairs: Vec<(NodeId, NodeId)> = silent.copied().zip(free).collect();
+        let (target, spot, mut delta) = (round.target(), round.spot.clone(), writing.delta.clone());
+        if !writing.after.is_empty() && !pairs.is_empty() {
+            // Who is given it later may not know what it replaces.
+            let State { cell, context } = self.state(cx, &spot);
+            delta = Delta { cell, context };
+        }
+        for (missing, node) in pairs {
+            let body = Body::Stand { target: target.clone(), missing, delta: delta.clone() };
+            self.say(cx, node, number, body);
+        }
+    }
+
+    pub(super) fn own_write_synced(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let node = self.config.node;
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        match &mut round.phase {
+            Phase::Writing(writing) => {
+                writing.tally.durable(node);
+                self.write_on(cx, number);
+            }
+            Phase::Back(back) => {
+                back.tally.durable(node);
+                self.back_on(number);
+            }
+            Phase::Reading(_) | Phase::Agreeing(_) => {}
+        }
+    }
+
+    /// Enough confirmations of a write?
+    pub(super) fn write_on(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let mutants = self.config.mutants;
+        let served_by = self.config.node;
+        let Some(round) = self.rounds.get_mut(&number) else { return };
+        let Phase::Writing(writing) = &mut round.phase else { return };
+        if writing.answered.is_none() {
+            let mut tally = writing.tally;
+            if mutants.has(Mutant::QuorumFromPlan) {
+                round.replicas.iter().for_each(|&node| tally.durable(node));
+            }
+            if mutants.has(Mutant::AnswerCountedTwice) && writing.confirmations + 1 >= usize::from(round.rules.write) {
+                round.replicas.iter().for_each(|&node| tally.durable(node));
+            }
+            let dot = Some(writing.dot);
+            // A replica that confirmed after all needs nobody in its place.
+            let missing = |(replica, _): &(&NodeId, &NodeId)| !writing.tally.answers().contains(**replica);
+            let stand_ins: NodeSet = writing.stands.iter().filter(missing).map(|(_, &node)| node).collect();
+            if mutants.has(Mutant::SloppyCountsAsStrict) {
+                stand_ins.iter().for_each(|node| tally.durable(node));
+            }
+            let evident = Evident {
+                dot,
+                stand_ins,
+                volatile: round.rules.volatile,
+                ..round.evident(round.rules.write, round.rules.table.0)
+            };
+            let Phase::Writing(writing) = &mut round.phase else { return };
+            let evidence = tally.settle_round(Path::QuorumWrite, evident, served_by, round.replicas.len());
+            if !evidence.meets(round.want) {
+                return;
+            }
+            writing.answered = Some(cx.now().mono.after_ms(LINGER_MS));
+            let (value, replayed) = (writing.value.clone(), writing.replayed);
+            let mut session = core::mem::take(&mut round.session);
+            session.observe_events(round.spot.place.table, round.spot.place.range, &writing.delta.context);
+            let (token, want) = (round.token, round.want);
+            let mut outcome = done(evidence, want, value);
+            if let Outcome::Done { receipt, .. } = &mut outcome
+                && replayed
+            {
+                *receipt = receipt.repeated();
+            }
+            self.settle(token, outcome, session, None);
+        }
+        let Some(round) = self.rounds.get(&number) else { return };
+        let Phase::Writing(writing) = &round.phase else { return };
+        if writing.tally.held().len() == round.replicas.len() {
+            self.rounds.remove(&number);
+        }
+    }
+
+    /// The command was evaluated and refused by the cell: nothing was changed.
+    pub(super) fn finish_failed(&mut self, round: Round, error: Value) {
+        let tally = match &round.phase {
+            Phase::Reading(reading) if !reading.tally.answers().is_empty() => reading.tally,
+            _ => {
+                let mut tally = Tally::default();
+                tally.answered(self.config.node);
+                tally
+            }
+        };
+        let evident = round.evident(round.rules.read, round.rules.table.1);
+        let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, round.replicas.len());
+        let Round { token, want, session, .. } = round;
+        let outcome = Outcome::Done { value: error, receipt: evidence.receipt(want, 0) };
+        self.settle(token, outcome, session, None);
+    }
+
+    /// A write is over, and some replicas did not confirm it.
+    pub(super) fn owe_the_missing(&mut self, cx: &mut Cx<'_>, round: &Round) {
+        let Phase::Writing(writing) = &round.phase else { return };
+        let missing = round.replicas.iter().filter(|&&node| !writing.tally.held().contains(node));
+        let here = self.config.node;
+        for &node in missing.filter(|&&node| node != here) {
+            self.owe(cx, node, &round.spot, round.epoch);
+        }
+    }
+}
