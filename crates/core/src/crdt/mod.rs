@@ -125,6 +125,14 @@ impl<C> Delta<C> {
     }
 }
 
+impl<C: Cell> Delta<C> {
+    /// Takes in another change of the same cell, so that the two travel as one.
+    pub fn join(&mut self, other: &Delta<C>) {
+        self.cell.join(&self.context, &other.cell, &other.context);
+        self.context.join(&other.context);
+    }
+}
+
 /// Why an operation changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refused {

@@ -5,7 +5,9 @@
 //! chosen before it, and every plain write that W replicas held, as W and a majority meet. A chosen change is brought to the cells of W
 //! replicas before it is acknowledged. To a plain write that it does not see, a compare-and-set is concurrent, like any other.
 
-use super::command::{self, Action, Author};
+use super::change::{self, Author, Change};
+use super::command::Action;
+use super::look::{self, Look};
 use super::message::{Body, Message, Round as RoundId};
 use super::record::{self, State};
 use super::replica::Spot;
@@ -19,7 +21,6 @@ use crate::operation::Value;
 use crate::paxos::{Acceptor, Ask, Ballot, Given, Proposer, Tell, Verdict};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 
 /// Names of proposed events are of an actor of their own: a proposal that is given up must not stand in a context as an event that was removed.
 const PROPOSES: u32 = 1 << 31;
@@ -205,14 +206,16 @@ impl Leaderless {
         merged: &State,
         perhaps: Option<crate::clock::Dot>,
     ) -> (State, Value, Option<crate::clock::Dot>) {
-        let Action::Swap { expected, new } = &round.action else {
-            let (value, _) = command::read(&round.action, &merged.cell, round.bound);
-            return (merged.clone(), value, None);
+        let (expected, new) = match &round.action {
+            Action::Swap { expected, new } => (expected, new),
+            Action::Look(look) => return (merged.clone(), look::read(look, &merged.cell, round.bound).0, None),
+            // Nobody agrees on a change: it needs no order.
+            Action::Change(_) => return (merged.clone(), Value::Nil, None),
         };
         if perhaps.is_some_and(|dot| merged.context.contains(dot)) {
             return (merged.clone(), Value::Int(1), perhaps);
         }
-        let (found, _) = command::read(&Action::Get, &merged.cell, round.bound);
+        let (found, _) = look::read(&Look::Get, &merged.cell, round.bound);
         let wanted = expected.clone().map_or(Value::Nil, Value::Bulk);
         if found != wanted {
             return (merged.clone(), Value::Int(0), None);
@@ -223,11 +226,11 @@ impl Leaderless {
         held.proposed += 1;
         let dot = crate::clock::Dot { actor, count: held.proposed };
         let wall = cx.now().wall;
-        let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
+        let stamp = self.clock.tick(wall.shown_ms());
         let mut next = merged.clone();
         let mut context = merged.context.clone();
         let mut author = Author { actor, stamp, context: &mut context, last: None, fixed: Some(dot), once: None };
-        let wrote = command::write(&Action::Set(new.clone()), &mut next.cell, &mut author, None, round.bound);
+        let wrote = change::write(&Change::Set(new.clone()), &mut next.cell, &mut author, None, round.bound);
         match wrote {
             Ok(_) => {
                 next.context.insert(dot);
@@ -315,14 +318,5 @@ impl Agreeing {
             attempts: 0,
             pause: None,
         }
-    }
-}
-
-/// The words of a compare-and-set.
-pub(super) fn swap(name: &str, rest: &[Bytes]) -> Option<Action> {
-    match (name, rest) {
-        ("CAS", [expected, new]) => Some(Action::Swap { expected: Some(expected.clone()), new: new.clone() }),
-        ("SETNX", [new]) => Some(Action::Swap { expected: None, new: new.clone() }),
-        _ => None,
     }
 }

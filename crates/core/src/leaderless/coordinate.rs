@@ -3,7 +3,7 @@
 //! A write that replaces or removes something reads first, so that it replaces what an acknowledged write left; increments and adds
 //! need not. Who coordinates is always a replica of the key, so its own answer is the first.
 
-use super::command;
+use super::command::{self, Action};
 use super::message::Body;
 use super::record::State;
 use super::replica::Spot;
@@ -95,7 +95,8 @@ impl Leaderless {
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));
         }
-        if job.once.is_some() && !command::takes_a_name(table.spec.kind, &action) {
+        let takes_a_name = matches!(&action, Action::Change(change) if change.takes_a_name(table.spec.kind));
+        if job.once.is_some() && !takes_a_name {
             let why = "on leaderless tables idempotency keys go with increments of counters alone: what else is done there may be \
                        repeated as it is, or compared and set";
             return Err(Begun::Refused(Refusal::Impossible(why.to_string())));

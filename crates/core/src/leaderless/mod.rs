@@ -19,7 +19,7 @@
 //! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`)
 //! - L11 An increment under a name counts once, whichever node repeats it. (`an_increment_under_a_name_counts_once`)
 //!
-//! **Not here.** What a command does to a cell is in `command.rs`; who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
+//! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
 //! **Said and heard.** [`Message`].
 //!
@@ -28,15 +28,17 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`, `look.rs`, `change.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
+mod change;
 mod command;
 mod compare;
 mod coordinate;
 mod hint;
 mod kept;
 mod leftover;
+mod look;
 mod message;
 mod read;
 mod record;

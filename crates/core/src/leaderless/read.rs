@@ -1,6 +1,7 @@
 //! Reading: what replicas hold is joined until enough of them answered; where that is asked, it is written back before the answer.
 
-use super::command;
+use super::command::{self, Action};
+use super::look;
 use super::message::{Body, Target};
 use super::record::State;
 use super::replica::digest;
@@ -185,7 +186,8 @@ impl Leaderless {
     }
 
     pub(super) fn finish_read(&mut self, round: Round, tally: Tally, path: Path, merged: &State) {
-        let (value, siblings) = command::read(&round.action, &merged.cell, round.bound);
+        let Action::Look(look) = &round.action else { return };
+        let (value, siblings) = look::read(look, &merged.cell, round.bound);
         let evident = Evident {
             siblings,
             covered: round.covered_by(merged),

@@ -1,6 +1,7 @@
 //! Writing: the event is made here and now, and goes to the others until enough of them have it.
 
-use super::command::{self, Author};
+use super::change::{self, Author};
+use super::command::Action;
 use super::message::Body;
 use super::record::{Record, State};
 use super::round::{LINGER_MS, Phase, Round, Writing, done};
@@ -16,18 +17,18 @@ use alloc::vec::Vec;
 impl Leaderless {
     /// Makes the event, here and now, and sends it to the others.
     pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
-        let Some(actor) = self.actor else { return };
+        let (Some(actor), Action::Change(change)) = (self.actor, &round.action) else { return };
         let record = self.record(cx, &round.spot);
-        let replayed = round.once.as_ref().is_some_and(|name| command::knows_name(&round.action, &record.cell, name));
+        let replayed = round.once.as_ref().is_some_and(|name| change::knows_name(change, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;
         // What is replaced is older than what replaces it, whatever the clocks say; unless its stamp is not believed.
         let _ = self.believe(cx, &record.cell);
-        let stamp = self.clock.tick(wall.earliest_ms / 2 + wall.latest_ms / 2);
+        let stamp = self.clock.tick(wall.shown_ms());
         let mut author =
             Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };
         let mut cell = record.cell.clone();
-        let wrote = match command::write(&round.action, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
+        let wrote = match change::write(change, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
             Ok(wrote) => wrote,
             Err(error) => return self.finish_failed(round, error),
         };
