@@ -378,7 +378,7 @@ impl Group {
 
     fn append_own(&mut self, cx: &mut Cx<'_>, payload: Payload) -> Point {
         let wall = cx.now().wall;
-        let now_ms = wall.earliest_ms / 2 + wall.latest_ms / 2;
+        let now_ms = wall.shown_ms();
         let entry = Entry { term: self.hard.term, time_ms: self.last_time_ms().max(now_ms), payload };
         let size = entry.size();
         let index = self.log.append(cx, entry);

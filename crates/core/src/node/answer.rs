@@ -159,7 +159,7 @@ impl Node {
         let now = cx.now().wall;
         let Call { origin, operate, until: _, order: _, pinned: _, doubt: _ } = call;
         let (batch, space) = (&operate.batch, seat.group.space());
-        let display_ms = now.earliest_ms / 2 + now.latest_ms / 2;
+        let display_ms = now.shown_ms();
         let value =
             state::read(cx.view(), space, batch.table, &batch.commands, batch.transaction, applied.time_ms, display_ms);
         let mut tally = Tally::default();

@@ -104,7 +104,7 @@ impl Node {
         if again || (seat.expiry.stale && now.mono >= seat.expiry.look_at) {
             seat.expiry.stale = false;
             seat.expiry.look_at = now.mono.after_ms(EXPIRY_LOOK_MS);
-            let wall_ms = now.wall.earliest_ms / 2 + now.wall.latest_ms / 2;
+            let wall_ms = now.wall.shown_ms();
             let next = state::next_expiry(cx.view(), seat.group.space());
             seat.expiry.due_at = next.map(|at_ms| now.mono.after_ms(at_ms.saturating_sub(wall_ms)));
         }
