@@ -1,0 +1,123 @@
+//! Compare-and-set and linearizable reads.
+
+use super::*;
+
+/// Everybody counts by compare-and-set, through losses, copies, crashes and cuts. No number may be reached twice, and what was told to be
+/// made is in what is found at the end.
+fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
+    let mut net = Net::new(3, Kind::Register, (3, 2, 2), mutants, seed);
+    net.done(1, "SET k 0");
+    let mut random = Random::new(seed ^ 7);
+    let (mut guess, mut waiting, mut made) = ([0u64; 4], BTreeMap::new(), BTreeSet::new());
+    for _ in 0..400 {
+        let node = 1 + random.below(3) as u16;
+        let up = net.hosts[usize::from(node) - 1].up;
+        match random.below(24) {
+            0..=2 if up => {
+                let from = guess[usize::from(node)];
+                let want = Want::default();
+                let words = alloc::format!("CAS k {from} {}", from + 1);
+                if let Some(token) = net.begin(node, want, &Session::default(), &words, None) {
+                    waiting.insert(token, (node, from));
+                }
+            }
+            3..=17 => {
+                for _ in 0..random.below(12) {
+                    if !net.messages.is_empty() {
+                        let which = random.below(net.messages.len() as u64) as usize;
+                        let keeps = random.below(8) == 0;
+                        net.deliver(which, !keeps);
+                    }
+                }
+                (1..=3).filter(|_| random.below(3) > 0).for_each(|node| net.sync(node));
+            }
+            18..=20 => net.pass(30),
+            _ if random.below(4) == 0 => {
+                if up {
+                    net.crash(node);
+                } else {
+                    net.start(node);
+                    (1..=3).for_each(|node| {
+                        if net.hosts[usize::from(node) - 1].up {
+                            net.tell_catalogue(node)
+                        }
+                    });
+                }
+            }
+            _ => {
+                if random.below(2) == 0 {
+                    net.isolate(node)
+                } else {
+                    net.heal()
+                }
+            }
+        }
+        for settled in core::mem::take(&mut net.settled) {
+            let Some((node, from)) = waiting.remove(&settled.token) else { continue };
+            match settled.outcome {
+                Some(Outcome::Done { value: Value::Int(1), .. }) => {
+                    if !made.insert(from) {
+                        return Err(alloc::format!("{from} was left twice"));
+                    }
+                    guess[usize::from(node)] = from + 1;
+                }
+                // Somebody was faster, or may have been: look at what is next.
+                Some(_) | None => guess[usize::from(node)] = random.below(guess.iter().max().copied().unwrap_or(0) + 2),
+            }
+        }
+    }
+    net.recover();
+    // Whoever still tries gives up.
+    (0..40).for_each(|_| {
+        net.calm();
+        net.pass(50);
+    });
+    let outcome = net.ask(2, Want::of_level(Level::Linearizable), &mut Session::default(), "GET k");
+    let Outcome::Done { value: Value::Bulk(found), receipt } = outcome else {
+        return Err(alloc::format!("{outcome:?}"));
+    };
+    assert_eq!(receipt.met(), Met::Read(Level::Linearizable));
+    let found: u64 = core::str::from_utf8(&found).expect("digits").parse().expect("digits");
+    let least = made.last().map_or(0, |last| last + 1);
+    if found < least { Err(alloc::format!("{found} is found, and {least} was made")) } else { Ok(made.len() as u64) }
+}
+
+#[test]
+fn no_number_is_reached_twice_by_compare_and_set() {
+    let mut made = 0;
+    for seed in 0..150 {
+        made += count_by_swaps(Mutants::none(), seed).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    }
+    assert!(made > 300, "only {made} were made");
+    let broken =
+        (0..150).filter(|&seed| count_by_swaps(Mutants::only(Mutant::PaxosIgnoresHighest), seed).is_err()).count();
+    assert!(broken > 0, "nobody notices");
+}
+
+#[test]
+fn a_compare_and_set_is_met_by_plain_reads_and_meets_plain_writes() {
+    let mut net = net(Kind::Register);
+    assert_eq!(net.get(1, "SETNX k a"), Value::Int(1));
+    assert_eq!(net.get(2, "GET k"), bulk("a"));
+    assert_eq!(net.get(3, "SETNX k b"), Value::Int(0));
+    net.done(2, "SET k c");
+    assert_eq!(net.get(3, "CAS k a b"), Value::Int(0), "it sees the plain write");
+    assert_eq!(net.get(3, "CAS k c d"), Value::Int(1));
+    net.isolate(2);
+    let Outcome::Done { value, receipt } =
+        net.ask(1, Want::of_level(Level::Linearizable), &mut Session::default(), "GET k")
+    else {
+        panic!()
+    };
+    assert_eq!((value, receipt.met()), (bulk("d"), Met::Read(Level::Linearizable)));
+    let outcome = net.ask(2, Want::of_level(Level::Linearizable), &mut Session::default(), "GET k");
+    assert_eq!(outcome, Outcome::Refused(Refusal::TooFewReplicas { answered: 1, needed: 2 }));
+    // Nothing of it stays in the way of comparisons.
+    net.heal();
+    net.done(1, "DEL k");
+    net.compare();
+    net.compare();
+    let contexts = net.contexts(b"k");
+    assert!(contexts.windows(2).all(|pair| pair[0] == pair[1]), "{contexts:#?}");
+    assert_eq!(net.get(2, "SETNX k e"), Value::Int(1), "absent again");
+}
