@@ -41,6 +41,8 @@ pub mod drawer {
     pub const STATE: u8 = 2;
     /// The leaderless room: contexts of ranges, cells, hints.
     pub const LEADERLESS: u8 = 3;
+    /// The node: which life it has, and the catalogue that it was told.
+    pub const NODE: u8 = 4;
 }
 
 /// The first key after all keys that start with `prefix`. The prefix must not consist of 0xFF bytes only.

@@ -4,11 +4,15 @@
 //! policy, and for each node the number of its present life as a writer. It is replicated state like any other, in the log of the first
 //! consensus group, so that every node reads the same catalogue in the same order of versions. Each table carries an epoch: the version
 //! at which the places of its data changed last. Nodes say it with every message about the table, and do not count answers of another.
+//! The members are there, too, as soon as somebody says more of them than the configuration did: how much each holds, in which zone it is,
+//! whether it votes, where it is reached.
 //!
 //! **Promises.**
 //! - T1 A table has a policy that its shape and its cell can give, or it is not made. (`what_a_shape_cannot_give_is_refused`)
 //! - T2 Numbers of tables are never used again, and no two lives of a node have the same number. (`numbers_are_never_used_again`)
 //! - T3 The same changes in the same order give the same bytes. (`the_catalogue_has_these_bytes`)
+//! - T4 Data that move count where they come from until every replica that may lack some has compared; the target may change meanwhile. (`data_count_where_they_come_from_until_all_have_compared`)
+//! - T5 A replica whose disk was lost or set back is not asked until it has compared. (`a_lost_disk_is_not_asked_until_it_has_compared`)
 //!
 //! **Not here.** The tables of the configuration file, whose numbers are lower. How the commands read (`state/table.rs`).
 //!
@@ -16,10 +20,14 @@
 //!
 //! **What breaks it.** A life that chooses its number itself: a disk that was lost or set back chooses one that was used (riak_kv #1094).
 //!
-//! **Read next.** `table.rs`; `state/table.rs`; decision 0015.
+//! **Read next.** `table.rs`, `member.rs`, `placed.rs`; `state/table.rs`; decisions 0015 and 0021.
 
+mod member;
+mod placed;
 mod table;
 
+pub use member::{Founders, MemberChange, MemberError, MemberSpec};
+pub use placed::{Layout, Moving, Placed};
 pub use table::{LeaderlessSpec, Shape, TableError, TableSpec};
 
 use crate::clock::Actor;
@@ -37,7 +45,7 @@ pub const CATALOGUE_GROUP: u16 = 0;
 /// The first number of a table that is made at run time: those below belong to the configuration.
 pub const FIRST_TABLE: u16 = limits::TABLES as u16;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A node as a writer of leaderless tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +65,9 @@ pub struct Catalogue {
     /// How many tables were ever made.
     made: u16,
     lives: BTreeMap<NodeId, Life>,
+    members: BTreeMap<NodeId, MemberSpec>,
+    /// Who votes was said here, not only by the configuration: the groups follow.
+    votes_named: bool,
 }
 
 impl Catalogue {
@@ -101,6 +112,7 @@ impl Catalogue {
     pub fn create(&mut self, name: &str, shape: Shape) -> Result<TableId, TableError> {
         table::check_name(name)?;
         shape.check()?;
+        self.check_replicas(&shape)?;
         if self.find(name).is_some() {
             return Err(TableError::Exists);
         }
@@ -110,25 +122,35 @@ impl Catalogue {
         let id = TableId(FIRST_TABLE + self.made);
         self.made += 1;
         self.version += 1;
-        self.tables.insert(id, TableSpec { name: String::from(name), epoch: self.version, shape });
+        let members = if shape.leaderless().is_some() { self.placing() } else { Vec::new() };
+        let placed = Placed { members, moving: None };
+        self.tables.insert(id, TableSpec { name: String::from(name), epoch: self.version, shape, placed });
         Ok(id)
     }
-    /// Changes the policy of a table. The data stay where they are.
+    /// Changes the policy of a table. Data move if there are to be more or fewer replicas, or writes are to be on more of them.
     ///
     /// # Errors
     /// If there is no such table, or the change is none that its data can follow.
     pub fn alter(&mut self, name: &str, shape: Shape) -> Result<TableId, TableError> {
         shape.check()?;
+        self.check_replicas(&shape)?;
         let (id, spec) = self.find(name).ok_or(TableError::Unknown)?;
-        let moves = spec.shape.follows(&shape)?;
+        spec.shape.follows(&shape)?;
         self.version += 1;
-        let version = self.version;
         let spec = self.tables.get_mut(&id).ok_or(TableError::Unknown)?;
-        spec.shape = shape;
-        if moves {
-            spec.epoch = version;
+        let before = core::mem::replace(&mut spec.shape, shape);
+        if let (Shape::Leaderless(old), Shape::Leaderless(new)) = (&before, &spec.shape)
+            && spec.placed.aim(&new.division, (old.rule, new.rule), spec.placed.members.clone())
+        {
+            spec.epoch = self.version;
         }
         Ok(id)
+    }
+    fn check_replicas(&self, shape: &Shape) -> Result<(), TableError> {
+        let (Some(policy), nodes) = (shape.leaderless(), self.placing().len()) else { return Ok(()) };
+        let replicas = policy.rule.replicas();
+        let few = nodes > 0 && nodes < usize::from(replicas);
+        if few { Err(TableError::TooFewNodes { replicas, nodes }) } else { Ok(()) }
     }
     /// Removes a table.
     ///
@@ -140,14 +162,36 @@ impl Catalogue {
         self.version += 1;
         Ok(id)
     }
-    /// Gives a node a new life as a writer, unless it has the one that it claims.
-    pub fn begin_life(&mut self, node: NodeId, claim: u64) -> u32 {
+    /// Gives a node a new life as a writer, unless it has the one that it claims. `last` is the life that its disk knows, 0 if none: if that is
+    /// not the one before, the disk was lost or set back, and what it holds does not count until it has compared.
+    pub fn begin_life(&mut self, node: NodeId, claim: u64, last: u32) -> u32 {
         let life = self.lives.entry(node).or_default();
-        if life.number == 0 || life.claim != claim {
-            *life = Life { number: life.number + 1, claim };
-            self.version += 1;
+        if life.number > 0 && life.claim == claim {
+            return life.number;
         }
-        life.number
+        let before = life.number;
+        *life = Life { number: before + 1, claim };
+        self.version += 1;
+        if before != last {
+            for spec in self.tables.values_mut() {
+                if let Shape::Leaderless(policy) = &spec.shape
+                    && spec.placed.lost(&policy.division, policy.rule, node)
+                {
+                    spec.epoch = self.version;
+                }
+            }
+        }
+        before + 1
+    }
+    /// A replica has compared what a movement asks of it. What was said in another epoch changes nothing.
+    pub fn caught_up(&mut self, id: TableId, epoch: u64, node: NodeId) {
+        let Some(spec) = self.tables.get_mut(&id).filter(|spec| spec.epoch == epoch) else { return };
+        if spec.placed.moving.as_ref().is_some_and(|moving| moving.awaited.contains(&node)) {
+            self.version += 1;
+            if spec.placed.caught_up(node) {
+                spec.epoch = self.version;
+            }
+        }
     }
 
     /// The record.

@@ -1,5 +1,6 @@
 //! What a table is: its shape, and the policy of that shape.
 
+use super::Placed;
 use crate::crdt::Kind;
 use crate::placement::Division;
 use crate::quorum::Rule;
@@ -19,6 +20,8 @@ pub struct TableSpec {
     pub epoch: u64,
     /// How it replicates.
     pub shape: Shape,
+    /// Where its data are, if it is leaderless.
+    pub placed: Placed,
 }
 
 /// How a table replicates.
@@ -60,6 +63,13 @@ pub enum TableError {
     Bound,
     /// The bounds of ranges are not in order, or too many.
     Ranges,
+    /// More replicas than nodes that hold data.
+    TooFewNodes {
+        /// Of the table.
+        replicas: u8,
+        /// That hold data.
+        nodes: usize,
+    },
 }
 
 impl fmt::Display for TableError {
@@ -73,6 +83,9 @@ impl fmt::Display for TableError {
             TableError::TooMany => f.write_str("there are as many tables as there can be"),
             TableError::Fixed(what) => {
                 write!(f, "the {what} of a table cannot be changed; make another table and copy the data")
+            }
+            TableError::TooFewNodes { replicas, nodes } => {
+                write!(f, "a table of {replicas} replicas needs as many nodes; there are {nodes}")
             }
             TableError::Bound => f.write_str("only a table of bounded counters has a bound"),
             TableError::Ranges => f.write_str("the bounds of ranges must be different keys in order, at most 1023"),
@@ -124,10 +137,10 @@ impl Shape {
         if spec.division.is_sound() { Ok(()) } else { Err(TableError::Ranges) }
     }
 
-    /// May data of this shape go on under another? True if they must move then.
-    pub(super) fn follows(&self, next: &Shape) -> Result<bool, TableError> {
+    /// May data of this shape go on under another?
+    pub(super) fn follows(&self, next: &Shape) -> Result<(), TableError> {
         match (self, next) {
-            (Shape::Consensus, Shape::Consensus) => Ok(false),
+            (Shape::Consensus, Shape::Consensus) => Ok(()),
             (Shape::Consensus, Shape::Leaderless(_)) | (Shape::Leaderless(_), Shape::Consensus) => {
                 Err(TableError::Fixed("shape"))
             }
@@ -138,11 +151,8 @@ impl Shape {
                     Err(TableError::Fixed("bound"))
                 } else if old.division != new.division {
                     Err(TableError::Fixed("division"))
-                } else if old.rule.replicas() != new.rule.replicas() {
-                    // Until data move with their table.
-                    Err(TableError::Fixed("number of replicas"))
                 } else {
-                    Ok(false)
+                    Ok(())
                 }
             }
         }

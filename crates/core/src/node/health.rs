@@ -14,13 +14,13 @@ use crate::limits;
 use crate::machine::{Mono, NodeId, Now};
 use crate::mutant::Mutant;
 use crate::operation::PeerStatus;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 /// A sign of life. Lost: the next one comes soon; that it stays away is what is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Beat {
     /// The life of the sender.
     pub incarnation: u64,
@@ -30,6 +30,10 @@ pub struct Beat {
     pub wall_ms: u64,
     /// The newest beat of the receiver that the sender got.
     pub echo: Option<Echo>,
+    /// The version of the catalogue that the sender knows.
+    pub catalogue: u64,
+    /// The groups that the sender leads, and in which terms: nodes outside of a group send their calls there.
+    pub leads: Vec<(u16, u64)>,
 }
 
 /// A beat that is given back to its sender.
@@ -105,7 +109,7 @@ impl Health {
     }
 
     /// The next beats, one for each peer.
-    fn beats(&mut self, now: Now) -> Vec<(NodeId, Beat)> {
+    fn beats(&mut self, now: Now, catalogue: u64, leads: &[(u16, u64)]) -> Vec<(NodeId, Beat)> {
         if self.was_away(now.mono) {
             // The others spoke while nobody listened here.
             self.peers.values_mut().for_each(|peer| peer.phi.pardon(now.mono));
@@ -114,13 +118,14 @@ impl Health {
         }
         self.beat_at = self.beat_at.after_ms(self.heartbeat_ms);
         let beat = |(&node, peer): (&NodeId, &Peer)| {
-            let echo = peer.heard.map(|(at, beat)| Echo {
+            let echo = peer.heard.as_ref().map(|(at, beat)| Echo {
                 incarnation: beat.incarnation,
                 sent_us: beat.sent_us,
                 held_us: now.mono.0.saturating_sub(at.0),
             });
             let (sent_us, wall_ms) = (now.mono.0, now.wall.shown_ms());
-            (node, Beat { incarnation: self.incarnation, sent_us, wall_ms, echo })
+            let leads = leads.to_vec();
+            (node, Beat { incarnation: self.incarnation, sent_us, wall_ms, echo, catalogue, leads })
         };
         self.peers.iter().map(beat).collect()
     }
@@ -131,7 +136,7 @@ impl Health {
         // The life of a disk that was replaced has a lower number. It is believed once the other one is silent.
         let silent = self.suspects(from, TO_HAND_OVER, now.mono);
         let Some(peer) = self.peers.get_mut(&from) else { return };
-        if let Some((_, last)) = peer.heard {
+        if let Some((_, last)) = &peer.heard {
             let newer_life = beat.incarnation > last.incarnation || (beat.incarnation < last.incarnation && silent);
             if newer_life {
                 *peer = Peer::new(self.heartbeat_ms);
@@ -145,10 +150,36 @@ impl Health {
         } else {
             peer.phi.heard(now.mono);
         }
-        peer.heard = Some((now.mono, beat));
         if let Some(echo) = beat.echo.filter(|echo| echo.incarnation == incarnation && echo.sent_us > peer.echoed_us) {
             peer.measure(beat.wall_ms, echo, now);
         }
+        peer.heard = Some((now.mono, beat));
+    }
+
+    /// The members changed: those that are no more are not beaten to, and new ones are.
+    pub(super) fn meet(&mut self, members: impl Iterator<Item = NodeId>) {
+        let others: BTreeSet<NodeId> = members.filter(|&node| node != self.node).collect();
+        self.peers.retain(|peer, _| others.contains(peer));
+        for peer in others {
+            self.peers.entry(peer).or_insert_with(|| Peer::new(self.heartbeat_ms));
+        }
+    }
+
+    /// The peer that knows the newest catalogue, if that is newer than this version.
+    pub(super) fn knows_newer(&self, version: u64) -> Option<NodeId> {
+        let known = |(&node, peer): (&NodeId, &Peer)| Some((peer.heard.as_ref()?.1.catalogue, Reverse(node)));
+        let newest = self.peers.iter().filter_map(known).max();
+        newest.filter(|&(newest, _)| newest > version).map(|(_, Reverse(node))| node)
+    }
+
+    /// Who leads a group, and in which term, by what the others say.
+    pub(super) fn leader_of(&self, group: u16) -> Option<(NodeId, u64)> {
+        let led = self.peers.iter().filter_map(|(&node, peer)| {
+            let (_, beat) = peer.heard.as_ref()?;
+            let &(_, term) = beat.leads.iter().find(|&&(led, _)| led == group)?;
+            Some((term, node))
+        });
+        led.max().map(|(term, node)| (node, term))
     }
 
     /// Is a peer's silence more suspicious than a level? One that was never heard is, after an election timeout.
@@ -193,8 +224,8 @@ impl Health {
     pub(super) fn status(&self, now: Mono) -> Vec<PeerStatus> {
         let status = |(&node, peer): (&NodeId, &Peer)| PeerStatus {
             node,
-            incarnation: peer.heard.map(|(_, beat)| beat.incarnation),
-            heard_ms: peer.heard.map(|(at, _)| now.0.saturating_sub(at.0) / 1_000),
+            incarnation: peer.heard.as_ref().map(|(_, beat)| beat.incarnation),
+            heard_ms: peer.heard.as_ref().map(|(at, _)| now.0.saturating_sub(at.0) / 1_000),
             level_hundredths: peer.phi.level(now).map(|level| (level * 100.0) as u32),
             round_trip_us: peer.round_trip_us,
             clock: self.fresh_offset(peer, now),
@@ -232,9 +263,13 @@ impl Node {
         if self.health.beat_at().is_none_or(|at| cx.now().mono < at) {
             return;
         }
-        for (peer, beat) in self.health.beats(cx.now()) {
+        let led = self.seats.iter().filter(|(_, seat)| seat.group.leads());
+        let leads: Vec<(u16, u64)> = led.map(|(&id, seat)| (id, seat.group.term())).collect();
+        for (peer, beat) in self.health.beats(cx.now(), self.tables.catalogue.version(), &leads) {
             cx.send(peer, Message::Beat(beat));
         }
+        self.ask_for_catalogue(cx);
+        self.follow_votes(cx);
         self.step_back(cx);
     }
 
@@ -288,21 +323,28 @@ mod tests {
         Now { mono: Mono(ms * 1_000), wall: Wall { earliest_ms: 50_000 + ms, latest_ms: 50_000 + ms } }
     }
     fn beat(incarnation: u64, sent_ms: u64) -> Beat {
-        Beat { incarnation, sent_us: sent_ms * 1_000, wall_ms: 50_000 + sent_ms, echo: None }
+        Beat {
+            incarnation,
+            sent_us: sent_ms * 1_000,
+            wall_ms: 50_000 + sent_ms,
+            echo: None,
+            catalogue: 0,
+            leads: vec![],
+        }
     }
     fn life(health: &Health) -> Option<u64> {
-        health.peers[&OTHER].heard.map(|(_, beat)| beat.incarnation)
+        health.peers[&OTHER].heard.as_ref().map(|(_, beat)| beat.incarnation)
     }
     /// Both beat in time for so long.
     fn live(health: &mut Health, incarnation: u64, from_ms: u64, to_ms: u64) {
         for ms in (from_ms..to_ms).step_by(HEARTBEAT_MS as usize) {
-            health.beats(at(ms));
+            health.beats(at(ms), 0, &[]);
             health.heard(OTHER, beat(incarnation, ms), at(ms));
         }
     }
     /// Only this node beats.
     fn wait(health: &mut Health, from_ms: u64, to_ms: u64) {
-        (from_ms..to_ms).step_by(HEARTBEAT_MS as usize).for_each(|ms| drop(health.beats(at(ms))));
+        (from_ms..to_ms).step_by(HEARTBEAT_MS as usize).for_each(|ms| drop(health.beats(at(ms), 0, &[])));
     }
 
     #[test]
@@ -329,7 +371,7 @@ mod tests {
         assert!(!health.suspects(OTHER, TO_ROUTE_AROUND, at(8_000).mono));
         // What waited meanwhile comes at once, and is not taken for a rhythm.
         (3_000..8_000).step_by(100).for_each(|ms| health.heard(OTHER, beat(1, ms), at(8_000)));
-        health.beats(at(8_000));
+        health.beats(at(8_000), 0, &[]);
         let after = &health.peers[&OTHER].phi;
         assert_eq!(after.level(at(8_100).mono), before.level(at(3_000).mono));
         assert!(!health.suspects(OTHER, TO_ROUTE_AROUND, at(8_100).mono));
@@ -360,7 +402,7 @@ mod tests {
     #[test]
     fn a_beat_that_comes_back_measures_the_round_trip_and_the_clock() {
         let mut health = health();
-        let Some(&(_, own)) = health.beats(at(200)).first() else { panic!("there is a peer") };
+        let Some((_, own)) = health.beats(at(200), 0, &[]).pop() else { panic!("there is a peer") };
         let echo = Echo { incarnation: own.incarnation, sent_us: own.sent_us, held_us: 40_000 };
         let answer = |sent_ms: u64, echo| Beat { wall_ms: 57_000 + 270, echo: Some(echo), ..beat(1, sent_ms) };
         // Given back to another life: it measures nothing.

@@ -17,6 +17,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use health::Health;
 use seat::{Call, Origin, Seat};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ mod route;
 mod seat;
 mod status;
 mod tables;
+mod voters;
 pub mod wire;
 
 pub use health::{Beat, Echo};
@@ -194,6 +196,10 @@ pub enum Message {
         /// What is asked.
         operate: Operate,
     },
+    /// The receiver knows a newer catalogue, and shall tell it. Lost: asked again with the next beat.
+    AskCatalogue,
+    /// The catalogue as the sender knows it. Lost: asked again.
+    Catalogue(Bytes),
 }
 
 /// How often deadlines are looked at, in milliseconds.
@@ -307,7 +313,14 @@ impl Node {
         let expiry = self.seats.values().filter_map(Seat::expiry_at).map(|at| Wake { at, why: "expiry" });
         let sweep = self.sweep_at.map(|at| Wake { at, why: "deadlines" });
         let life = self.life_due().map(|at| Wake { at, why: "life" });
-        groups.chain(expiry).chain(sweep).chain(life).chain(self.leaderless.wake_at()).min_by_key(|wake| wake.at)
+        let telling = self.telling_due().map(|at| Wake { at, why: "caught up" });
+        groups
+            .chain(expiry)
+            .chain(sweep)
+            .chain(life)
+            .chain(telling)
+            .chain(self.leaderless.wake_at())
+            .min_by_key(|wake| wake.at)
     }
 
     /// What this node was told at its start.
@@ -327,7 +340,8 @@ impl Node {
 
     fn request(&mut self, cx: &mut Cx<'_>, call: CallId, request: Request) {
         match request {
-            Request::Operate(operate) => {
+            Request::Operate(mut operate) => {
+                self.say_founders(&mut operate.batch);
                 self.count_keys(cx.now().mono, &operate.batch);
                 self.accept(cx, Origin::Local(call), operate, None);
             }
@@ -372,6 +386,10 @@ impl Node {
             Message::Pass { call, incarnation, life, operate } => {
                 self.pass_arrived(cx, from, (call, incarnation), life, operate);
             }
+            Message::AskCatalogue => {
+                cx.send(from, Message::Catalogue(Bytes::from(self.tables.catalogue.encode())));
+            }
+            Message::Catalogue(bytes) => self.catalogue_arrived(cx, &bytes),
         }
     }
 
@@ -445,6 +463,7 @@ impl Node {
             self.settle(cx, id);
         }
         self.ask_for_life(cx);
+        self.tell_caught_up(cx);
         if self.leaderless.wake_at().is_some_and(|wake| wake.at <= now) {
             cx.within(replicas::wrap, |cx| self.leaderless.wake(cx));
             self.settle_replicas(cx);

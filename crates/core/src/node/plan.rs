@@ -100,7 +100,7 @@ pub fn plan(config: &Config, catalogue: &Catalogue, operate: &Operate, pinned: O
     check_size(operate)?;
     if specs.iter().any(|spec| spec.family == state::TABLE_FAMILY) {
         of_a_log(operate)?;
-        return plan_catalogue(config, operate, specs, pinned);
+        return plan_catalogue((config, catalogue), operate, specs, pinned);
     }
     let (first, groups) = match place_of(config, catalogue, batch.table)? {
         Place::Groups { first, groups } => (first, groups),
@@ -163,7 +163,7 @@ fn of_a_log(operate: &Operate) -> Result<(), Refusal> {
 
 /// The catalogue is state of one group, whatever the table of the call.
 fn plan_catalogue(
-    config: &Config,
+    (config, catalogue): (&Config, &Catalogue),
     operate: &Operate,
     specs: &[&'static Spec],
     pinned: Option<u16>,
@@ -176,8 +176,8 @@ fn plan_catalogue(
     if !spec.write {
         return Ok(Plan::Read { group: CATALOGUE_GROUP, level: operate.want.level() });
     }
-    // A client would take the life of a node that it names. Nodes say the group with theirs, and clients cannot.
-    if spec.name == "TABLE.LIFE" && pinned != Some(CATALOGUE_GROUP) {
+    // A client would speak for a node that it names. Nodes say the group with theirs, and clients cannot.
+    if matches!(spec.name, "TABLE.LIFE" | "TABLE.CAUGHT") && pinned != Some(CATALOGUE_GROUP) {
         return Err(Refusal::UnknownCommand);
     }
     if operate.want.ack() < Ack::Majority {
@@ -187,8 +187,11 @@ fn plan_catalogue(
     if spec.name == "TABLE.CREATE" && words.get(1).is_some_and(configured) {
         return Err(Refusal::Impossible("a table of the configuration has this name".to_string()));
     }
-    let nodes = config.members.len();
-    if spec.name == "TABLE.CREATE"
+    let nodes = match catalogue.placing().len() {
+        0 => config.members.len(),
+        known => known,
+    };
+    if matches!(spec.name, "TABLE.CREATE" | "TABLE.ALTER")
         && let Some(replicas) = state::replicas_named(words)
         && usize::from(replicas) > nodes
     {
@@ -359,8 +362,8 @@ mod tests {
         assert!(matches!(plan(notes, &["TABLE.CREATE db3"], None), Err(Refusal::Impossible(_))), "configured");
         assert!(matches!(plan(notes, &["TABLE.CREATE a shape leaderless"], None), Err(Refusal::Impossible(_))));
         assert_eq!(plan(notes, &["TABLE.CREATE a shape leaderless replicas 1"], None), write);
-        assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], None), Err(Refusal::UnknownCommand), "from a client");
-        assert_eq!(plan(notes, &["TABLE.LIFE 1 1"], Some(CATALOGUE_GROUP)), write);
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0 1 1"], None), Err(Refusal::UnknownCommand), "from a client");
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0 1 1"], Some(CATALOGUE_GROUP)), write);
 
         let mut operate = operate(notes, &["GET k"]);
         operate.want.quorum.read = 1;

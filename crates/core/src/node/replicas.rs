@@ -230,7 +230,10 @@ impl Node {
     /// Tells the leaderless room what the catalogue says.
     pub(super) fn tell_leaderless(&mut self, now: Mono) {
         let member = |&node: &NodeId| Member { node, weight: 1, zone: node.0 };
-        let members: Vec<Member> = self.config.members.iter().map(member).collect();
+        let mut members = self.tables.catalogue.placing();
+        if members.is_empty() {
+            members = self.config.members.iter().map(member).collect();
+        }
         let actor = self.actor();
         self.leaderless.learn(now, &self.tables.catalogue, &members, actor);
     }

@@ -51,6 +51,7 @@ impl Node {
     }
 
     fn write(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
+        self.hear_term(id);
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
         let Some(call) = seat.keep_order(call, self.config.mutants) else { return };
         if !seat.group.leads() {
@@ -74,6 +75,7 @@ impl Node {
     }
 
     fn read_at_leader(&mut self, cx: &mut Cx<'_>, id: u16, call: Call) {
+        self.hear_term(id);
         let Some(seat) = self.seats.get_mut(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
         let Some(call) = seat.keep_order(call, self.config.mutants) else { return };
         let after_all = call.operate.after_own_writes && !self.config.mutants.has(Mutant::OwnWritesIgnored);
@@ -105,13 +107,11 @@ impl Node {
             cx.send(node, Message::Answer { call, incarnation, reply: None });
             return;
         }
+        let leader = self.leader_elsewhere(id);
         let Some(seat) = self.seats.get_mut(&id) else { return };
-        let Some(leader) = seat.group.leader().filter(|&leader| leader != self.config.node) else {
-            return seat.park(call);
-        };
+        let Some((leader, term)) = leader else { return seat.park(call) };
         self.next_forward += 1;
         let number = CallId(self.next_forward);
-        let term = seat.group.term();
         let left_us = call.until.0.saturating_sub(cx.now().mono.0);
         // The leader decides earlier than this node gives up, so that its answer arrives in time to be passed on.
         let margin_us = (left_us / 8).min(DECIDE_EARLIER_US);
@@ -128,8 +128,8 @@ impl Node {
 
     /// Takes calls that waited for a leader, if there may be one now.
     pub(super) fn unpark(&mut self, cx: &mut Cx<'_>, id: u16) {
+        let elsewhere = self.leader_elsewhere(id).is_some();
         let Some(seat) = self.seats.get_mut(&id) else { return };
-        let elsewhere = seat.group.leader().is_some_and(|leader| leader != self.config.node);
         if seat.parked.is_empty() || seat.misled || !(seat.group.accepts() || elsewhere) {
             return;
         }
@@ -186,9 +186,10 @@ impl Node {
             ) => {}
             None => {
                 // It did nothing there. Wait for this node to learn of the next leader.
+                let outside = self.is_outside(forwarded.group);
                 if let Some(seat) = self.seats.get_mut(&forwarded.group) {
                     seat.park(forwarded.call);
-                    seat.misled |= seat.group.term() == forwarded.term;
+                    seat.misled |= outside || seat.group.term() == forwarded.term;
                 }
             }
         }

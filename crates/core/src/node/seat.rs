@@ -91,6 +91,8 @@ pub(super) struct Seat {
     pub(super) followed: u64,
     /// A node that was taken for the leader was not: parked calls wait for news, or for the next look at deadlines.
     pub(super) misled: bool,
+    /// Outside of the group: the term of the leader of whom others told.
+    pub(super) heard_term: u64,
     /// The leadership that was last seen, to notice a change.
     seen: (u64, Option<NodeId>),
     forwards: Forwards,
@@ -137,6 +139,7 @@ impl Seat {
             away: BTreeMap::new(),
             followed: 0,
             misled: false,
+            heard_term: 0,
             seen: (0, None),
             expiry: Expiry { stale: true, ..Expiry::default() },
             leftovers: true,
@@ -192,7 +195,7 @@ impl Seat {
         if !self.parked.is_empty() {
             return self.park_behind(call);
         }
-        if self.any_away_before(self.group.term()) {
+        if self.any_away_before(self.term()) {
             let at = self.held.partition_point(|held| held.order <= call.order);
             self.held.insert(at, call);
             return None;
@@ -204,6 +207,11 @@ impl Seat {
     fn park_behind(&mut self, call: Call) -> Option<Call> {
         self.park(call);
         None
+    }
+
+    /// The newest term in which calls go on their way.
+    fn term(&self) -> u64 {
+        self.group.term().max(self.heard_term)
     }
 
     fn any_away_before(&self, term: u64) -> bool {
@@ -224,7 +232,7 @@ impl Seat {
                 self.away.remove(&term);
             }
         }
-        if !self.held.is_empty() && !self.any_away_before(self.group.term()) {
+        if !self.held.is_empty() && !self.any_away_before(self.term()) {
             for call in core::mem::take(&mut self.held) {
                 self.park(call);
             }

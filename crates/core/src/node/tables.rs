@@ -1,21 +1,25 @@
 //! What the node knows of tables that were made at run time: the catalogue, read again whenever it may have changed.
 
 use super::seat::{Call, Origin, Seat};
-use super::{Cx, Node, wrap};
+use super::{Cx, Message, Node, wrap};
 use crate::catalogue::{CATALOGUE_GROUP, Catalogue, FIRST_TABLE};
 use crate::clock::Actor;
 use crate::consensus::Payload;
 use crate::guarantee::{Session, Want};
-use crate::machine::Mono;
+use crate::machine::{Mono, NodeId};
 use crate::operation::{Batch, Operate, Refusal, TableId};
 use crate::state::{self, Space, command};
-use crate::store::View;
+use crate::store::{View, drawer};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A node that was not yet given its life asks again after this, in milliseconds.
-const LIFE_AGAIN_MS: u32 = 1_000;
+/// A node that was not yet given what it asks of the log asks again after this, in milliseconds.
+const AGAIN_MS: u32 = 1_000;
+/// On disk: the number of the life that this node was given last, u32.
+const LIFE: [u8; 2] = [drawer::NODE, 1];
+/// On disk: the newest catalogue that another node told, for a node whose own log is behind or is none.
+const HEARD: [u8; 2] = [drawer::NODE, 2];
 
 /// What this node knows of the catalogue.
 #[derive(Debug)]
@@ -31,13 +35,28 @@ pub(super) struct Tables {
     claim: Option<u64>,
     /// When it asks next.
     ask_at: Mono,
+    /// The life that the disk knows; 0 if none.
+    last: u32,
+    /// When the log is told next that this node has compared what a movement asks of it.
+    tell_at: Mono,
 }
 
 impl Tables {
     pub(super) fn boot(seat: Option<&Seat>, disk: &dyn View) -> Tables {
         let space = seat.map(|seat| seat.group.space());
-        let catalogue = space.map_or_else(Catalogue::default, |space| state::catalogue(disk, space));
-        Tables { catalogue, changed: false, space, unheard: Vec::new(), claim: None, ask_at: Mono::default() }
+        let applied = space.map_or_else(Catalogue::default, |space| state::catalogue(disk, space));
+        let heard = disk.get(&HEARD).and_then(|bytes| Catalogue::decode(&bytes)).unwrap_or_default();
+        let last = disk.get(&LIFE).and_then(|bytes| (*bytes).try_into().ok()).map_or(0, u32::from_be_bytes);
+        Tables {
+            catalogue: if heard.version() > applied.version() { heard } else { applied },
+            changed: false,
+            space,
+            unheard: Vec::new(),
+            claim: None,
+            ask_at: Mono::default(),
+            last,
+            tell_at: Mono::default(),
+        }
     }
 
     /// A batch was applied.
@@ -75,7 +94,38 @@ impl Node {
         }
         self.tables.changed = false;
         self.tables.space = Some(space);
-        self.tables.catalogue = state::catalogue(cx.view(), space);
+        let applied = state::catalogue(cx.view(), space);
+        // Another node may have told a newer one.
+        if applied.version() >= self.tables.catalogue.version() {
+            self.take_catalogue(cx, applied);
+        }
+    }
+
+    /// Another node tells the catalogue. It was committed, so it is true here, too.
+    pub(super) fn catalogue_arrived(&mut self, cx: &mut Cx<'_>, bytes: &Bytes) {
+        let Some(heard) = Catalogue::decode(bytes) else { return };
+        if heard.version() > self.tables.catalogue.version() {
+            cx.put(&HEARD, bytes);
+            self.take_catalogue(cx, heard);
+        }
+    }
+
+    /// Asks a node that knows a newer catalogue for it. Those whose log holds it hear of most changes before they could ask.
+    pub(super) fn ask_for_catalogue(&mut self, cx: &mut Cx<'_>) {
+        if let Some(node) = self.health.knows_newer(self.tables.catalogue.version()) {
+            cx.send(node, Message::AskCatalogue);
+        }
+    }
+
+    fn take_catalogue(&mut self, cx: &mut Cx<'_>, catalogue: Catalogue) {
+        self.tables.catalogue = catalogue;
+        let members: Vec<NodeId> = self.tables.catalogue.members().keys().copied().collect();
+        self.health.meet(members.into_iter().chain(self.config.members.iter().copied()));
+        if let Some(actor) = self.actor().filter(|actor| actor.incarnation != self.tables.last) {
+            self.tables.last = actor.incarnation;
+            cx.put(&LIFE, &actor.incarnation.to_be_bytes());
+            cx.hurry();
+        }
         self.tell_leaderless(cx.now().mono);
         self.settle_replicas(cx);
         for call in core::mem::take(&mut self.tables.unheard) {
@@ -117,19 +167,62 @@ impl Node {
         if self.life_due().is_none_or(|at| at > now) {
             return;
         }
-        self.tables.ask_at = now.after_ms(LIFE_AGAIN_MS.into());
+        self.tables.ask_at = now.after_ms(AGAIN_MS.into());
         let claim = *self.tables.claim.get_or_insert_with(|| cx.random());
-        let node = Bytes::from(self.config.node.0.to_string());
-        let words = [Bytes::from_static(b"TABLE.LIFE"), node, Bytes::from(claim.to_string())];
+        let [members, voters] = self.founders();
+        let number = |number: u64| Bytes::from(number.to_string());
+        let (node, last) = (number(self.config.node.0.into()), number(self.tables.last.into()));
+        self.say_in_log(cx, &[Bytes::from_static(b"TABLE.LIFE"), node, number(claim), last, members, voters]);
+    }
+
+    /// Tells the log of the tables for which this node has compared what a movement asks of it, again until that is known.
+    pub(super) fn tell_caught_up(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now().mono;
+        if now < self.tables.tell_at {
+            return;
+        }
+        let caught = self.leaderless.caught_up();
+        if caught.is_empty() {
+            return;
+        }
+        self.tables.tell_at = now.after_ms(AGAIN_MS.into());
+        for (table, epoch) in caught {
+            let number = |number: u64| Bytes::from(number.to_string());
+            let (table, node) = (number(table.0.into()), number(self.config.node.0.into()));
+            self.say_in_log(cx, &[Bytes::from_static(b"TABLE.CAUGHT"), table, number(epoch), node]);
+        }
+    }
+
+    /// When the log is told next that this node has compared.
+    pub(super) fn telling_due(&self) -> Option<Mono> {
+        (!self.leaderless.caught_up().is_empty()).then_some(self.tables.tell_at)
+    }
+
+    fn say_in_log(&mut self, cx: &mut Cx<'_>, words: &[Bytes]) {
         let operate = Operate {
-            batch: batch(TableId::default(), &words),
+            batch: batch(TableId::default(), words),
             want: Want::default(),
             session: Session::default(),
             seen: None,
             after_own_writes: false,
-            deadline_ms: LIFE_AGAIN_MS,
+            deadline_ms: AGAIN_MS,
         };
         self.accept(cx, Origin::Node, operate, Some(CATALOGUE_GROUP));
+    }
+
+    /// Who the members and the voters are by the configuration, as words.
+    fn founders(&self) -> [Bytes; 2] {
+        [state::nodes_word(&self.config.members), state::nodes_word(&self.config.voters)]
+    }
+
+    /// Adds to a command about members who they are by the configuration.
+    pub(super) fn say_founders(&self, batch: &mut Batch) {
+        let [words] = &mut batch.commands[..] else { return };
+        let Some(spec) = words.first().and_then(|name| command::find(name)) else { return };
+        if matches!(spec.name, "MEMBER.SET" | "MEMBER.FORGET") {
+            words.push(Bytes::from_static(state::FOUNDERS));
+            words.extend(self.founders());
+        }
     }
 
     /// Answers the calls whose deadline passed while this node had not heard of their table.

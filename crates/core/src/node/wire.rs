@@ -99,15 +99,29 @@ mod tests {
             ),
             (Message::Answer { call: CallId(4), incarnation: 2, reply }, "0202040201000100000000"),
             (Message::Answer { call: CallId(4), incarnation: 2, reply: short }, "0202040201000102000000"),
-            (Message::Beat(Beat { incarnation: 2, sent_us: 300, wall_ms: 9, echo: None }), "020302ac020900"),
+            (
+                Message::Beat(Beat {
+                    incarnation: 2,
+                    sent_us: 300,
+                    wall_ms: 9,
+                    echo: None,
+                    catalogue: 4,
+                    leads: vec![(1, 6)],
+                }),
+                "020302ac020900 04 010106",
+            ),
+            (Message::AskCatalogue, "0206"),
+            (Message::Catalogue(Bytes::from_static(b"abc")), "020703616263"),
             (
                 Message::Beat(Beat {
                     incarnation: 2,
                     sent_us: 300,
                     wall_ms: 9,
                     echo: Some(Echo { incarnation: 5, sent_us: 7, held_us: 8 }),
+                    catalogue: 0,
+                    leads: vec![],
                 }),
-                "020302ac020901050708",
+                "020302ac020901050708 00 00",
             ),
         ];
         for (message, expected) in cases {

@@ -3,13 +3,14 @@
 use crate::machine::NodeId;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Points of a node of weight 1, if nothing else is said: the busiest of ten nodes then holds about a fifth more than its share.
 pub const POINTS: u32 = 64;
 
 /// A node that may hold data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// The node.
     pub node: NodeId,

@@ -2,7 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::Ran;
-use super::{expiry, hash, key, server, set, string, table};
+use super::{expiry, hash, key, member, server, set, string, table};
 use crate::operation::Words;
 use bytes::Bytes;
 
@@ -106,6 +106,9 @@ const TABLE: &[Spec] = &[
     spec("string", "INCRBY", 3, ONE, Write(string::incrby)),
     spec("string", "INCRBYFLOAT", 3, ONE, Write(string::incrbyfloat)),
     spec("key", "KEYS", 2, NONE, Read(key::keys)),
+    spec(table::FAMILY, "MEMBER.FORGET", -2, NONE, Write(member::forget)),
+    spec(table::FAMILY, "MEMBER.LIST", 1, NONE, Read(member::list)),
+    spec(table::FAMILY, "MEMBER.SET", -2, NONE, Write(member::set)),
     spec("string", "MGET", -2, ALL, Read(string::mget)),
     spec("string", "MSET", -3, PAIRS, Write(string::mset)).blind(),
     spec("string", "MSETNX", -3, PAIRS, Write(string::msetnx)),
@@ -143,9 +146,10 @@ const TABLE: &[Spec] = &[
     spec("set", "SUNION", -2, ALL, Read(set::sunion)),
     spec("set", "SUNIONSTORE", -3, ALL, Write(set::sunionstore)),
     spec(table::FAMILY, "TABLE.ALTER", -2, NONE, Write(table::alter)),
+    spec(table::FAMILY, "TABLE.CAUGHT", 4, NONE, Write(member::caught)),
     spec(table::FAMILY, "TABLE.CREATE", -2, NONE, Write(table::create)),
     spec(table::FAMILY, "TABLE.DROP", 2, NONE, Write(table::drop)),
-    spec(table::FAMILY, "TABLE.LIFE", 3, NONE, Write(table::life)),
+    spec(table::FAMILY, "TABLE.LIFE", 6, NONE, Write(member::life)),
     spec(table::FAMILY, "TABLE.LIST", 1, NONE, Read(table::list)),
     spec(table::FAMILY, "TABLE.SHOW", 2, NONE, Read(table::show)),
     spec("key", "TOUCH", -2, ALL, Read(key::exists)),

@@ -72,6 +72,7 @@ mod hash;
 mod idempotency;
 mod key;
 mod layout;
+mod member;
 mod number;
 mod pattern;
 mod sample;
@@ -93,6 +94,7 @@ use alloc::vec::Vec;
 use cells::{Reader, Scope, Writer};
 use command::{Run, Spec};
 use failure::{Failure, Ran};
+pub use member::{FOUNDERS, nodes_word};
 pub use number::{DECIMAL_BYTES, decimal};
 pub use table::{FAMILY as TABLE_FAMILY, load as catalogue, replicas_named};
 

@@ -5,8 +5,6 @@ use super::failure::{Failure, Ran};
 use super::{Space, layout, number};
 use crate::catalogue::{Catalogue, LeaderlessSpec, Shape, TableError, TableSpec};
 use crate::crdt::Kind;
-use crate::limits;
-use crate::machine::NodeId;
 use crate::operation::{TableId, Value};
 use crate::placement::Division;
 use crate::quorum::{Preset, Rule};
@@ -57,16 +55,6 @@ pub fn drop(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     Ok(Value::OK)
 }
 
-/// A node asks for the life that it claims. The reply is the number of it.
-pub fn life(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
-    let node =
-        text(&words[1]).and_then(|text| text.parse().ok()).filter(|node| (1..=limits::NODE_ID_MAX).contains(node));
-    let claim = text(&words[2]).and_then(|text| text.parse().ok());
-    let (Some(node), Some(claim)) = (node, claim) else { return Err(refused("a life takes a node and a number")) };
-    let number = change(writer, |catalogue| Ok(catalogue.begin_life(NodeId(node), claim)))?;
-    Ok(Value::Int(i64::from(number)))
-}
-
 pub fn list(reader: Reader<'_>, _words: &[Bytes]) -> Ran {
     let catalogue = load(reader.view, reader.scope.space);
     Ok(Value::Array(catalogue.tables().map(|(id, spec)| shown(id, spec)).collect()))
@@ -78,14 +66,18 @@ pub fn show(reader: Reader<'_>, words: &[Bytes]) -> Ran {
     Ok(shown(id, spec))
 }
 
-/// Replicas of the table that these words would make, so that one with more than there are nodes is never made.
+/// Replicas of the table that these words would make or alter, so that there are never more than nodes. None if they say nothing of that.
 pub fn replicas_named(words: &[Bytes]) -> Option<u8> {
-    let shape = Asked::parse(words.get(2..)?).ok()?.to_create().ok()?;
-    shape.leaderless().map(|spec| spec.rule.replicas())
+    let asked = Asked::parse(words.get(2..)?).ok()?;
+    let made = || asked.to_create().ok()?.leaderless().map(|spec| spec.rule.replicas());
+    asked.replicas.or_else(made)
 }
 
 /// Changes the catalogue, unless that fails.
-fn change<T>(writer: &mut Writer<'_>, run: impl FnOnce(&mut Catalogue) -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn change<T>(
+    writer: &mut Writer<'_>,
+    run: impl FnOnce(&mut Catalogue) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let space = writer.scope.space;
     let mut catalogue = load(writer.reader().view, space);
     let version = catalogue.version();
@@ -96,11 +88,11 @@ fn change<T>(writer: &mut Writer<'_>, run: impl FnOnce(&mut Catalogue) -> Result
     Ok(result)
 }
 
-fn refused(why: impl fmt::Display) -> Failure {
+pub(super) fn refused(why: impl fmt::Display) -> Failure {
     Failure::told(format!("ERR applied: no; {why}"))
 }
 
-fn text(word: &[u8]) -> Option<&str> {
+pub(super) fn text(word: &[u8]) -> Option<&str> {
     str::from_utf8(word).ok()
 }
 
@@ -142,6 +134,10 @@ fn shown(id: TableId, spec: &TableSpec) -> Value {
         if let Division::Order(bounds) = &policy.division {
             pairs.push(("ranges", Value::Array(bounds.iter().cloned().map(Value::Bulk).collect())));
         }
+    }
+    if let Some(moving) = &spec.placed.moving {
+        let awaited = moving.awaited.iter().map(|node| Value::Int(i64::from(node.0)));
+        pairs.push(("awaited", Value::Array(awaited.collect())));
     }
     if let Some(warning) = spec.shape.warning() {
         pairs.push(("warning", Value::bulk(warning.as_bytes())));
@@ -246,7 +242,7 @@ impl Asked {
     }
 }
 
-fn once<T>(field: &mut Option<T>, word: &str, value: T) -> Result<(), Failure> {
+pub(super) fn once<T>(field: &mut Option<T>, word: &str, value: T) -> Result<(), Failure> {
     match field.replace(value) {
         None => Ok(()),
         Some(_) => Err(refused(format!("'{word}' is said twice"))),
@@ -263,7 +259,7 @@ fn is_leaderless(value: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-fn integer(word: &str, value: &[u8]) -> Result<i64, Failure> {
+pub(super) fn integer(word: &str, value: &[u8]) -> Result<i64, Failure> {
     number::integer(value).ok_or_else(|| refused(format!("'{word}' needs an integer of 64 bits")))
 }
 

@@ -93,7 +93,8 @@ impl Net {
         host.held.clear();
         host.room = boot(node, host.incarnation, now_ms, mutants, &host.store);
         let claim = host.incarnation;
-        self.catalogue.begin_life(NodeId(node), claim);
+        let last = self.catalogue.life(NodeId(node)).unwrap_or(0);
+        self.catalogue.begin_life(NodeId(node), claim, last);
         self.tell_catalogue(node);
     }
 

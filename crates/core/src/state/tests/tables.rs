@@ -67,10 +67,12 @@ fn what_is_no_table_is_refused_in_words() {
         ("ALTER carts cell set", "the cell of a table cannot be changed; "),
         ("ALTER carts bound 1", "only a table of bounded counters has a bound"),
         ("ALTER carts ranges m", "the division of a table cannot be changed; "),
-        ("ALTER carts replicas 5", "the number of replicas of a table cannot be changed; "),
-        ("LIFE 0 1", "a life takes a node and a number"),
-        ("LIFE 64 1", "a life takes a node and a number"),
-        ("LIFE 1 x", "a life takes a node and a number"),
+        ("LIFE 0 1 0 1 1", "a node is a number from 1 to 63"),
+        ("LIFE 64 1 0 1 1", "a node is a number from 1 to 63"),
+        ("LIFE 1 x 0 1 1", "a life takes a node, a number, the life before, and who the members are"),
+        ("LIFE 1 1 -1 1 1", "a life takes a node, a number, the life before, and who the members are"),
+        ("LIFE 1 1 0 1 0", "a node is a number from 1 to 63"),
+        ("CAUGHT 1 x 1", "who has compared says a table, an epoch and a node"),
     ] {
         let reply = replica.told(&format!("TABLE.{words}"));
         assert!(reply.starts_with(&format!("!ERR applied: no; {why}")), "{words}: {reply}");
@@ -82,10 +84,10 @@ fn what_is_no_table_is_refused_in_words() {
 fn a_life_that_is_claimed_twice_is_given_once() {
     script(
         r#"
-        TABLE.LIFE 2 70 -> 1
-        TABLE.LIFE 2 70 -> 1
-        TABLE.LIFE 3 70 -> 1
-        TABLE.LIFE 2 18446744073709551615 -> 2
+        TABLE.LIFE 2 70 0 1,2,3 1,2,3 -> 1
+        TABLE.LIFE 2 70 0 1,2,3 1,2,3 -> 1
+        TABLE.LIFE 3 70 0 1,2,3 1,2,3 -> 1
+        TABLE.LIFE 2 18446744073709551615 1 1,2,3 1,2,3 -> 2
         "#,
     );
 }
@@ -124,4 +126,32 @@ fn tables_that_hold_keys_are_found_by_their_number() {
     replica.apply(&Batch { table: TableId(300), ..batch(&["FLUSHDB"]) });
     let found = tables_with_keys(&replica.store, SPACE, TableId(255));
     assert_eq!(found, [TableId(255), TableId(256)]);
+}
+
+#[test]
+fn members_are_set_and_listed() {
+    let mut replica = Replica::new();
+    assert_eq!(replica.told("MEMBER.LIST"), "[]");
+    for (words, reply) in [("SET 4 weight 2 zone 7 address host:1", "OK"), ("SET 4 votes no", "OK"), ("SET 4", "OK")] {
+        assert_eq!(replica.told(&format!("MEMBER.{words} founders 1,2,3 1,2,3")), reply, "{words}");
+    }
+    let shown = replica.told("MEMBER.LIST");
+    assert!(shown.contains("host:1"), "{shown}");
+    assert_eq!(shown.matches("votes").count(), 4, "{shown}");
+    let before = replica.store.clone();
+    for (words, why) in [
+        ("SET 5", "the node did not say who the members are"),
+        ("SET x founders 1 1", "a node is a number from 1 to 63"),
+        ("SET 5 weight 65 founders 1 1", "a weight is 0 to 64"),
+        ("SET 5 weight founders 1 1", "'weight' needs a value, or is no word of a member"),
+        ("SET 5 rack 1 founders 1 1", "'rack' is no word of a member"),
+        ("SET 5 votes perhaps founders 1 1", "votes are yes or no"),
+        ("SET 5 zone 1 zone 2 founders 1 1", "'zone' is said twice"),
+        ("FORGET 4 founders 1 1", "the node still votes or holds data; remove it first and wait"),
+        ("FORGET 9 founders 1 1", "there is no such node"),
+    ] {
+        let reply = replica.told(&format!("MEMBER.{words}"));
+        assert!(reply.starts_with(&format!("!ERR applied: no; {why}")), "{words}: {reply}");
+        assert_eq!(replica.store, before, "{words}");
+    }
 }
