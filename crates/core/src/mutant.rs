@@ -52,6 +52,11 @@ pub enum Mutant {
     JointQuorumSkipped,
     LearnerCounts,
     MemberChangeNotTruncated,
+    MovingWriteCountsOnce,
+    MovesWithoutComparing,
+    AcceptorsStay,
+    BlankReplicaCounts,
+    OperationForgotten,
 }
 
 impl Mutant {
@@ -210,6 +215,27 @@ impl Mutant {
             Mutant::SloppyCountsAsStrict,
             "sloppy-counts-as-strict",
             "a node that took a write in place of a replica is counted as one",
+        ),
+        (
+            Mutant::MovingWriteCountsOnce,
+            "moving-write-counts-once",
+            "while a range moves, a write waits for a quorum where it comes from alone",
+        ),
+        (
+            Mutant::MovesWithoutComparing,
+            "moves-without-comparing",
+            "a replica that is to hold a range says that it does before it has compared",
+        ),
+        (Mutant::AcceptorsStay, "acceptors-stay", "when a range moves, what its Paxos acceptors accepted stays behind"),
+        (
+            Mutant::BlankReplicaCounts,
+            "blank-replica-counts",
+            "a replica whose disk was lost is read before it has compared",
+        ),
+        (
+            Mutant::OperationForgotten,
+            "operation-forgotten",
+            "when a range moves, the names of increments that were made stay behind",
         ),
         (
             Mutant::JointQuorumSkipped,

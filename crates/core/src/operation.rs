@@ -7,7 +7,7 @@ mod hot;
 mod repair;
 
 pub use hot::{HotKey, HotStatus, HotTable};
-pub use repair::{PairStatus, Progress, RepairStage, RepairStatus};
+pub use repair::{MoveStatus, PairStatus, Progress, RepairStage, RepairStatus};
 
 use crate::clock::{ClockOut, Offset};
 use crate::guarantee::{Receipt, Session, Want};

@@ -92,13 +92,25 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::SloppyCountsAsStrict
         | Mutant::PaxosIgnoresHighest
         | Mutant::EpochNotFenced
-        | Mutant::HintReplayed => None,
+        | Mutant::HintReplayed
+        | Mutant::MovingWriteCountsOnce
+        | Mutant::MovesWithoutComparing
+        | Mutant::AcceptorsStay
+        | Mutant::BlankReplicaCounts
+        | Mutant::OperationForgotten => None,
     }
 }
 
-/// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables,
-/// and no tables that move to another epoch.
-const IN_THEIR_ROOM: [Mutant; 3] = [Mutant::PaxosIgnoresHighest, Mutant::EpochNotFenced, Mutant::HintReplayed];
+/// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables or
+/// name their increments, loses no disks, and where it moves tables both places fence what comes late.
+const IN_THEIR_ROOM: [Mutant; 6] = [
+    Mutant::PaxosIgnoresHighest,
+    Mutant::EpochNotFenced,
+    Mutant::HintReplayed,
+    Mutant::AcceptorsStay,
+    Mutant::BlankReplicaCounts,
+    Mutant::OperationForgotten,
+];
 
 /// The mutants that the lab hunts, with their names.
 pub fn hunted() -> impl Iterator<Item = (Mutant, &'static str)> {
@@ -202,8 +214,15 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::NeverCompares
         | Mutant::SumsWithoutValues
         | Mutant::ChangeTakenAlone
-        | Mutant::SloppyCountsAsStrict => target_replicas(mutant, options, &mut swarm),
-        Mutant::PaxosIgnoresHighest | Mutant::EpochNotFenced | Mutant::HintReplayed => {
+        | Mutant::SloppyCountsAsStrict
+        | Mutant::MovingWriteCountsOnce
+        | Mutant::MovesWithoutComparing => target_replicas(mutant, options, &mut swarm),
+        Mutant::PaxosIgnoresHighest
+        | Mutant::EpochNotFenced
+        | Mutant::HintReplayed
+        | Mutant::AcceptorsStay
+        | Mutant::BlankReplicaCounts
+        | Mutant::OperationForgotten => {
             unreachable!("{} is caught by the tests of its room", name(mutant))
         }
     }
@@ -274,6 +293,13 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             kinds(&mut mix, &[Kind::Counter, Kind::Set]);
         }
         Mutant::QuorumFromPlan | Mutant::AnswerCountedTwice => swarm.crashes = true,
+        Mutant::MovingWriteCountsOnce | Mutant::MovesWithoutComparing => {
+            options.nodes = 5;
+            (mix.mend_reads, mix.hints, mix.compare_ms, mix.move_us) = (false, false, 5_000, 100_000);
+            (mix.named, mix.sloppy, mix.volatile, mix.clients, mix.think_us) = (0, 0, 0, 6, 5_000);
+            let three = |kind| replicas::Table { replicas: 3, read: 2, write: 2, ..replicas::Table::balanced(kind, 5) };
+            mix.tables = [Kind::Set, Kind::Counter].map(three).to_vec();
+        }
         mutant => unreachable!("{} is no rule of leaderless tables that is hunted", name(mutant)),
     }
     options.replicas = Some(mix);

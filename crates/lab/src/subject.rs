@@ -12,7 +12,7 @@ impl Subject for Node {
     }
 
     fn key_law(key: &[u8]) -> Option<String> {
-        if key.first() == Some(&drawer::LEADERLESS) {
+        if matches!(key.first(), Some(&(drawer::LEADERLESS | drawer::NODE))) {
             return None;
         }
         let group = key.get(1..3).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));

@@ -61,10 +61,11 @@ impl Placed {
         let (old, new) = (from.place(division), next.place(division));
         let lost = blank.iter().filter(|node| new.iter().any(|(_, nodes)| nodes.contains(node)));
         let awaited: BTreeSet<NodeId> = awaited((&old, from.rule), (&new, next.rule)).chain(lost.copied()).collect();
-        let stays = old == new && awaited.is_empty() && blank.is_empty();
+        // Where nobody may lack data the same nodes hold each range, perhaps in another order.
+        let stays = awaited.is_empty();
         self.members = next.members;
         self.moving = (!stays).then_some(Moving { from, awaited, blank });
-        before.moving.is_some() || self.moving.is_some()
+        before.moving.is_some() || self.moving.is_some() || old != new
     }
 
     /// A replica lost its disk. True if it is one.

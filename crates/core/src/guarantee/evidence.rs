@@ -189,6 +189,10 @@ impl Tally {
         let (answered, durable, whole) = (self.answered, self.durable, Whole::Replicas(replicas));
         Evidence { answered, durable, path, place: Place::Replicas(round), served_by, whole }
     }
+    /// What these nodes alone answered.
+    pub fn within(self, nodes: NodeSet) -> Tally {
+        Tally { answered: self.answered.intersection(nodes), durable: self.durable.intersection(nodes) }
+    }
     /// The nodes that answered so far.
     pub fn answers(&self) -> NodeSet {
         self.answered

@@ -18,7 +18,7 @@ use crate::guarantee::{NodeSet, Path, Tally};
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
 use crate::operation::Value;
-use crate::paxos::{Acceptor, Ask, Ballot, Given, Proposer, Tell, Verdict};
+use crate::paxos::{Acceptor, Ask, Ballot, Given, Proposer, Quorum, Tell, Verdict};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -56,6 +56,14 @@ impl Agreeing {
         self.perhaps.is_some()
             || (self.proposer.is_unknown() && self.result.as_ref().is_some_and(|(_, dot)| dot.is_some()))
     }
+    /// The replicas are others from now on: what was asked is asked anew, with a higher ballot.
+    pub(super) fn begin_again(&mut self) {
+        self.perhaps = self.result.take().and_then(|(_, dot)| dot).or(self.perhaps);
+        let number = match &self.ask {
+            Ask::Prepare(ballot) | Ask::Accept(ballot, _) => ballot.number,
+        };
+        self.pause = Some((Mono(0), self.pause.map_or(number, |(_, above)| above.max(number))));
+    }
     /// How many answered the question that is open.
     pub(super) fn answers(&self) -> usize {
         self.answered.len()
@@ -66,17 +74,17 @@ impl Leaderless {
     /// Begins an operation that a majority must agree on.
     pub(super) fn agree(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
         let kind = self.kind(&round.spot);
-        let agreeing = self.attempt(cx, &round.spot, &round.replicas, State::nothing(kind), 0);
+        let agreeing = self.attempt(cx, &round.spot, round.parts.quorum(), State::nothing(kind), 0);
         round.phase = Phase::Agreeing(Box::new(agreeing));
         self.hold(cx, number, round);
         self.say_ask(cx, number);
     }
 
-    fn attempt(&mut self, cx: &mut Cx<'_>, spot: &Spot, replicas: &[NodeId], merged: State, above: u64) -> Agreeing {
+    fn attempt(&mut self, cx: &mut Cx<'_>, spot: &Spot, quorum: Quorum, merged: State, above: u64) -> Agreeing {
         let here = self.acceptor(cx, spot).promised().map_or(0, |ballot| ballot.number);
         let actor = self.actor.unwrap_or(Actor { node: self.config.node, incarnation: 0 });
         let ballot = Ballot { number: here.max(above) + 1, actor };
-        Agreeing::new(Proposer::new(ballot, replicas.iter().copied().collect()), merged)
+        Agreeing::new(Proposer::new(ballot, quorum), merged)
     }
 
     /// Asks all replicas that have not answered, this one first.
@@ -87,7 +95,8 @@ impl Leaderless {
             return;
         }
         let (target, ask, answered) = (round.target(), agreeing.ask.clone(), agreeing.answered);
-        let others: Vec<NodeId> = round.replicas.iter().copied().filter(|&node| !answered.contains(node)).collect();
+        let others: Vec<NodeId> =
+            round.parts.replicas.iter().copied().filter(|&node| !answered.contains(node)).collect();
         let here = self.config.node;
         for &node in others.iter().filter(|&&node| node != here) {
             self.say(cx, node, number, Body::Propose { target: target.clone(), ask: ask.clone() });
@@ -127,13 +136,17 @@ impl Leaderless {
         let mut acceptor = before.clone();
         let tell = acceptor.hear(ask);
         if acceptor != before {
-            let bytes = postcard::to_allocvec(&acceptor).expect("acceptors always encode");
-            cx.put(&record::acceptor_key(spot.place, &spot.key), &bytes);
+            self.keep_acceptor(cx, spot, &acceptor);
         }
         (tell, self.state(cx, spot))
     }
 
-    fn acceptor(&self, cx: &Cx<'_>, spot: &Spot) -> Acceptor<State> {
+    pub(super) fn keep_acceptor(&self, cx: &mut Cx<'_>, spot: &Spot, acceptor: &Acceptor<State>) {
+        let bytes = postcard::to_allocvec(acceptor).expect("acceptors always encode");
+        cx.put(&record::acceptor_key(spot.place, &spot.key), &bytes);
+    }
+
+    pub(super) fn acceptor(&self, cx: &Cx<'_>, spot: &Spot) -> Acceptor<State> {
         let bytes = cx.get(&record::acceptor_key(spot.place, &spot.key));
         bytes.map_or_else(Acceptor::default, |bytes| postcard::from_bytes(&bytes).expect("an acceptor on disk decodes"))
     }
@@ -274,9 +287,9 @@ impl Leaderless {
             return self.look_sooner(number, at);
         }
         let (perhaps, attempts) = (agreeing.perhaps, agreeing.attempts);
-        let (spot, replicas) = (round.spot.clone(), round.replicas.clone());
+        let (spot, quorum) = (round.spot.clone(), round.parts.quorum());
         let nothing = State::nothing(self.kind(&spot));
-        let mut next = self.attempt(cx, &spot, &replicas, nothing, above);
+        let mut next = self.attempt(cx, &spot, quorum, nothing, above);
         (next.perhaps, next.attempts) = (perhaps, attempts);
         if let Some(round) = self.rounds.get_mut(&number) {
             round.phase = Phase::Agreeing(Box::new(next));

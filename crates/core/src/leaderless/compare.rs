@@ -3,8 +3,9 @@
 //! The one who asks sends the sums of its ranges; the other answers where its own differ. Of a range that differs the sums of buckets are
 //! compared, then the digests of keys in those buckets, then the keys that differ are read. At the end the context that the other had
 //! at the beginning is joined: whatever it knew then is here now, as data or as their absence. So events that
-//! left no data are learned as well, and holes close. Nothing waits for a comparison; one that is not answered is given up.
+//! left no data are learned as well, and holes close. A replica that catches up asks for Paxos acceptors, too. But for it nothing waits for a comparison; one that is not answered is given up.
 
+use super::catch_up::Told;
 use super::message::{Body, Message, Round as RoundId};
 use super::record::{Place, State};
 use super::replica::{Spot, digest};
@@ -69,6 +70,28 @@ pub enum Talk {
         /// What was known of the range then.
         context: Context,
     },
+    /// Which Paxos acceptors are there, from this key on?
+    Acceptors {
+        /// Its range, and the key.
+        from: (Range, Bytes),
+    },
+    /// These.
+    AcceptorsAre {
+        /// Of keys whose range the asker holds, too.
+        list: Vec<Told>,
+        /// Where the list goes on.
+        next: Option<(Range, Bytes)>,
+    },
+    /// The sender holds these ranges no longer: compare them with it. Lost: offered again.
+    Offer {
+        /// The ranges.
+        ranges: Vec<Range>,
+    },
+    /// They are compared, and what was found is durable. Lost: offered again.
+    Taken {
+        /// The ranges.
+        ranges: Vec<Range>,
+    },
 }
 
 /// What tells two copies of a range apart.
@@ -98,6 +121,10 @@ pub(super) struct Comparison {
     now: Option<Inside>,
     /// When it is given up.
     until: Mono,
+    /// Where the list of acceptors goes on, if they are wanted.
+    acceptors: Option<(Range, Bytes)>,
+    /// The other leaves these ranges, and waits for them to be taken.
+    leaves: Vec<Range>,
 }
 
 /// Looking into one range.
@@ -123,6 +150,10 @@ struct Inside {
 
 impl Comparison {
     /// Ranges that are done, of all that both hold.
+    /// Does the other leave what is compared?
+    pub(super) fn handed_over(&self) -> bool {
+        !self.leaves.is_empty()
+    }
     pub(super) fn ranges_done(&self) -> (u32, u32) {
         let left = self.ranges.len() + self.asked + self.differ.len() + usize::from(self.now.is_some());
         (self.of.saturating_sub(left) as u32, self.of as u32)
@@ -136,21 +167,44 @@ impl Leaderless {
         if self.comparisons.values().any(|other| other.table == table && other.with == with) {
             return;
         }
-        let common = |nodes: &[NodeId]| nodes.contains(&with) && nodes.contains(&self.config.node);
-        let ranges: VecDeque<Range> =
-            known.placement.iter().filter(|(_, nodes)| common(nodes)).map(|(range, _)| range).collect();
+        let here = self.config.node;
+        let common = |range: &Range| known.takes_part(*range, with) && known.takes_part(*range, here);
+        let ranges = known.spec.division.ranges().filter(common).collect();
+        self.compare_ranges(cx, table, with, ranges, false);
+    }
+
+    /// Compares some ranges of a table with another node, which may leave them.
+    pub(super) fn compare_ranges(
+        &mut self,
+        cx: &mut Cx<'_>,
+        table: TableId,
+        with: NodeId,
+        mut ranges: Vec<Range>,
+        leaves: bool,
+    ) {
+        // One that nobody answers any more is in nobody's way.
+        self.end_comparisons(cx.now().mono);
+        let Some(known) = self.tables.get(&table) else { return };
+        if self.comparisons.values().any(|other| other.table == table && other.with == with) {
+            return;
+        }
+        ranges.retain(|&range| !self.is_doomed(Place { table, range }));
         if ranges.is_empty() {
             return;
         }
         self.next_round += 1;
         let number = self.next_round;
         let until = cx.now().mono.after_ms(PATIENCE_MS);
+        let stay = self.config.mutants.has(Mutant::AcceptorsStay);
+        let wants_acceptors = !stay && (leaves || self.wants_acceptors(table, with));
         let comparison = Comparison {
             table,
             epoch: known.epoch,
             with,
             of: ranges.len(),
-            ranges,
+            acceptors: wants_acceptors.then(|| (Range(0), Bytes::new())),
+            leaves: if leaves { ranges.clone() } else { Vec::new() },
+            ranges: ranges.into(),
             asked: 0,
             differ: VecDeque::new(),
             now: None,
@@ -171,14 +225,29 @@ impl Leaderless {
         } else {
             let some: Vec<Range> = comparison.ranges.drain(..comparison.ranges.len().min(RANGES_TOLD)).collect();
             if some.is_empty() {
-                self.comparisons.remove(&number);
-                return self.compared(cx, table, with);
+                return match comparison.acceptors.take() {
+                    Some(from) => self.ask_acceptors(cx, with, number, (table, epoch), from),
+                    None => self.compared_all(cx, number),
+                };
             }
             comparison.asked = some.len();
             let told = some.into_iter().map(|range| (range, self.summary(cx, Place { table, range })));
             Talk::Sums(told.collect())
         };
         self.say_talk(cx, with, number, (table, epoch), talk);
+    }
+
+    fn compared_all(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let Some(comparison) = self.comparisons.remove(&number) else { return };
+        let (table, with) = (comparison.table, comparison.with);
+        self.caught_up_with(cx.now().mono, &comparison);
+        self.compared(cx, table, with);
+        if comparison.handed_over() {
+            let round = RoundId { incarnation: self.config.incarnation, number };
+            let talk = Talk::Taken { ranges: comparison.leaves };
+            cx.hurry();
+            cx.send_synced(with, Message { round, body: Body::Compare { table, epoch: comparison.epoch, talk } });
+        }
     }
 
     fn say_talk(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, (table, epoch): (TableId, u64), talk: Talk) {
@@ -193,16 +262,18 @@ impl Leaderless {
         (table, epoch): (TableId, u64),
         talk: Talk,
     ) {
-        if self.tables.get(&table).is_none_or(|known| known.epoch != epoch) {
+        if self.actor.is_none() || self.tables.get(&table).is_none_or(|known| known.epoch != epoch) {
             return;
         }
         match talk {
-            Talk::Sums(_) | Talk::Buckets(_) | Talk::Keys { .. } => {
-                if let Some(answer) = self.tell(cx, table, talk) {
+            Talk::Sums(_) | Talk::Buckets(_) | Talk::Keys { .. } | Talk::Acceptors { .. } => {
+                if let Some(answer) = self.tell(cx, from, table, talk) {
                     cx.send(from, Message { round, body: Body::Compare { table, epoch, talk: answer } });
                 }
             }
-            Talk::Differ { .. } | Talk::BucketSums { .. } | Talk::Digests { .. } => {
+            Talk::Offer { ranges } => self.offered(cx, from, table, ranges),
+            Talk::Taken { ranges } => self.taken(cx, from, table, &ranges),
+            Talk::Differ { .. } | Talk::BucketSums { .. } | Talk::Digests { .. } | Talk::AcceptorsAre { .. } => {
                 let ours =
                     self.comparisons.get(&round.number).is_some_and(|ours| ours.with == from && ours.table == table);
                 if ours && round.incarnation == self.config.incarnation {
@@ -213,7 +284,7 @@ impl Leaderless {
     }
 
     /// Answers one who compares.
-    fn tell(&mut self, cx: &mut Cx<'_>, table: TableId, talk: Talk) -> Option<Talk> {
+    fn tell(&mut self, cx: &mut Cx<'_>, to: NodeId, table: TableId, talk: Talk) -> Option<Talk> {
         match talk {
             Talk::Sums(theirs) => {
                 let mut ranges = Vec::new();
@@ -236,7 +307,13 @@ impl Leaderless {
                 let (keys, all) = sums::digests(cx.view(), place, &buckets, &from, limits::COMPARE_BYTES);
                 Some(Talk::Digests { range, keys, more: !all, context: self.context(cx, place).clone() })
             }
-            Talk::Differ { .. } | Talk::BucketSums { .. } | Talk::Digests { .. } => None,
+            Talk::Acceptors { from } => Some(self.tell_acceptors(cx.view(), table, to, &from)),
+            Talk::Differ { .. }
+            | Talk::BucketSums { .. }
+            | Talk::Digests { .. }
+            | Talk::AcceptorsAre { .. }
+            | Talk::Offer { .. }
+            | Talk::Taken { .. } => None,
         }
     }
 
@@ -246,8 +323,23 @@ impl Leaderless {
             Talk::Differ { ranges } => self.differ_arrived(cx, number, ranges),
             Talk::BucketSums { range, sums, context } => self.buckets_arrived(cx, number, range, &sums, context),
             Talk::Digests { range, keys, more, context } => self.keys_arrived(cx, number, range, keys, more, &context),
-            Talk::Sums(_) | Talk::Buckets(_) | Talk::Keys { .. } => {}
+            Talk::AcceptorsAre { list, next } => self.acceptors_arrived(cx, number, list, next),
+            Talk::Sums(_)
+            | Talk::Buckets(_)
+            | Talk::Keys { .. }
+            | Talk::Acceptors { .. }
+            | Talk::Offer { .. }
+            | Talk::Taken { .. } => {}
         }
+    }
+
+    fn acceptors_arrived(&mut self, cx: &mut Cx<'_>, number: u64, list: Vec<Told>, next: Option<(Range, Bytes)>) {
+        let Some(table) = self.comparisons.get(&number).map(|comparison| comparison.table) else { return };
+        self.take_over_acceptors(cx, table, list);
+        if let Some(comparison) = self.comparisons.get_mut(&number) {
+            comparison.acceptors = next;
+        }
+        self.compare_on(cx, number);
     }
 
     fn differ_arrived(&mut self, cx: &mut Cx<'_>, number: u64, ranges: Vec<(Range, Summary, Context)>) {

@@ -11,7 +11,7 @@ use super::round::{LINGER_MS, Phase, Reading, Round};
 use super::rule;
 use super::{Cx, Leaderless};
 use crate::crdt::Kind;
-use crate::guarantee::{NodeSet, Session, Tally, Want};
+use crate::guarantee::{Level, NodeSet, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Words};
@@ -85,12 +85,16 @@ impl Leaderless {
     fn prepare(&self, job: Job, clock_out: bool) -> Result<Round, Begun> {
         let Some(table) = self.tables.get(&job.table) else { return Err(Begun::Refused(Refusal::UnknownTable)) };
         let (key, action) = command::parse(&table.spec, &job.words).map_err(Begun::Refused)?;
-        let replicas = table.replicas(&key).to_vec();
-        let rules = rule::resolve(table, replicas.len(), job.want, action.writes()).map_err(Begun::Refused)?;
-        let others = || replicas.iter().copied().filter(|&node| node != self.config.node).collect();
+        let spot = Spot { place: table.place(job.table, &key), key };
+        let parts = table.parts(spot.place.range);
+        let rules = rule::resolve(&parts, job.want, action.writes()).map_err(Begun::Refused)?;
+        let here = self.config.node;
+        let others = || parts.replicas.iter().copied().filter(|&node| node != here && parts.readers.contains(node));
         let stamps = table.spec.kind == Kind::Latest && clock_out;
-        if !replicas.contains(&self.config.node) || (action.writes() && (self.actor.is_none() || stamps)) {
-            return Err(Begun::Pass(others()));
+        // Before it has its life a node does not know whether its disk is the one that it had.
+        let weak = !action.writes() && rules.level == Some(Level::Eventual) && rules.read == 1;
+        if !parts.readers.contains(here) || (self.actor.is_none() && !weak) || (action.writes() && stamps) {
+            return Err(Begun::Pass(others().collect()));
         }
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));
@@ -101,8 +105,7 @@ impl Leaderless {
                        repeated as it is, or compared and set";
             return Err(Begun::Refused(Refusal::Impossible(why.to_string())));
         }
-        let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &key, &token)).transpose();
-        let spot = Spot { place: table.place(job.table, &key), key };
+        let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &spot.key, &token)).transpose();
         let reading = Reading {
             merged: State::nothing(table.spec.kind),
             tally: Tally::default(),
@@ -123,7 +126,7 @@ impl Leaderless {
             until: job.until,
             look_at: job.until,
             phase: Phase::Reading(reading),
-            replicas,
+            parts,
         })
     }
 
@@ -163,11 +166,11 @@ impl Leaderless {
             writing.stands.insert(*missing, from);
             return self.write_on(cx, number);
         }
-        if !round.replicas.contains(&from) {
+        if !round.parts.replicas.contains(&from) {
             return;
         }
         match (body, &mut round.phase) {
-            (Body::Held { cell, context }, Phase::Reading(reading)) => {
+            (Body::Held { cell, context }, Phase::Reading(reading)) if round.parts.readers.contains(from) => {
                 let Some(own) = reading.told.get(&self.config.node) else { return };
                 let state = State { cell: cell.unwrap_or_else(|| own.cell.clone()), context };
                 let kind = own.cell.kind();
@@ -263,6 +266,7 @@ impl Leaderless {
 
     /// The caller's deadline passed.
     fn give_up(&mut self, now: Mono, number: u64) {
+        let mutants = self.config.mutants;
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let outcome = match &mut round.phase {
             Phase::Reading(reading) => {
@@ -274,7 +278,8 @@ impl Leaderless {
                 })
             }
             Phase::Back(back) => {
-                let (answered, needed) = (back.tally.held().len() as u8, back.needed as u8);
+                let weakest = round.parts.weakest(back.tally, back.needed, mutants);
+                let (answered, needed) = (weakest.tally.held().len() as u8, weakest.needed);
                 match back.swapped {
                     // It was chosen: it is made, and only too few cells have it.
                     Some(_) => Outcome::Unknown(Doubt::MissedQuorum { answered, needed }),
@@ -282,7 +287,7 @@ impl Leaderless {
                 }
             }
             Phase::Agreeing(agreeing) => {
-                let (answered, needed) = (agreeing.answers() as u8, (round.replicas.len() / 2 + 1) as u8);
+                let (answered, needed) = (agreeing.answers() as u8, round.parts.full().rule.replicas() / 2 + 1);
                 if agreeing.is_unknown() {
                     Outcome::Unknown(Doubt::MissedQuorum { answered, needed })
                 } else {
@@ -294,7 +299,8 @@ impl Leaderless {
                     return;
                 }
                 writing.answered = Some(now.after_ms(LINGER_MS));
-                let (answered, needed) = (writing.tally.held().len() as u8, round.rules.write);
+                let weakest = round.parts.weakest(writing.tally, round.rules.write, mutants);
+                let (answered, needed) = (weakest.tally.held().len() as u8, weakest.needed);
                 Outcome::Unknown(Doubt::MissedQuorum { answered, needed })
             }
         };
@@ -302,13 +308,14 @@ impl Leaderless {
         self.settle(token, outcome, session, None);
     }
 
-    /// A table moved or is gone: what did not write anything may begin anew, the rest is in doubt.
-    pub(super) fn end_rounds_of_other_epochs(&mut self, now: Mono) {
+    /// Tables moved or are gone. What did not write anything begins anew at the node. What wrote goes on by the new places: who has said that it
+    /// holds the write holds it. Of a table that is gone the rest is in doubt.
+    pub(super) fn go_on_in_other_epochs(&mut self, now: Mono) {
         let tables = &self.tables;
         let other = |round: &Round| tables.get(&round.spot.place.table).is_none_or(|table| table.epoch != round.epoch);
-        let over: Vec<u64> = self.rounds.iter().filter(|(_, round)| other(round)).map(|(&number, _)| number).collect();
-        for number in over {
-            let Some(round) = self.rounds.get(&number) else { continue };
+        let moved: Vec<u64> = self.rounds.iter().filter(|(_, round)| other(round)).map(|(&number, _)| number).collect();
+        for number in moved {
+            let Some(mut round) = self.rounds.remove(&number) else { continue };
             let begins_anew = match &round.phase {
                 Phase::Reading(_) => true,
                 Phase::Back(back) => back.swapped.is_none(),
@@ -316,13 +323,37 @@ impl Leaderless {
                 Phase::Writing(_) => false,
             };
             if begins_anew {
-                let (token, session) = (round.token, round.session.clone());
+                let Round { token, session, .. } = round;
                 self.settled.push(Settled { token, outcome: None, session, seen: None });
+            } else if self.moves_on(&mut round) {
+                self.rounds.insert(number, round);
+                self.look_sooner(number, now);
             } else {
+                self.rounds.insert(number, round);
                 self.give_up(now, number);
+                self.rounds.remove(&number);
             }
-            self.rounds.remove(&number);
         }
+    }
+
+    /// Takes a round that wrote to the places of this epoch. False if it cannot go on there.
+    fn moves_on(&self, round: &mut Round) -> bool {
+        let Some(table) = self.tables.get(&round.spot.place.table) else { return false };
+        let parts = table.parts(round.spot.place.range);
+        let Ok(rules) = rule::resolve(&parts, round.want, true) else { return false };
+        match &mut round.phase {
+            Phase::Reading(_) => return false,
+            Phase::Writing(_) => {}
+            Phase::Back(back) => back.needed = rules.write,
+            Phase::Agreeing(agreeing) => {
+                if !parts.readers.contains(self.config.node) {
+                    return false;
+                }
+                agreeing.begin_again();
+            }
+        }
+        (round.epoch, round.rules, round.parts) = (table.epoch, rules, parts);
+        true
     }
 
     pub(super) fn settle(&mut self, token: u64, outcome: Outcome, session: Session, seen: Option<Bytes>) {

@@ -55,8 +55,8 @@ impl Leaderless {
 
     fn deliver(&mut self, cx: &mut Cx<'_>, target: NodeId, spot: Spot, value: &[u8]) {
         let table = self.tables.get(&spot.place.table);
-        let holds = table.is_some_and(|table| table.replicas(&spot.key).contains(&target));
-        let ours = table.is_some_and(|table| table.replicas(&spot.key).contains(&self.config.node));
+        let holds = table.is_some_and(|table| table.takes_part(spot.place.range, target));
+        let ours = table.is_some_and(|table| table.takes_part(spot.place.range, self.config.node));
         let replayed = self.config.mutants.has(Mutant::HintReplayed);
         let Some(now) = table.map(|table| table.epoch).filter(|_| ours && (holds || replayed)) else {
             return self.paid(cx, target, &spot);

@@ -1,5 +1,6 @@
 //! What tables that were removed left on disk is deleted, a bounded number of keys at a time.
 
+use super::leave::DOOMED;
 use super::record::{ACCEPTOR, CELL, CONTEXT};
 use super::{Cx, Leaderless};
 use crate::catalogue::Catalogue;
@@ -23,7 +24,7 @@ impl Leaderless {
             return;
         }
         let mut doomed = Vec::new();
-        for kind in [CONTEXT, CELL, ACCEPTOR] {
+        for kind in [CONTEXT, CELL, ACCEPTOR, DOOMED] {
             for table in tables_on_disk(cx.view(), kind).into_iter().filter(|&table| self.removed.was_removed(table)) {
                 keys_of(cx.view(), kind, table, &mut doomed);
             }

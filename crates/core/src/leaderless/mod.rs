@@ -18,28 +18,34 @@
 //! - L9 What a replica did not confirm is owed to it, across a restart. (`what_a_replica_did_not_confirm_is_owed_to_it`)
 //! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`)
 //! - L11 An increment under a name counts once, whichever node repeats it. (`an_increment_under_a_name_counts_once`)
+//! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`)
+//! - L13 What was agreed on by compare-and-set moves with its key. (`no_number_is_reached_twice_when_acceptors_move`, `what_acceptors_agreed_on_moves_with_the_key`)
+//! - L14 The names of increments move with them. (`an_increment_under_a_name_counts_once_though_its_range_moved`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
 //! **Said and heard.** [`Message`].
 //!
-//! **On disk.** The tables at the top of `record.rs` and `kept.rs`.
+//! **On disk.** The tables at the top of `record.rs`, `kept.rs` and `leave.rs`.
 //!
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `hint.rs`, `command.rs`, `look.rs`, `change.rs`; decision 0018. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
+mod catch_up;
 mod change;
 mod command;
 mod compare;
 mod coordinate;
 mod hint;
 mod kept;
+mod leave;
 mod leftover;
 mod look;
 mod message;
+mod parts;
 mod read;
 mod record;
 mod repair;
@@ -52,19 +58,20 @@ mod sums;
 mod tests;
 mod write;
 
+pub use catch_up::Told;
 pub use compare::{Summary, Talk};
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
 
-use crate::catalogue::{Catalogue, LeaderlessSpec};
+use crate::catalogue::{Catalogue, Layout, LeaderlessSpec};
 use crate::clock::{Actor, Context, Hybrid};
 use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::{Progress, TableId};
 use crate::paxos::Tell;
-use crate::placement::{Member, POINTS, Placement, Ring};
+use crate::placement::{Member, Placement};
 use crate::store::{Seq, View};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -97,6 +104,8 @@ struct Table {
     spec: LeaderlessSpec,
     epoch: u64,
     placement: Placement,
+    /// The data come from elsewhere.
+    moving: Option<parts::Moving>,
 }
 
 /// A range in memory.
@@ -108,6 +117,8 @@ struct Held {
     sums: Option<Sums>,
     /// Events that this node proposed in this life.
     proposed: u64,
+    /// It moved here in this life. Only a broken rule looks at it.
+    moved_here: bool,
 }
 
 /// All leaderless tables, as one node sees them.
@@ -150,8 +161,14 @@ pub struct Leaderless {
     members: Vec<NodeId>,
     /// States that this node holds for others, and those of them that are on their way back.
     standing: Kept,
-    giving: BTreeMap<u64, (NodeId, replica::Spot, State)>,
+    giving: BTreeMap<u64, stand_in::Giving>,
     repair: repair::Repair,
+    /// What this node must compare before movements are over.
+    catching_up: BTreeMap<TableId, catch_up::CatchingUp>,
+    catch_up_at: Mono,
+    /// Comparisons that are to begin.
+    wanted: BTreeSet<(TableId, NodeId)>,
+    leaving: leave::Leaving,
 }
 
 impl Leaderless {
@@ -185,6 +202,10 @@ impl Leaderless {
             progress: Progress::default(),
             debt: Kept::boot(disk, hint::HINT),
             repair: repair::Repair::default(),
+            catching_up: BTreeMap::new(),
+            catch_up_at: now,
+            wanted: BTreeSet::new(),
+            leaving: leave::Leaving::boot(disk),
         }
     }
 
@@ -201,21 +222,36 @@ impl Leaderless {
             }
         }
         self.members = members.iter().map(|member| member.node).collect();
-        let ring = Ring::new(members, POINTS);
         let mut tables = BTreeMap::new();
+        let counts = self.config.mutants.has(Mutant::BlankReplicaCounts);
         for (id, table) in catalogue.tables() {
             let Some(spec) = table.shape.leaderless() else { continue };
-            let placed = |old: &Table| old.epoch == table.epoch && old.spec.division == spec.division;
-            let placement = match self.tables.remove(&id).filter(placed) {
+            let same = |old: &Table| old.epoch == table.epoch && old.spec.division == spec.division;
+            let old = self.tables.remove(&id).filter(same);
+            // As long as the catalogue does not say who holds data, the configuration does.
+            let named = |named: &[Member]| if named.is_empty() { members.to_vec() } else { named.to_vec() };
+            let place = |rule, nodes| Layout { rule, members: named(nodes) }.place(&spec.division);
+            let moving = table.placed.moving.as_ref().map(|moving| parts::Moving {
+                rule: moving.from.rule,
+                placement: match old.as_ref().and_then(|old| old.moving.as_ref()) {
+                    Some(old) => old.placement.clone(),
+                    None => place(moving.from.rule, &moving.from.members),
+                },
+                blank: moving.blank.iter().copied().filter(|_| !counts).collect(),
+                awaited: moving.awaited.clone(),
+            });
+            let placement = match old {
                 Some(old) => old.placement,
-                None => Placement::new(&ring, &spec.division, usize::from(spec.rule.replicas())),
+                None => place(spec.rule, &table.placed.members),
             };
-            tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement });
+            tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement, moving });
         }
         self.tables = tables;
         self.ranges.retain(|place, _| self.tables.contains_key(&place.table));
         self.look_for_leftovers(catalogue);
-        self.end_rounds_of_other_epochs(now);
+        self.look_what_to_catch_up(now);
+        self.look_what_to_leave(now);
+        self.go_on_in_other_epochs(now);
     }
 
     /// A peer spoke.
@@ -282,6 +318,8 @@ impl Leaderless {
             self.look_at(cx, at, number);
         }
         self.delete_leftovers(cx);
+        self.leave(cx);
+        self.catch_up(cx);
         self.deliver_hints(cx);
         self.compare_in_turn(cx);
         self.repair_on(cx);
@@ -298,7 +336,14 @@ impl Leaderless {
         let rounds = self.timers.first().map(|&(at, _)| Wake { at, why: "leaderless rounds" });
         let hints = (self.debt.total() + self.standing.total() > 0).then_some(Wake { at: self.hints_at, why: "hints" });
         let compare = (self.config.compare_ms > 0).then_some(Wake { at: self.compare_at, why: "comparison" });
-        rounds.into_iter().chain(hints).chain(compare).chain(self.repair_at()).min_by_key(|wake| wake.at)
+        rounds
+            .into_iter()
+            .chain(hints)
+            .chain(compare)
+            .chain(self.repair_at())
+            .chain(self.catch_up_wake())
+            .chain(self.leave_wake())
+            .min_by_key(|wake| wake.at)
     }
 
     /// The operations that ended since this was asked last.
@@ -311,15 +356,13 @@ impl Leaderless {
         self.tables.get(&table).map_or(&[], |table| table.replicas(key))
     }
 
-    /// Tables for which this node has compared all that a movement asks of it, with their epochs.
-    pub fn caught_up(&self) -> Vec<(TableId, u64)> {
-        Vec::new()
-    }
-
     /// What this replica knows of a key, for judges.
     pub fn peek(&self, view: &dyn View, table: TableId, key: &[u8]) -> Option<State> {
         let known = self.tables.get(&table)?;
         let place = known.place(table, key);
+        if self.is_doomed(place) {
+            return None;
+        }
         let record = view.get(&record::cell_key(place, key)).map(|bytes| record::Record::decode(&bytes));
         let record = record.unwrap_or_else(|| record::Record::new(known.spec.kind));
         let mut context = record::read_context(view, place);
@@ -342,6 +385,7 @@ impl Leaderless {
             context: record::read_context(cx.view(), place),
             sums: None,
             proposed: 0,
+            moved_here: false,
         })
     }
 }

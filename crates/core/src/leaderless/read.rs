@@ -3,6 +3,7 @@
 use super::command::{self, Action};
 use super::look;
 use super::message::{Body, Target};
+use super::parts::{Need, Side, Weakest};
 use super::record::State;
 use super::replica::digest;
 use super::round::{Back, Phase, Round, done};
@@ -10,7 +11,7 @@ use super::{Cx, Leaderless};
 use crate::clock::Dot;
 use crate::guarantee::{Path, Round as Evident, Tally};
 use crate::machine::NodeId;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Mutants};
 use crate::operation::Value;
 use alloc::vec::Vec;
 
@@ -19,13 +20,14 @@ impl Leaderless {
     pub(super) fn ask_more(&mut self, cx: &mut Cx<'_>, number: u64, all: bool) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let target = round.target();
-        let durable = round.rules.write_back(round.replicas.len()).is_some();
+        let durable = round.rules.write_back.is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
         let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
         let own = reading.told.get(&self.config.node).map_or(0, |state| digest(&state.cell));
         let here = self.config.node;
-        let silent = |&node: &NodeId| node != here && !reading.tally.answers().contains(node);
-        let asked: Vec<NodeId> = round.replicas.iter().copied().filter(silent).take(at_most).collect();
+        let readers = round.parts.readers;
+        let silent = |&node: &NodeId| node != here && readers.contains(node) && !reading.tally.answers().contains(node);
+        let asked: Vec<NodeId> = round.parts.replicas.iter().copied().filter(silent).take(at_most).collect();
         asked.iter().for_each(|&node| reading.asked.insert(node));
         for node in asked {
             self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable });
@@ -46,7 +48,7 @@ impl Leaderless {
         let knows_seen = round.knows_seen(&reading.merged) || !round.action.writes();
         let covered = round.covered_by(&reading.merged) && knows_seen;
         if !covered && (round.action.writes() || round.rules.waits_for_session()) {
-            let unasked = round.replicas.len() > reading.asked.len() + 1;
+            let unasked = round.parts.readers.len() > reading.asked.len() + 1;
             if unasked {
                 self.ask_more(cx, number, true);
             }
@@ -59,7 +61,7 @@ impl Leaderless {
         if round.action.writes() {
             return self.write(cx, number, round);
         }
-        match round.rules.write_back(round.replicas.len()) {
+        match round.rules.write_back {
             Some(needed) if !self.config.mutants.has(Mutant::WriteBackSkipped) => {
                 self.write_back(cx, number, round, needed);
             }
@@ -78,13 +80,13 @@ impl Leaderless {
     /// Brings what a read found to this replica, and to those of the asked that are behind it.
     pub(super) fn mend(&mut self, cx: &mut Cx<'_>, round: &Round, merged: &State) {
         let Phase::Reading(reading) = &round.phase else { return };
-        if !self.config.mend_reads && !round.action.writes() && round.rules.write_back(round.replicas.len()).is_none() {
+        if !self.config.mend_reads && !round.action.writes() && round.rules.write_back.is_none() {
             return;
         }
         if reading.told.len() > 1 {
             self.take_in(cx, &round.spot, merged);
         }
-        if round.rules.write_back(round.replicas.len()).is_some() {
+        if round.rules.write_back.is_some() {
             return;
         }
         let here = self.config.node;
@@ -101,7 +103,7 @@ impl Leaderless {
     }
 
     /// Writes back what a read found, unless enough replicas hold it.
-    pub(super) fn write_back(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, needed: usize) {
+    pub(super) fn write_back(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, needed: Need) {
         let Phase::Reading(reading) = round.phase else { return };
         let mut tally = reading.tally;
         for (&node, state) in &reading.told {
@@ -125,7 +127,7 @@ impl Leaderless {
     pub(super) fn say_back(&mut self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Back(back) = &round.phase else { return };
-        for &node in &round.replicas {
+        for &node in &round.parts.replicas {
             if node != self.config.node && !back.tally.held().contains(node) {
                 self.say_mend(cx, node, number, round.target(), &back.merged);
             }
@@ -144,7 +146,7 @@ impl Leaderless {
     ) {
         cx.hurry();
         self.unsynced.push_back((cx.after(), number));
-        let needed = usize::from(round.rules.write);
+        let needed = round.rules.write;
         round.phase = Phase::Back(Back { merged, tally, needed, swapped: Some(swapped) });
         self.hold(cx, number, round);
         self.say_back(cx, number);
@@ -153,7 +155,7 @@ impl Leaderless {
     pub(super) fn back_on(&mut self, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Back(back) = &round.phase else { return };
-        if back.tally.held().len() < back.needed {
+        if !round.parts.enough(back.tally, back.needed, self.config.mutants) {
             return;
         }
         let Some(round) = self.rounds.remove(&number) else { return };
@@ -175,10 +177,13 @@ impl Leaderless {
         dot: Option<Dot>,
         state: &State,
     ) {
-        let majority = (round.replicas.len() / 2 + 1) as u8;
-        let needed = if path == Path::PaxosWrite { round.rules.write } else { majority };
-        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, round.rules.table.1) };
-        let evidence = tally.settle_round(path, evident, self.config.node, round.replicas.len());
+        // A change is brought to W replicas of each place; what is only read a majority of each has accepted.
+        let majority = |side: Side| side.rule.replicas() / 2 + 1;
+        let majorities = Need { now: majority(round.parts.now), from: majority(round.parts.full()) };
+        let need = if path == Path::PaxosWrite { round.rules.write } else { majorities };
+        let Weakest { tally, needed, side } = round.parts.weakest(tally, need, Mutants::none());
+        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, side.rule.write()) };
+        let evidence = tally.settle_round(path, evident, self.config.node, side.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, state);
         let Round { token, want, mut session, spot, .. } = round;
         session.observe_events(spot.place.table, spot.place.range, &state.context);
@@ -188,12 +193,9 @@ impl Leaderless {
     pub(super) fn finish_read(&mut self, round: Round, tally: Tally, path: Path, merged: &State) {
         let Action::Look(look) = &round.action else { return };
         let (value, siblings) = look::read(look, &merged.cell, round.bound);
-        let evident = Evident {
-            siblings,
-            covered: round.covered_by(merged),
-            ..round.evident(round.rules.read, round.rules.table.1)
-        };
-        let evidence = tally.settle_round(path, evident, self.config.node, round.replicas.len());
+        let evident = Evident { siblings, covered: round.covered_by(merged), ..round.evident_read() };
+        let full = round.parts.full();
+        let evidence = tally.within(full.nodes).settle_round(path, evident, self.config.node, full.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, merged);
         let Round { token, want, mut session, spot, .. } = round;
         session.observe_events(spot.place.table, spot.place.range, &merged.context);

@@ -104,6 +104,47 @@ pub(super) fn acceptor_key(place: Place, key: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The first key of a kind in a range.
+pub(super) fn place_key(kind: u8, place: Place) -> [u8; PREFIX] {
+    prefix(kind, place)
+}
+
+/// The key after all acceptors of a table.
+pub(super) fn after_acceptors(table: TableId) -> Vec<u8> {
+    let table = table.0.to_be_bytes();
+    crate::store::after_prefix(&[drawer::LEADERLESS, ACCEPTOR, table[0], table[1]])
+}
+
+/// The range and the key of an acceptor on disk.
+pub(super) fn acceptor_of(key: &[u8]) -> Option<(Range, Bytes)> {
+    let (place, key) = split(key)?;
+    Some((place.range, Bytes::copy_from_slice(key)))
+}
+
+/// The ranges that have keys of a kind, of one table or of all.
+pub(super) fn places(view: &dyn View, kind: u8, table: Option<TableId>) -> Vec<Place> {
+    let mut found = Vec::new();
+    let mut from = alloc::vec![drawer::LEADERLESS, kind];
+    from.extend(table.into_iter().flat_map(|table| table.0.to_be_bytes()));
+    let until = crate::store::after_prefix(&from);
+    loop {
+        let mut next = None;
+        view.scan(&from, &until, &mut |key, _| {
+            next = split(key).map(|(place, _)| place);
+            false
+        });
+        let Some(place) = next else { return found };
+        found.push(place);
+        from = crate::store::after_prefix(&prefix(kind, place));
+    }
+}
+
+fn split(key: &[u8]) -> Option<(Place, &[u8])> {
+    let (head, key) = key.split_at_checked(PREFIX)?;
+    let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    Some((Place { table: TableId(number(2)), range: Range(number(4)) }, key))
+}
+
 fn prefix(kind: u8, place: Place) -> [u8; PREFIX] {
     let (table, range) = (place.table.0.to_be_bytes(), place.range.0.to_be_bytes());
     [drawer::LEADERLESS, kind, table[0], table[1], range[0], range[1]]

@@ -3,10 +3,10 @@
 //! All pairs of a table and another node are compared, one with each node at a time, so that a node is never asked more than it can answer.
 //! A comparison that is given up is not begun again by itself: the next turn of the background, or the next who asks, does that.
 
-use super::{Cx, Leaderless};
+use super::{Cx, Leaderless, Table};
 use crate::catalogue::Catalogue;
 use crate::machine::{Mono, NodeId, Wake};
-use crate::operation::{PairStatus, Progress, RepairStage, RepairStatus, TableId};
+use crate::operation::{MoveStatus, PairStatus, Progress, RepairStage, RepairStatus, TableId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,7 +49,24 @@ impl Leaderless {
             progress: self.progress(),
             pairs: pairs.collect(),
             owed: self.debt.iter().collect(),
+            moving: self.moves(catalogue),
         }
+    }
+
+    /// Tables whose data move, and those of which this node still holds what moved away.
+    pub fn moves(&self, catalogue: &Catalogue) -> Vec<MoveStatus> {
+        let status = |(&table, known): (&TableId, &Table)| {
+            let moving = known.moving.as_ref();
+            let status = MoveStatus {
+                table,
+                name: catalogue.table(table).map_or_else(String::new, |spec| spec.name.clone()),
+                awaited: moving.map_or_else(Vec::new, |moving| moving.awaited.iter().copied().collect()),
+                compared: self.caught_up_of(table).unwrap_or_default(),
+                leaving: self.leaving_of(table),
+            };
+            (moving.is_some() || status.leaving > 0 || self.looks_what_to_leave()).then_some(status)
+        };
+        self.tables.iter().filter_map(status).collect()
     }
 
     fn stage(&self, table: TableId, with: NodeId) -> RepairStage {

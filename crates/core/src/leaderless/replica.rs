@@ -20,16 +20,19 @@ pub(super) struct Spot {
 impl Leaderless {
     /// A peer asks. Answers leave once what they say is durable, unless it need not be.
     pub(super) fn asked(&mut self, cx: &mut Cx<'_>, from: NodeId, round: Round, target: &Target, body: Body) {
-        let Some(table) = self.tables.get(&target.table) else {
+        // Without a life this node does not know whether its disk is the one that it had.
+        let Some(table) = self.tables.get(&target.table).filter(|_| self.actor.is_some()) else {
             return cx.send(from, Message { round, body: Body::Fenced { epoch: 0 } });
         };
-        let here = table.replicas(&target.key).contains(&self.config.node);
+        let place = table.place(target.table, &target.key);
+        let takes_part = table.takes_part(place.range, self.config.node) && !self.is_doomed(place);
+        let here = takes_part || (matches!(body, Body::Get { .. }) && self.is_leaving(place));
         let replayed = self.config.mutants.has(Mutant::HintReplayed) && matches!(body, Body::Mend { .. });
         let fenced = !self.config.mutants.has(Mutant::EpochNotFenced) && !replayed;
         if (table.epoch != target.epoch || !here) && fenced {
             return cx.send(from, Message { round, body: Body::Fenced { epoch: table.epoch } });
         }
-        let spot = Spot { place: table.place(target.table, &target.key), key: target.key.clone() };
+        let spot = Spot { place, key: target.key.clone() };
         match body {
             Body::Put { target: _, delta, after, volatile } => {
                 self.put_arrived(cx, (from, round), &spot, (delta, after), volatile);
@@ -244,7 +247,7 @@ impl Table {
     pub(super) fn place(&self, table: crate::operation::TableId, key: &[u8]) -> Place {
         Place { table, range: self.spec.division.range_of(key) }
     }
-    /// The nodes that hold a key.
+    /// The nodes that hold a key, or will when they have caught up.
     pub(super) fn replicas(&self, key: &[u8]) -> &[NodeId] {
         self.placement.replicas(self.spec.division.range_of(key))
     }

@@ -3,6 +3,7 @@
 use super::agree::Agreeing;
 use super::command::Action;
 use super::message::Target;
+use super::parts::{Need, Parts};
 use super::record::State;
 use super::replica::Spot;
 use super::rule::Rules;
@@ -13,7 +14,6 @@ use crate::machine::{Mono, NodeId};
 use crate::operation::{Outcome, Value};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// An answered write is said again for this long to replicas that did not confirm it, in milliseconds.
@@ -25,7 +25,7 @@ pub(super) struct Round {
     pub(super) token: u64,
     pub(super) spot: Spot,
     pub(super) epoch: u64,
-    pub(super) replicas: Vec<NodeId>,
+    pub(super) parts: Parts,
     pub(super) action: Action,
     pub(super) rules: Rules,
     pub(super) want: Want,
@@ -82,7 +82,8 @@ pub(super) struct Back {
     pub(super) merged: State,
     /// Who answered the read, and who holds durably what it found.
     pub(super) tally: Tally,
-    pub(super) needed: usize,
+    /// How many must hold it.
+    pub(super) needed: Need,
     /// What is brought was agreed on: what the operation gave, and its event.
     pub(super) swapped: Option<(Value, Dot)>,
 }
@@ -105,8 +106,13 @@ impl Round {
         let seen = self.session.events(self.spot.place.table, self.spot.place.range);
         seen.is_none_or(|seen| state.context.covers(seen))
     }
+    /// What the receipt of this round says, but for what it found.
     pub(super) fn evident(&self, needed: u8, opposite: u8) -> Evident {
         Evident { range: self.spot.place.range.0, epoch: self.epoch, needed, opposite, ..Evident::default() }
+    }
+    /// That of a read: who is read answers for the place where all data are.
+    pub(super) fn evident_read(&self) -> Evident {
+        self.evident(self.rules.read, self.parts.full().rule.write())
     }
 }
 

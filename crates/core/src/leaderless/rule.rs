@@ -1,6 +1,6 @@
 //! Which answers an operation waits for: what it names, or else what its table says.
 
-use super::Table;
+use super::parts::{Need, Parts, Side};
 use crate::guarantee::{Ack, Level, Want};
 use crate::operation::Refusal;
 use alloc::format;
@@ -12,9 +12,9 @@ pub(super) struct Rules {
     /// R of this operation.
     pub(super) read: u8,
     /// W of this operation.
-    pub(super) write: u8,
-    /// R and W of the table.
-    pub(super) table: (u8, u8),
+    pub(super) write: Need,
+    /// What a read found must be held by so many before it is answered, so that every later read meets it.
+    pub(super) write_back: Option<Need>,
     /// The level of a read, if it names one.
     pub(super) level: Option<Level>,
     pub(super) volatile: bool,
@@ -26,20 +26,16 @@ impl Rules {
     pub(super) fn waits_for_session(&self) -> bool {
         self.level.is_some_and(|level| level >= Level::Session)
     }
-    /// What a read found must be held by this many replicas before it is answered, so that every later read meets it.
-    pub(super) fn write_back(&self, replicas: usize) -> Option<usize> {
-        (self.level == Some(Level::Atomic)).then(|| replicas + 1 - usize::from(self.read))
-    }
 }
 
 /// Decides before anything starts.
 ///
 /// # Errors
 /// If the table cannot give what is asked; the sentence says why.
-pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) -> Result<Rules, Refusal> {
+pub(super) fn resolve(parts: &Parts, want: Want, writes: bool) -> Result<Rules, Refusal> {
     let refuse = |why: alloc::string::String| Err(Refusal::Impossible(why));
-    let rule = table.spec.rule;
-    let count = rule.replicas();
+    let count = parts.now.rule.replicas();
+    let replicas = parts.now.nodes.len();
     if replicas < usize::from(count) {
         return refuse(format!("the table wants {count} replicas, and the cluster has {replicas} nodes"));
     }
@@ -49,7 +45,37 @@ pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) 
             return refuse(format!("{name}={number} is more than the {count} replicas of the table"));
         }
     }
-    let named = |number: u8| (number > 0).then_some(number);
+    let now = resolve_side(parts.now, want, writes)?;
+    let from = match parts.from {
+        Some(side) => resolve_side(side, want, writes)?,
+        None => now,
+    };
+    // What a read finds is where all data are; what is written is to be found in both places.
+    Ok(Rules {
+        read: from.read,
+        write: Need { now: now.write, from: from.write },
+        write_back: (want.level == Some(Level::Atomic)).then_some(Need {
+            now: parts.now.rule.replicas() + 1 - now.read,
+            from: parts.full().rule.replicas() + 1 - from.read,
+        }),
+        level: want.level,
+        volatile: quorum.volatile,
+        sloppy: quorum.sloppy,
+    })
+}
+
+/// R and W of one place.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    read: u8,
+    write: u8,
+}
+
+fn resolve_side(side: Side, want: Want, writes: bool) -> Result<Counts, Refusal> {
+    let refuse = |why: alloc::string::String| Err(Refusal::Impossible(why));
+    let (rule, quorum) = (side.rule, want.quorum);
+    let count = rule.replicas();
+    let named = |number: u8| (number > 0).then_some(number.min(count));
     let write = match (named(quorum.write), want.ack) {
         (Some(write), _) => write,
         (None, None) => rule.write(),
@@ -76,12 +102,5 @@ pub(super) fn resolve(table: &Table, replicas: usize, want: Want, writes: bool) 
         (Some(Level::Linearizable), _) if writes => rule.read(),
         (Some(Level::Linearizable), _) => count / 2 + 1,
     };
-    Ok(Rules {
-        read,
-        write,
-        table: (rule.read(), rule.write()),
-        level: want.level,
-        volatile: quorum.volatile,
-        sloppy: quorum.sloppy,
-    })
+    Ok(Counts { read, write })
 }

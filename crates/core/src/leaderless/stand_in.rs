@@ -15,6 +15,18 @@ use crate::machine::NodeId;
 use alloc::vec::Vec;
 
 pub(super) const STAND_IN: u8 = 5;
+
+/// A state that was taken in place of a replica, on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Giving {
+    /// Who is given it.
+    to: NodeId,
+    /// In place of whom it was taken.
+    target: NodeId,
+    spot: Spot,
+    state: State,
+}
+
 impl Leaderless {
     /// The nodes that could stand in: those that hold no replica of the key, the nearest first.
     pub(super) fn stand_ins_for(&self, replicas: &[NodeId]) -> Vec<NodeId> {
@@ -59,20 +71,25 @@ impl Leaderless {
     /// Gives what was taken in place of others to them, a few states at a time.
     pub(super) fn give_back(&mut self, cx: &mut Cx<'_>) {
         for (target, spot, value) in self.standing.first(cx.view()) {
-            let Some(epoch) = self.tables.get(&spot.place.table).map(|table| table.epoch) else { continue };
+            let Some(table) = self.tables.get(&spot.place.table) else { continue };
+            let (epoch, replicas) = (table.epoch, table.replicas(&spot.key));
+            // Who does not hold the key any more needs nothing; those who hold it now do.
+            let holds = table.takes_part(spot.place.range, target);
+            let to = if holds { Some(target) } else { replicas.first().copied() };
+            let Some(to) = to else { continue };
             self.next_round += 1;
             let number = self.next_round;
             let key = Target { table: spot.place.table, epoch, key: spot.key.clone() };
             let state: State = postcard::from_bytes(&value).expect("a state on disk decodes");
-            self.giving.insert(number, (target, spot, state.clone()));
-            self.say(cx, target, number, Body::Mend { target: key, state });
+            self.giving.insert(number, Giving { to, target, spot, state: state.clone() });
+            self.say(cx, to, number, Body::Mend { target: key, state });
         }
     }
 
     /// What was given has arrived. False if the number is none of those.
     pub(super) fn given_back(&mut self, cx: &mut Cx<'_>, from: NodeId, number: u64, body: &Body) -> bool {
-        let Some((target, spot, state)) = self.giving.get(&number).cloned() else { return false };
-        if target == from && matches!(body, Body::Done { durable: true }) {
+        let Some(Giving { to, target, spot, state }) = self.giving.get(&number).cloned() else { return false };
+        if to == from && matches!(body, Body::Done { durable: true }) {
             self.giving.remove(&number);
             let key = self.standing.key(target, &spot);
             // More may have been taken meanwhile.

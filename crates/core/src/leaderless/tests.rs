@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 mod agree;
 mod equal;
+mod movement;
 mod net;
 mod repair;
 
@@ -347,20 +348,22 @@ fn a_cell_that_refuses_changes_nothing() {
     assert!(matches!(net.get(1, "DEL k"), Value::Error(_)));
 }
 
+/// Begins to add 5 to a counter under a name.
+fn once(net: &mut Net, node: u16, name: &'static str) -> u64 {
+    net.next_token += 1;
+    let (token, table) = (net.next_token, net.table());
+    let words = ["INCRBY", "k", "5"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();
+    let until = Mono((net.now_ms + 1_000) * 1_000);
+    let (session, once) = (Session::default(), Some(Bytes::from_static(name.as_bytes())));
+    let job = Job { token, table, words, want: Want::default(), session, seen: None, once, until };
+    assert_eq!(net.step(node, |room, cx, _| room.begin(cx, job, false)), Begun::Here);
+    token
+}
+
 /// An increment under a name is repeated at another node while the first attempt is on its way, lost, or both: it counts once.
 #[test]
 fn an_increment_under_a_name_counts_once() {
     let mut net = net(Kind::Counter);
-    let once = |net: &mut Net, node: u16, name: &'static str| {
-        net.next_token += 1;
-        let (token, table) = (net.next_token, net.table());
-        let words = ["INCRBY", "k", "5"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();
-        let until = Mono((net.now_ms + 1_000) * 1_000);
-        let (session, once) = (Session::default(), Some(Bytes::from_static(name.as_bytes())));
-        let job = Job { token, table, words, want: Want::default(), session, seen: None, once, until };
-        assert_eq!(net.step(node, |room, cx, _| room.begin(cx, job, false)), Begun::Here);
-        token
-    };
     net.isolate(1);
     once(&mut net, 1, "a");
     net.sync(1);

@@ -19,6 +19,9 @@ impl Leaderless {
     pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
         let (Some(actor), Action::Change(change)) = (self.actor, &round.action) else { return };
         let record = self.record(cx, &round.spot);
+        if self.config.mutants.has(Mutant::OperationForgotten) && self.range(cx, round.spot.place).moved_here {
+            round.once = None;
+        }
         let replayed = round.once.as_ref().is_some_and(|name| change::knows_name(change, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;
@@ -59,7 +62,7 @@ impl Leaderless {
     pub(super) fn say_put(&self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
-        for &node in &round.replicas {
+        for &node in &round.parts.replicas {
             if node != self.config.node && !writing.tally.held().contains(node) {
                 let (target, delta, after) = (round.target(), writing.delta.clone(), writing.after.clone());
                 let body = Body::Put { target, delta, after, volatile: round.rules.volatile };
@@ -75,9 +78,9 @@ impl Leaderless {
         if !round.rules.sloppy || writing.answered.is_some() {
             return;
         }
-        let silent = round.replicas.iter().filter(|&&node| !writing.tally.answers().contains(node));
+        let silent = round.parts.replicas.iter().filter(|&&node| !writing.tally.answers().contains(node));
         let silent = silent.filter(|&&node| node != self.config.node && !writing.stands.contains_key(&node));
-        let free = self.stand_ins_for(&round.replicas);
+        let free = self.stand_ins_for(&round.parts.replicas);
         let free = free.into_iter().filter(|node| !writing.stands.values().any(|busy| busy == node));
         let pairs: Vec<(NodeId, NodeId)> = silent.copied().zip(free).collect();
         let (target, spot, mut delta) = (round.target(), round.spot.clone(), writing.delta.clone());
@@ -117,10 +120,12 @@ impl Leaderless {
         if writing.answered.is_none() {
             let mut tally = writing.tally;
             if mutants.has(Mutant::QuorumFromPlan) {
-                round.replicas.iter().for_each(|&node| tally.durable(node));
+                round.parts.replicas.iter().for_each(|&node| tally.durable(node));
             }
-            if mutants.has(Mutant::AnswerCountedTwice) && writing.confirmations + 1 >= usize::from(round.rules.write) {
-                round.replicas.iter().for_each(|&node| tally.durable(node));
+            if mutants.has(Mutant::AnswerCountedTwice)
+                && writing.confirmations + 1 >= usize::from(round.rules.write.now)
+            {
+                round.parts.replicas.iter().for_each(|&node| tally.durable(node));
             }
             let dot = Some(writing.dot);
             // A replica that confirmed after all needs nobody in its place.
@@ -129,14 +134,16 @@ impl Leaderless {
             if mutants.has(Mutant::SloppyCountsAsStrict) {
                 stand_ins.iter().for_each(|node| tally.durable(node));
             }
+            let weakest = round.parts.weakest(tally, round.rules.write, mutants);
             let evident = Evident {
                 dot,
                 stand_ins,
                 volatile: round.rules.volatile,
-                ..round.evident(round.rules.write, round.rules.table.0)
+                ..round.evident(weakest.needed, weakest.side.rule.read())
             };
             let Phase::Writing(writing) = &mut round.phase else { return };
-            let evidence = tally.settle_round(Path::QuorumWrite, evident, served_by, round.replicas.len());
+            let (tally, replicas) = (weakest.tally, weakest.side.replicas());
+            let evidence = tally.settle_round(Path::QuorumWrite, evident, served_by, replicas);
             if !evidence.meets(round.want) {
                 return;
             }
@@ -155,7 +162,7 @@ impl Leaderless {
         }
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
-        if writing.tally.held().len() == round.replicas.len() {
+        if writing.tally.held().len() == round.parts.replicas.len() {
             self.rounds.remove(&number);
         }
     }
@@ -170,8 +177,9 @@ impl Leaderless {
                 tally
             }
         };
-        let evident = round.evident(round.rules.read, round.rules.table.1);
-        let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, round.replicas.len());
+        let (evident, full) = (round.evident_read(), round.parts.full());
+        let tally = tally.within(full.nodes);
+        let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, full.replicas());
         let Round { token, want, session, .. } = round;
         let outcome = Outcome::Done { value: error, receipt: evidence.receipt(want, 0) };
         self.settle(token, outcome, session, None);
@@ -180,7 +188,7 @@ impl Leaderless {
     /// A write is over, and some replicas did not confirm it.
     pub(super) fn owe_the_missing(&mut self, cx: &mut Cx<'_>, round: &Round) {
         let Phase::Writing(writing) = &round.phase else { return };
-        let missing = round.replicas.iter().filter(|&&node| !writing.tally.held().contains(node));
+        let missing = round.parts.replicas.iter().filter(|&&node| !writing.tally.held().contains(node));
         let here = self.config.node;
         for &node in missing.filter(|&&node| node != here) {
             self.owe(cx, node, &round.spot, round.epoch);

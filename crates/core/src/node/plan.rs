@@ -362,8 +362,8 @@ mod tests {
         assert!(matches!(plan(notes, &["TABLE.CREATE db3"], None), Err(Refusal::Impossible(_))), "configured");
         assert!(matches!(plan(notes, &["TABLE.CREATE a shape leaderless"], None), Err(Refusal::Impossible(_))));
         assert_eq!(plan(notes, &["TABLE.CREATE a shape leaderless replicas 1"], None), write);
-        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0 1 1"], None), Err(Refusal::UnknownCommand), "from a client");
-        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0 1 1"], Some(CATALOGUE_GROUP)), write);
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0"], None), Err(Refusal::UnknownCommand), "from a client");
+        assert_eq!(plan(notes, &["TABLE.LIFE 1 1 0"], Some(CATALOGUE_GROUP)), write);
 
         let mut operate = operate(notes, &["GET k"]);
         operate.want.quorum.read = 1;

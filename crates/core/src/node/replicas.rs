@@ -7,7 +7,7 @@ use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::NodeSet;
 use crate::leaderless::{self, Begun, Job, Settled};
 use crate::machine::{CallId, Mono, NodeId};
-use crate::operation::{Doubt, Operate, Outcome, Refusal, Reply};
+use crate::operation::{Doubt, MoveStatus, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
 use crate::state::command;
 use alloc::boxed::Box;
@@ -236,6 +236,11 @@ impl Node {
         }
         let actor = self.actor();
         self.leaderless.learn(now, &self.tables.catalogue, &members, actor);
+    }
+
+    /// The tables whose data move, as this node sees it, and those of which it still holds what moved away.
+    pub fn moves(&self) -> Vec<MoveStatus> {
+        self.leaderless.moves(&self.tables.catalogue)
     }
 
     /// The leaderless tables of this node, for those who judge and show.

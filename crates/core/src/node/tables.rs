@@ -169,10 +169,9 @@ impl Node {
         }
         self.tables.ask_at = now.after_ms(AGAIN_MS.into());
         let claim = *self.tables.claim.get_or_insert_with(|| cx.random());
-        let [members, voters] = self.founders();
         let number = |number: u64| Bytes::from(number.to_string());
         let (node, last) = (number(self.config.node.0.into()), number(self.tables.last.into()));
-        self.say_in_log(cx, &[Bytes::from_static(b"TABLE.LIFE"), node, number(claim), last, members, voters]);
+        self.say_in_log(cx, &[Bytes::from_static(b"TABLE.LIFE"), node, number(claim), last]);
     }
 
     /// Tells the log of the tables for which this node has compared what a movement asks of it, again until that is known.
@@ -215,11 +214,11 @@ impl Node {
         [state::nodes_word(&self.config.members), state::nodes_word(&self.config.voters)]
     }
 
-    /// Adds to a command about members who they are by the configuration.
+    /// Adds to a command that makes a table or is about members who they are by the configuration.
     pub(super) fn say_founders(&self, batch: &mut Batch) {
         let [words] = &mut batch.commands[..] else { return };
         let Some(spec) = words.first().and_then(|name| command::find(name)) else { return };
-        if matches!(spec.name, "MEMBER.SET" | "MEMBER.FORGET") {
+        if matches!(spec.name, "TABLE.CREATE" | "MEMBER.SET" | "MEMBER.FORGET") {
             words.push(Bytes::from_static(state::FOUNDERS));
             words.extend(self.founders());
         }

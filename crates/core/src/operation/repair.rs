@@ -19,6 +19,23 @@ pub struct RepairStatus {
     pub pairs: Vec<PairStatus>,
     /// Writes that other nodes did not confirm and that are kept for them, by node: only nodes that are owed something.
     pub owed: Vec<(NodeId, u64)>,
+    /// Tables whose data move, or of which this node still holds ranges that moved away.
+    pub moving: Vec<MoveStatus>,
+}
+
+/// A table whose data move.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MoveStatus {
+    /// The table.
+    pub table: TableId,
+    /// Its name.
+    pub name: String,
+    /// Replicas that may lack data: the movement is over when all of them have compared.
+    pub awaited: Vec<NodeId>,
+    /// Ranges that this node must compare, and how many of them it has.
+    pub compared: (u32, u32),
+    /// Ranges that this node hands over before it deletes them.
+    pub leaving: u32,
 }
 
 /// A table, and another node that holds some of the same ranges.

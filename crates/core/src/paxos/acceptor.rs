@@ -71,6 +71,20 @@ impl<V: Clone> Acceptor<V> {
         self.promised
     }
 
+    /// Takes over what an acceptor of a place holds from which the key moves here. The value with the highest ballot of as many of them as meet every
+    /// majority there is, or continues, the last that was chosen; here it is as if it had been accepted before. True if it changes something.
+    pub fn take_over(&mut self, other: &Acceptor<V>) -> bool {
+        let promised = self.promised.max(other.promised);
+        let ballot = |acceptor: &Acceptor<V>| acceptor.accepted.as_ref().map(|(ballot, _)| *ballot);
+        let newer = ballot(other) > ballot(self);
+        if newer {
+            self.accepted.clone_from(&other.accepted);
+        }
+        let changed = newer || promised != self.promised;
+        self.promised = promised;
+        changed
+    }
+
     /// The value that was accepted last. It need not be the one that a majority has.
     pub fn value(&self) -> Option<&V> {
         self.accepted.as_ref().map(|(_, value)| value)

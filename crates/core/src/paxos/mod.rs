@@ -26,7 +26,7 @@ mod acceptor;
 mod proposer;
 
 pub use acceptor::{Acceptor, Ask, Tell};
-pub use proposer::{Given, Proposer, Verdict};
+pub use proposer::{Given, Proposer, Quorum, Verdict};
 
 use crate::clock::Actor;
 use serde::{Deserialize, Serialize};

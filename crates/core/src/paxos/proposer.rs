@@ -5,6 +5,44 @@ use super::acceptor::{Ask, Tell};
 use crate::guarantee::NodeSet;
 use crate::machine::NodeId;
 
+/// Whose answers a proposer needs: so many of these, and while the replicas of the key change, so many of others as well. Any two quorums that count
+/// at the same time must meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quorum {
+    of: (NodeSet, usize),
+    and: Option<(NodeSet, usize)>,
+}
+
+impl Quorum {
+    /// So many of these.
+    pub const fn new(nodes: NodeSet, needed: usize) -> Quorum {
+        Quorum { of: (nodes, needed), and: None }
+    }
+    /// And so many of those.
+    #[must_use]
+    pub const fn and(self, nodes: NodeSet, needed: usize) -> Quorum {
+        Quorum { and: Some((nodes, needed)), ..self }
+    }
+    fn contains(&self, node: NodeId) -> bool {
+        self.of.0.contains(node) || self.and.is_some_and(|(nodes, _)| nodes.contains(node))
+    }
+    /// Did enough answer?
+    fn is_met(&self, answered: NodeSet, rules: Rules) -> bool {
+        let met = |(nodes, needed): (NodeSet, usize)| {
+            let needed = if rules.majority { needed } else { nodes.len() / 2 };
+            answered.intersection(nodes).len() >= needed
+        };
+        met(self.of) && self.and.is_none_or(met)
+    }
+}
+
+impl From<NodeSet> for Quorum {
+    /// More than half of these.
+    fn from(nodes: NodeSet) -> Quorum {
+        Quorum::new(nodes, nodes.len() / 2 + 1)
+    }
+}
+
 /// What a change makes of the value before it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Given<V> {
@@ -64,14 +102,15 @@ impl Rules {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proposer<V> {
     ballot: Ballot,
-    replicas: NodeSet,
+    quorum: Quorum,
     phase: Phase<V>,
 }
 
 impl<V: Clone> Proposer<V> {
     /// Begins with a ballot that is higher than all that this actor has used or seen for the key. Ask [`Proposer::first`] of all replicas.
-    pub fn new(ballot: Ballot, replicas: NodeSet) -> Proposer<V> {
-        Proposer { ballot, replicas, phase: Phase::Preparing { promised: NodeSet::default(), newest: None } }
+    pub fn new(ballot: Ballot, quorum: impl Into<Quorum>) -> Proposer<V> {
+        let quorum = quorum.into();
+        Proposer { ballot, quorum, phase: Phase::Preparing { promised: NodeSet::default(), newest: None } }
     }
 
     /// What to ask first.
@@ -82,12 +121,6 @@ impl<V: Clone> Proposer<V> {
     /// Might the change be made although the attempt ends here?
     pub const fn is_unknown(&self) -> bool {
         matches!(self.phase, Phase::Accepting { .. })
-    }
-
-    /// Are these replicas more than half of all?
-    fn is_majority(&self, of: NodeSet, rules: Rules) -> bool {
-        let (some, all) = (of.len(), self.replicas.len());
-        if rules.majority { 2 * some > all } else { 2 * some + 1 >= all }
     }
 
     /// Hears an answer. `change` makes the new value of the one that was chosen last, if any was; it is called once at most. Where nothing changes, the old
@@ -106,8 +139,8 @@ impl<V: Clone> Proposer<V> {
         let told = match &tell {
             Tell::Promised(ballot, _) | Tell::Accepted(ballot) | Tell::Refused { asked: ballot, .. } => *ballot,
         };
-        if told != self.ballot || !self.replicas.contains(from) {
-            // An answer to an earlier attempt, or of a node that is no replica.
+        if told != self.ballot || !self.quorum.contains(from) {
+            // An answer to an earlier attempt, or of a node that is not asked.
             return Verdict::Open;
         }
         match (tell, &mut self.phase) {
@@ -127,7 +160,7 @@ impl<V: Clone> Proposer<V> {
                     *newest = value;
                 }
                 let (promised, newest) = (*promised, newest.as_ref().map(|(_, value)| value.clone()));
-                if !self.is_majority(promised, rules) {
+                if !self.quorum.is_met(promised, rules) {
                     return Verdict::Open;
                 }
                 let next = match (change(newest.as_ref()), newest) {
@@ -144,7 +177,7 @@ impl<V: Clone> Proposer<V> {
             (Tell::Accepted(_), Phase::Accepting { accepted, value }) => {
                 accepted.insert(from);
                 let (accepted, value) = (*accepted, value.clone());
-                if !self.is_majority(accepted, rules) {
+                if !self.quorum.is_met(accepted, rules) {
                     return Verdict::Open;
                 }
                 self.phase = Phase::Over;

@@ -149,7 +149,7 @@ const TABLE: &[Spec] = &[
     spec(table::FAMILY, "TABLE.CAUGHT", 4, NONE, Write(member::caught)),
     spec(table::FAMILY, "TABLE.CREATE", -2, NONE, Write(table::create)),
     spec(table::FAMILY, "TABLE.DROP", 2, NONE, Write(table::drop)),
-    spec(table::FAMILY, "TABLE.LIFE", 6, NONE, Write(member::life)),
+    spec(table::FAMILY, "TABLE.LIFE", 4, NONE, Write(member::life)),
     spec(table::FAMILY, "TABLE.LIST", 1, NONE, Read(table::list)),
     spec(table::FAMILY, "TABLE.SHOW", 2, NONE, Read(table::show)),
     spec("key", "TOUCH", -2, ALL, Read(key::exists)),

@@ -11,13 +11,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// The word before what a node adds to a command about members: who they are by its configuration. Clients cannot say it.
+/// The word before what a node adds to a command that makes a table or is about members: who they are by its configuration.
 pub const FOUNDERS: &[u8] = b"founders";
 
 /// `MEMBER.SET node [weight n] [zone n] [votes yes|no] [address text] founders members voters`
 pub fn set(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     let node = node(&words[1])?;
     let (words, founders) = split_founders(&words[2..])?;
+    let founders = said(founders)?;
     let asked = parse(words)?;
     change(writer, |catalogue| {
         catalogue.found(&founders);
@@ -29,7 +30,7 @@ pub fn set(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
 /// `MEMBER.FORGET node founders members voters`
 pub fn forget(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     let node = node(&words[1])?;
-    let (_, founders) = split_founders(&words[2..])?;
+    let founders = said(split_founders(&words[2..])?.1)?;
     change(writer, |catalogue| {
         catalogue.found(&founders);
         catalogue.forget_member(node).map_err(refused)
@@ -43,19 +44,15 @@ pub fn list(reader: Reader<'_>, _words: &[Bytes]) -> Ran {
     Ok(Value::Array(catalogue.members().keys().map(|&node| shown(&catalogue, node)).collect()))
 }
 
-/// `TABLE.LIFE node claim last members voters`: a node asks for the life that it claims. The reply is the number of it.
+/// `TABLE.LIFE node claim last`: a node asks for the life that it claims. The reply is the number of it.
 pub fn life(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     let number = |word: &Bytes| text(word).and_then(|text| text.parse::<u64>().ok());
     let last = number(&words[3]).and_then(|last| u32::try_from(last).ok());
     let (Some(claim), Some(last)) = (number(&words[2]), last) else {
-        return Err(refused("a life takes a node, a number, the life before, and who the members are"));
+        return Err(refused("a life takes a node, a number, and the life before"));
     };
     let node = node(&words[1])?;
-    let founders = Founders { members: nodes(&words[4])?, voters: nodes(&words[5])? };
-    let number = change(writer, |catalogue| {
-        catalogue.found(&founders);
-        Ok(catalogue.begin_life(node, claim, last))
-    })?;
+    let number = change(writer, |catalogue| Ok(catalogue.begin_life(node, claim, last)))?;
     Ok(Value::Int(i64::from(number)))
 }
 
@@ -93,13 +90,18 @@ fn shown(catalogue: &Catalogue, node: NodeId) -> Value {
     Value::Map(pairs.into_iter().map(|(word, value)| (Value::bulk(word.as_bytes()), value)).collect())
 }
 
-fn split_founders(words: &[Bytes]) -> Result<(&[Bytes], Founders), Failure> {
+/// What was asked, and who the members are by the configuration of the node that was asked, if it said so.
+pub(super) fn split_founders(words: &[Bytes]) -> Result<(&[Bytes], Option<Founders>), Failure> {
     match words {
         [asked @ .., word, members, voters] if word == FOUNDERS => {
-            Ok((asked, Founders { members: nodes(members)?, voters: nodes(voters)? }))
+            Ok((asked, Some(Founders { members: nodes(members)?, voters: nodes(voters)? })))
         }
-        _ => Err(refused("the node did not say who the members are")),
+        asked => Ok((asked, None)),
     }
+}
+
+fn said(founders: Option<Founders>) -> Result<Founders, Failure> {
+    founders.ok_or_else(|| refused("the node did not say who the members are"))
 }
 
 fn parse(mut words: &[Bytes]) -> Result<MemberChange, Failure> {

@@ -2,6 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::{Failure, Ran};
+use super::member::split_founders;
 use super::{Space, layout, number};
 use crate::catalogue::{Catalogue, LeaderlessSpec, Shape, TableError, TableSpec};
 use crate::crdt::Kind;
@@ -32,9 +33,13 @@ pub fn load(view: &dyn View, space: Space) -> Catalogue {
 }
 
 pub fn create(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
-    let shape = Asked::parse(&words[2..])?.to_create()?;
+    let (asked, founders) = split_founders(&words[2..])?;
+    let shape = Asked::parse(asked)?.to_create()?;
     change(writer, |catalogue| {
         let reply = made(&shape);
+        if let Some(founders) = founders.filter(|_| shape.leaderless().is_some()) {
+            catalogue.found(&founders);
+        }
         catalogue.create(name(words)?, shape).map_err(refused)?;
         Ok(reply)
     })

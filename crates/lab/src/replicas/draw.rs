@@ -43,6 +43,9 @@ pub struct Mix {
     pub hints: bool,
     /// Tables are compared this often, in milliseconds.
     pub compare_ms: u64,
+    /// The mean time between two changes of who holds how much, in microseconds; 0 is never.
+    #[serde(default)]
+    pub move_us: u64,
 }
 
 /// A table that clients make.
@@ -87,6 +90,7 @@ impl Mix {
             mend_reads: reads,
             hints,
             compare_ms,
+            move_us: 0,
         }
     }
 
@@ -110,6 +114,7 @@ impl Mix {
             mend_reads: random.chance(500),
             hints: random.chance(500),
             compare_ms: 50 + random.below(450),
+            move_us: 0,
         }
     }
 }

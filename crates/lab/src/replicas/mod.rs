@@ -3,11 +3,13 @@
 
 mod draw;
 mod history;
+mod operator;
 mod record;
 
 pub use draw::{Mix, Table};
 pub use record::{Asked, Record, Shown, Told, shown};
 
+use self::operator::Operator;
 use crate::digest::Digest;
 use crate::judge::{Claim, Judge};
 use crate::simulator::Simulator;
@@ -68,6 +70,7 @@ pub struct Clients {
     next_session: u32,
     next_call: u64,
     next_value: u64,
+    operator: Operator,
     stopped: bool,
 }
 
@@ -84,6 +87,7 @@ impl Clients {
         };
         let clients = (0..mix.clients).map(client).collect();
         Clients {
+            operator: Operator::new(mix.move_us, &targets, seed),
             targets,
             next_session: mix.clients,
             mix,
@@ -116,7 +120,8 @@ impl Clients {
             Some(pending) => Some(pending.at_us),
             None => (!self.stopped).then_some(client.at_us),
         };
-        self.clients.iter().filter_map(at).min()
+        let moves = self.operator.next_at().filter(|_| !self.stopped && self.all_made());
+        self.clients.iter().filter_map(at).chain(moves).min()
     }
     /// Clients begin nothing new.
     pub fn stop(&mut self) {
@@ -138,6 +143,9 @@ impl Clients {
     /// Clients whose time has come act.
     pub fn act(&mut self, simulator: &mut Simulator<Node>) {
         let now = simulator.now_us();
+        if !self.stopped && self.all_made() {
+            self.operator.act(simulator, &mut self.next_call);
+        }
         for at in 0..self.clients.len() {
             let client = &self.clients[at];
             match &client.pending {

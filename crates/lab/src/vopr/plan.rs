@@ -208,11 +208,11 @@ fn draw_options(seed: u64, random: &mut Random) -> Options {
     }
 }
 
-/// Lets members change in some runs: those of one group, among nodes enough that there is a choice. Not where there are leaderless
-/// tables, whose replicas are all nodes: one that no group has as a member does not hear of them.
+/// Lets members change in some runs: those of one group, among nodes enough that there is a choice. The replicas of leaderless tables are
+/// all nodes, also those that are in no group.
 fn draw_members(options: &mut Options) {
     let mut random = Random::new(options.seed ^ 0x3E3B_E125);
-    if options.nodes >= 3 && options.replicas.is_none() && random.chance(850) {
+    if options.nodes >= 3 && random.chance(if options.replicas.is_none() { 850 } else { 400 }) {
         options.groups = 1;
         options.voters = random.chance(500).then(|| 1 + random.below(u64::from(options.nodes)) as u16);
         options.mix.members = [10, 30, 60][random.below(3) as usize];
@@ -222,7 +222,13 @@ fn draw_members(options: &mut Options) {
 /// Half of the seeds have leaderless tables too. They are drawn apart, so that everything else is as it is without them.
 fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mix> {
     let mut random = Random::new(seed ^ 0x1EAD_E21E);
-    random.chance(500).then(|| replicas::Mix::draw(nodes, election_ms, &mut random))
+    random.chance(500).then(|| {
+        let mut mix = replicas::Mix::draw(nodes, election_ms, &mut random);
+        if random.chance(500) {
+            mix.move_us = 50_000 + random.below(500_000);
+        }
+        mix
+    })
 }
 
 /// Draws the faults of a run: the events of each class come one after another, with gaps around an election timeout.

@@ -81,9 +81,16 @@ fn become_equal(world: &mut World, options: &Options, mix: &Mix) {
     world.checkpoint();
 }
 
-/// A key whose replicas differ.
+/// A table that still moves, a key whose replicas differ, or one that is where it should not be.
 fn different(world: &World) -> Option<String> {
+    if let Some(moves) = equal::on_its_way(&world.simulator) {
+        return Some(moves);
+    }
     world.replicas.as_ref()?.keys().into_iter().find_map(|(table, key)| {
+        if let Some(node) = equal::stranger(&world.simulator, table, &key) {
+            let name = String::from_utf8_lossy(&key);
+            return Some(format!("node {} still holds {name} of table {}, which moved away", node.0, table.0));
+        }
         let states = equal::states(&world.simulator, table, &key);
         let (a, b) = equal::difference(&states)?;
         let name = String::from_utf8_lossy(&key);

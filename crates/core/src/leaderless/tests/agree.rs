@@ -1,18 +1,25 @@
 //! Compare-and-set and linearizable reads.
 
+use super::movement::moving_net;
 use super::*;
+use crate::paxos::Tell;
 
 /// Everybody counts by compare-and-set, through losses, copies, crashes and cuts. No number may be reached twice, and what was told to be
 /// made is in what is found at the end.
-fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
-    let mut net = Net::new(3, Kind::Register, (3, 2, 2), mutants, seed);
+fn count_by_swaps(mutants: Mutants, seed: u64, moves: bool) -> Result<u64, String> {
+    let nodes: u16 = if moves { 5 } else { 3 };
+    let mut net = match moves {
+        true => moving_net(Kind::Register, mutants, seed),
+        false => Net::new(nodes, Kind::Register, (3, 2, 2), mutants, seed),
+    };
     net.done(1, "SET k 0");
     let mut random = Random::new(seed ^ 7);
-    let (mut guess, mut waiting, mut made) = ([0u64; 4], BTreeMap::new(), BTreeSet::new());
+    let (mut guess, mut waiting, mut made) = ([0u64; 6], BTreeMap::new(), BTreeSet::new());
     for _ in 0..400 {
-        let node = 1 + random.below(3) as u16;
+        let node = 1 + random.below(u64::from(nodes)) as u16;
         let up = net.hosts[usize::from(node) - 1].up;
         match random.below(24) {
+            3..=23 if moves => net.disorder(&mut random),
             0..=2 if up => {
                 let from = guess[usize::from(node)];
                 let want = Want::default();
@@ -29,7 +36,7 @@ fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
                         net.deliver(which, !keeps);
                     }
                 }
-                (1..=3).filter(|_| random.below(3) > 0).for_each(|node| net.sync(node));
+                (1..=nodes).filter(|_| random.below(3) > 0).for_each(|node| net.sync(node));
             }
             18..=20 => net.pass(30),
             _ if random.below(4) == 0 => {
@@ -37,7 +44,7 @@ fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
                     net.crash(node);
                 } else {
                     net.start(node);
-                    (1..=3).for_each(|node| {
+                    (1..=nodes).for_each(|node| {
                         if net.hosts[usize::from(node) - 1].up {
                             net.tell_catalogue(node)
                         }
@@ -67,12 +74,16 @@ fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
         }
     }
     net.recover();
+    if moves {
+        net.arrive();
+    }
     // Whoever still tries gives up.
     (0..40).for_each(|_| {
         net.calm();
         net.pass(50);
     });
-    let outcome = net.ask(2, Want::of_level(Level::Linearizable), &mut Session::default(), "GET k");
+    let reader = net.reader(b"k");
+    let outcome = net.ask(reader, Want::of_level(Level::Linearizable), &mut Session::default(), "GET k");
     let Outcome::Done { value: Value::Bulk(found), receipt } = outcome else {
         return Err(alloc::format!("{outcome:?}"));
     };
@@ -86,12 +97,58 @@ fn count_by_swaps(mutants: Mutants, seed: u64) -> Result<u64, String> {
 fn no_number_is_reached_twice_by_compare_and_set() {
     let mut made = 0;
     for seed in 0..150 {
-        made += count_by_swaps(Mutants::none(), seed).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        made += count_by_swaps(Mutants::none(), seed, false).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
     assert!(made > 300, "only {made} were made");
-    let broken =
-        (0..150).filter(|&seed| count_by_swaps(Mutants::only(Mutant::PaxosIgnoresHighest), seed).is_err()).count();
+    let broken = (0..150)
+        .filter(|&seed| count_by_swaps(Mutants::only(Mutant::PaxosIgnoresHighest), seed, false).is_err())
+        .count();
     assert!(broken > 0, "nobody notices");
+}
+
+#[test]
+fn no_number_is_reached_twice_when_acceptors_move() {
+    let mut made = 0;
+    for seed in 0..150 {
+        made += count_by_swaps(Mutants::none(), seed, true).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    }
+    assert!(made > 150, "only {made} were made");
+    let broken = Mutants::only(Mutant::MovesWithoutComparing);
+    assert!((0..1_000).any(|seed| count_by_swaps(broken, seed, true).is_err()), "nobody notices");
+}
+
+/// A value was accepted by a majority and read, and no more: no cell of those with whom the new replicas compare has it, but an acceptor does.
+#[test]
+fn what_acceptors_agreed_on_moves_with_the_key() {
+    let run = |mutants| {
+        let mut net = moving_net(Kind::Register, mutants, 3);
+        net.done(1, "SET k 0");
+        net.isolate(3);
+        net.begin(1, Want::default(), &Session::default(), "CAS k 0 1", None).expect("it holds the key");
+        let accepted = |message: &Message| matches!(&message.body, Body::Agreed { tell: Tell::Accepted(_), .. });
+        while !net.messages.iter().any(|(_, _, message)| accepted(message)) {
+            (1..=2).for_each(|node| net.sync(node));
+            if !net.messages.is_empty() {
+                net.deliver(0, true);
+            }
+        }
+        net.crash(1);
+        net.messages.clear();
+        net.heal();
+        let linearizable = Want::of_level(Level::Linearizable);
+        let mut read = |net: &mut Net, node| match net.ask(node, linearizable, &mut Session::default(), "GET k") {
+            Outcome::Done { value, .. } => value,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(&mut net, 3), bulk("1"));
+        net.start(1);
+        net.send_away();
+        net.cut_between(&[3], &[4, 5]);
+        net.arrive_as_it_is();
+        read(&mut net, 4)
+    };
+    assert_eq!(run(Mutants::none()), bulk("1"));
+    assert_eq!(run(Mutants::only(Mutant::AcceptorsStay)), bulk("0"));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(super) struct Host {
     pub(super) held: Vec<(Seq, Send<Message>)>,
     pub(super) up: bool,
     pub(super) incarnation: u64,
+    /// The disk was lost, and the catalogue was not told yet.
+    pub(super) wiped: bool,
 }
 
 pub(super) struct Net {
@@ -55,6 +57,10 @@ impl Net {
         let rule = Rule::new(replicas, read, write).expect("it is one");
         let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash };
         catalogue.create(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+        Net::of(count, catalogue, mutants, seed)
+    }
+
+    pub(super) fn of(count: u16, catalogue: Catalogue, mutants: Mutants, seed: u64) -> Net {
         let host = |_| Host {
             room: boot(0, 0, 0, mutants, &MemoryStore::default()),
             store: MemoryStore::default(),
@@ -63,6 +69,7 @@ impl Net {
             held: Vec::new(),
             up: false,
             incarnation: 0,
+            wiped: false,
         };
         let mut net = Net {
             hosts: (0..count).map(host).collect(),
@@ -93,7 +100,8 @@ impl Net {
         host.held.clear();
         host.room = boot(node, host.incarnation, now_ms, mutants, &host.store);
         let claim = host.incarnation;
-        let last = self.catalogue.life(NodeId(node)).unwrap_or(0);
+        let wiped = core::mem::take(&mut self.hosts[usize::from(node) - 1].wiped);
+        let last = self.catalogue.life(NodeId(node)).filter(|_| !wiped).unwrap_or(0);
         self.catalogue.begin_life(NodeId(node), claim, last);
         self.tell_catalogue(node);
     }
@@ -109,6 +117,13 @@ impl Net {
 
     pub(super) fn crash(&mut self, node: u16) {
         self.hosts[usize::from(node) - 1].up = false;
+    }
+
+    /// Its disk is lost.
+    pub(super) fn wipe(&mut self, node: u16) {
+        self.crash(node);
+        let host = &mut self.hosts[usize::from(node) - 1];
+        (host.durable, host.wiped) = (MemoryStore::default(), true);
     }
 
     pub(super) fn step<T>(&mut self, node: u16, run: impl FnOnce(&mut Leaderless, &mut Cx<'_>, u64) -> T) -> T {

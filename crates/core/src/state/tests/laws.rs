@@ -58,7 +58,7 @@ const COMMANDS: &[&str] = &[
     "TABLE.CREATE k shape leaderless replicas n cell set",
     "TABLE.ALTER k read n",
     "TABLE.DROP k",
-    "TABLE.LIFE 1 5 0 1,2,3,4 1,2,3",
+    "TABLE.LIFE 1 5 0",
     "TABLE.CAUGHT 256 4 5",
     "MEMBER.SET 5 weight 2 founders 1,2,3,4 1,2,3",
     "MEMBER.SET 4 votes yes zone 3 founders 1 1",

@@ -67,11 +67,11 @@ fn what_is_no_table_is_refused_in_words() {
         ("ALTER carts cell set", "the cell of a table cannot be changed; "),
         ("ALTER carts bound 1", "only a table of bounded counters has a bound"),
         ("ALTER carts ranges m", "the division of a table cannot be changed; "),
-        ("LIFE 0 1 0 1 1", "a node is a number from 1 to 63"),
-        ("LIFE 64 1 0 1 1", "a node is a number from 1 to 63"),
-        ("LIFE 1 x 0 1 1", "a life takes a node, a number, the life before, and who the members are"),
-        ("LIFE 1 1 -1 1 1", "a life takes a node, a number, the life before, and who the members are"),
-        ("LIFE 1 1 0 1 0", "a node is a number from 1 to 63"),
+        ("LIFE 0 1 0", "a node is a number from 1 to 63"),
+        ("LIFE 64 1 0", "a node is a number from 1 to 63"),
+        ("LIFE 1 x 0", "a life takes a node, a number, and the life before"),
+        ("LIFE 1 1 -1", "a life takes a node, a number, and the life before"),
+        ("CREATE a shape leaderless founders 1,x 1", "a node is a number from 1 to 63"),
         ("CAUGHT 1 x 1", "who has compared says a table, an epoch and a node"),
     ] {
         let reply = replica.told(&format!("TABLE.{words}"));
@@ -84,10 +84,10 @@ fn what_is_no_table_is_refused_in_words() {
 fn a_life_that_is_claimed_twice_is_given_once() {
     script(
         r#"
-        TABLE.LIFE 2 70 0 1,2,3 1,2,3 -> 1
-        TABLE.LIFE 2 70 0 1,2,3 1,2,3 -> 1
-        TABLE.LIFE 3 70 0 1,2,3 1,2,3 -> 1
-        TABLE.LIFE 2 18446744073709551615 1 1,2,3 1,2,3 -> 2
+        TABLE.LIFE 2 70 0 -> 1
+        TABLE.LIFE 2 70 0 -> 1
+        TABLE.LIFE 3 70 0 -> 1
+        TABLE.LIFE 2 18446744073709551615 1 -> 2
         "#,
     );
 }

@@ -4,6 +4,7 @@ use crate::failure::Kind;
 use crate::judge::Judge;
 use crate::simulator::Simulator;
 use bytes::Bytes;
+use quorate_core::crdt::Cell as _;
 use quorate_core::leaderless::State;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
@@ -18,6 +19,26 @@ pub fn states(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Vec<(
         Some((node, state))
     };
     simulator.nodes().filter_map(of).collect()
+}
+
+/// A table that still moves, or a node that has not handed on what it holds no longer.
+pub fn on_its_way(simulator: &Simulator<Node>) -> Option<String> {
+    simulator.nodes().find_map(|node| {
+        let moves = simulator.machine(node)?.moves();
+        let table = moves.first()?;
+        Some(format!("table {} moves, as node {} sees it: {table:?}", table.name, node.0))
+    })
+}
+
+/// A node that still has something of a key, and is no replica of it.
+pub fn stranger(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Option<NodeId> {
+    simulator.nodes().find(|&node| {
+        let Some(machine) = simulator.machine(node) else { return false };
+        let room = machine.leaderless();
+        let state = room.peek(simulator.disk(node), table, key);
+        let holds = state.is_some_and(|state| !state.cell.is_bottom() || !state.context.is_empty());
+        holds && !room.replicas(table, key).contains(&node)
+    })
 }
 
 /// Two that know the same events of a key and hold different cells, if there are such.

@@ -84,7 +84,9 @@ impl<T> Write<T> {
     /// Must a later write, which reads before it writes, have seen it?
     pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule) -> bool {
         let (nodes, count) = later.asked;
-        let meets = self.durable.iter().any(|node| nodes.contains(node)) || self.durable.len() + count > rule.replicas;
+        // Of a write on fewer nodes than the table asks nothing is promised once its range has moved.
+        let must_meet = self.durable.len() >= rule.write && self.durable.len() + count > rule.replicas;
+        let meets = self.durable.iter().any(|node| nodes.contains(node)) || must_meet;
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < later.start;
         acknowledged && (self.session == later.session || meets)
     }
