@@ -26,6 +26,8 @@ pub enum Fault {
     Crash(NodeId, usize),
     /// A crashed node starts again from its disk.
     Restart(NodeId),
+    /// The disk of a crashed node is lost: it starts again with an empty one.
+    Lose(NodeId),
     /// The wall clock of a node jumps, in milliseconds.
     Skew(NodeId, i64),
     /// Both clocks of a node run so many parts in a million too fast.
@@ -52,6 +54,7 @@ impl Fault {
             Fault::Resume(_) => "resume",
             Fault::Crash(..) => "crash",
             Fault::Restart(_) => "restart",
+            Fault::Lose(_) => "lose",
             Fault::Skew(..) => "skew",
             Fault::Drift(..) => "drift",
             Fault::SlowDisk(..) => "slowdisk",
@@ -88,7 +91,7 @@ impl fmt::Display for Fault {
             Fault::Pause(node, Some(us)) => write!(f, "{class} {} {}", node.0, time_text(*us)),
             Fault::Crash(node, 0) => write!(f, "{class} {}", node.0),
             Fault::Crash(node, keep) => write!(f, "{class} {} keep {keep}", node.0),
-            Fault::Resume(node) | Fault::Restart(node) => write!(f, "{class} {}", node.0),
+            Fault::Resume(node) | Fault::Restart(node) | Fault::Lose(node) => write!(f, "{class} {}", node.0),
             Fault::Skew(node, ms) => write!(f, "{class} {} {ms}ms", node.0),
             Fault::Drift(node, ppm) => write!(f, "{class} {} {ppm}ppm", node.0),
             Fault::SlowDisk(node, us) | Fault::StallDisk(node, us) => {
@@ -169,6 +172,7 @@ impl FromStr for Fault {
                 Fault::Crash(node(who)?, count.parse().map_err(|_| format!("{count:?} is not a number of batches"))?)
             }
             ["restart", who] => Fault::Restart(node(who)?),
+            ["lose", who] => Fault::Lose(node(who)?),
             ["skew", who, ms] => Fault::Skew(node(who)?, signed(ms, "ms")?),
             ["drift", who, ppm] => Fault::Drift(node(who)?, signed(ppm, "ppm")?),
             ["slowdisk", who, time] => Fault::SlowDisk(node(who)?, parse_time(time)?),

@@ -64,9 +64,9 @@ impl Agreeing {
         };
         self.pause = Some((Mono(0), self.pause.map_or(number, |(_, above)| above.max(number))));
     }
-    /// How many answered the question that is open.
-    pub(super) fn answers(&self) -> usize {
-        self.answered.len()
+    /// Who answered the question that is open.
+    pub(super) fn answers(&self) -> NodeSet {
+        self.answered
     }
 }
 

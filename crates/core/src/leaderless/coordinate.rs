@@ -287,7 +287,7 @@ impl Leaderless {
                 }
             }
             Phase::Agreeing(agreeing) => {
-                let (answered, needed) = (agreeing.answers() as u8, round.parts.full().rule.replicas() / 2 + 1);
+                let (answered, needed) = round.parts.agreed(agreeing.answers());
                 if agreeing.is_unknown() {
                     Outcome::Unknown(Doubt::MissedQuorum { answered, needed })
                 } else {

@@ -87,13 +87,22 @@ impl Parts {
     /// What was met, where it was least.
     pub(super) fn weakest(&self, tally: Tally, need: Need, mutants: Mutants) -> Weakest {
         let within = |(side, needed): (Side, u8)| {
-            // Without movement nobody else answers, but stand-ins with a broken rule.
-            let tally = if self.from.is_some() { tally.within(side.nodes) } else { tally };
+            // Others may have answered before the range moved away from them; or, with a broken rule, in place of a replica.
+            let all = mutants.has(Mutant::SloppyCountsAsStrict);
+            let tally = if all { tally } else { tally.within(side.nodes) };
             Weakest { tally, needed, side }
         };
         let spare = |weakest: &Weakest| weakest.tally.held().len() as i16 - i16::from(weakest.needed);
         let sides = self.sides(need, mutants).map(within);
         sides.min_by_key(spare).expect("there is always a place")
+    }
+
+    /// How many answered a proposer, and how many must, where it is least.
+    pub(super) fn agreed(&self, answered: NodeSet) -> (u8, u8) {
+        let quorum = |side: Side, nodes: NodeSet| (answered.intersection(nodes).len() as u8, side.majority() as u8);
+        let full = quorum(self.full(), self.readers);
+        let now = quorum(self.now, self.now.nodes);
+        if now.0 >= now.1 && full.0 < full.1 { full } else { now }
     }
 
     /// Do so many hold it in each place?

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 const DEADLINE_MS: u32 = 2_000;
 
 impl Stage {
-    /// `table 2 create carts shape leaderless`. Its name in the log begins with `TABLE.`.
-    pub(super) fn ask_table(&mut self, node: &str, verb: &str, rest: &[&str]) -> Result<Vec<String>, String> {
+    /// `table 2 create carts shape leaderless`, `member 2 set 4 weight 0`.
+    pub(super) fn ask_catalogue(&mut self, node: &str, name: &str, rest: &[&str]) -> Result<Vec<String>, String> {
         let node = node_id(node)?;
-        let name = Bytes::from(format!("TABLE.{}", verb.to_ascii_uppercase()));
+        let name = Bytes::from(name.to_ascii_uppercase());
         let rest = rest.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
         let words: Words = std::iter::once(name).chain(rest).collect();
         let table = TableId::default();
@@ -35,6 +35,26 @@ impl Stage {
         let said = |stage: &Stage| stage.about_tables.get(&call).cloned().flatten();
         self.play_until(until, |stage| said(stage).is_some())?;
         Ok(vec![said(self).unwrap_or_else(|| "no answer".to_string())])
+    }
+
+    /// The tables whose data move, as the nodes see it.
+    pub(super) fn moves(&mut self) -> Result<Vec<String>, String> {
+        let simulator = &self.world()?.simulator;
+        let mut lines = Vec::new();
+        for node in simulator.nodes() {
+            for table in simulator.machine(node).map(|machine| machine.moves()).unwrap_or_default() {
+                let awaited: Vec<String> = table.awaited.iter().map(|node| node.0.to_string()).collect();
+                let (done, of) = table.compared;
+                lines.push(format!(
+                    "{}: {} waits for {}; compared {done} of {of}, leaving {}",
+                    node.0,
+                    table.name,
+                    if awaited.is_empty() { "nobody".to_string() } else { awaited.join(",") },
+                    table.leaving
+                ));
+            }
+        }
+        Ok(if lines.is_empty() { vec!["nothing moves".to_string()] } else { lines })
     }
 
     /// What each node knows of tables and lives.

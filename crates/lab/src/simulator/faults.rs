@@ -41,6 +41,11 @@ impl<M: Subject> Simulator<M> {
                     return Happening::Booted(*node);
                 }
             }
+            Fault::Lose(node) => {
+                if self.host(*node).life.is_none() {
+                    self.host_mut(*node).disk = Disk::default();
+                }
+            }
             Fault::Skew(node, ms) => {
                 let now = self.now_us;
                 self.host_mut(*node).clock.jump(now, *ms);
