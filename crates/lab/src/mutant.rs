@@ -30,6 +30,8 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("node/expiry", include_str!("../../../scripts/node/expiry.txt")),
     ("leaderless/write_back", include_str!("../../../scripts/leaderless/write_back.txt")),
     ("leaderless/riak_kv_388", include_str!("../../../scripts/leaderless/riak_kv_388.txt")),
+    ("leaderless/moved_range", include_str!("../../../scripts/leaderless/moved_range.txt")),
+    ("leaderless/lost_disk", include_str!("../../../scripts/leaderless/lost_disk.txt")),
     ("leaderless/riak_kv_1094", include_str!("../../../scripts/leaderless/riak_kv_1094.txt")),
     ("leaderless/replaced_meanwhile", include_str!("../../../scripts/leaderless/replaced_meanwhile.txt")),
     ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
@@ -65,6 +67,8 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::WriteBackSkipped => Some("leaderless/write_back"),
         Mutant::QuorumFromPlan => Some("leaderless/riak_kv_388"),
         Mutant::IdentityReused => Some("leaderless/riak_kv_1094"),
+        Mutant::MovesWithoutComparing => Some("leaderless/moved_range"),
+        Mutant::BlankReplicaCounts => Some("leaderless/lost_disk"),
         Mutant::ChangeTakenAlone => Some("leaderless/replaced_meanwhile"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
@@ -94,21 +98,19 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::EpochNotFenced
         | Mutant::HintReplayed
         | Mutant::MovingWriteCountsOnce
-        | Mutant::MovesWithoutComparing
         | Mutant::AcceptorsStay
-        | Mutant::BlankReplicaCounts
         | Mutant::OperationForgotten => None,
     }
 }
 
 /// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables or
-/// name their increments, loses no disks, and where it moves tables both places fence what comes late.
+/// name their increments, and where it moves tables both places fence what comes late.
 const IN_THEIR_ROOM: [Mutant; 6] = [
+    Mutant::MovingWriteCountsOnce,
     Mutant::PaxosIgnoresHighest,
     Mutant::EpochNotFenced,
     Mutant::HintReplayed,
     Mutant::AcceptorsStay,
-    Mutant::BlankReplicaCounts,
     Mutant::OperationForgotten,
 ];
 
@@ -215,13 +217,13 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::SumsWithoutValues
         | Mutant::ChangeTakenAlone
         | Mutant::SloppyCountsAsStrict
-        | Mutant::MovingWriteCountsOnce
-        | Mutant::MovesWithoutComparing => target_replicas(mutant, options, &mut swarm),
+        | Mutant::MovesWithoutComparing
+        | Mutant::BlankReplicaCounts => target_replicas(mutant, options, &mut swarm),
         Mutant::PaxosIgnoresHighest
         | Mutant::EpochNotFenced
         | Mutant::HintReplayed
         | Mutant::AcceptorsStay
-        | Mutant::BlankReplicaCounts
+        | Mutant::MovingWriteCountsOnce
         | Mutant::OperationForgotten => {
             unreachable!("{} is caught by the tests of its room", name(mutant))
         }
@@ -293,7 +295,7 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             kinds(&mut mix, &[Kind::Counter, Kind::Set]);
         }
         Mutant::QuorumFromPlan | Mutant::AnswerCountedTwice => swarm.crashes = true,
-        Mutant::MovingWriteCountsOnce | Mutant::MovesWithoutComparing => {
+        Mutant::MovesWithoutComparing | Mutant::BlankReplicaCounts => {
             options.nodes = 5;
             (mix.mend_reads, mix.hints, mix.compare_ms, mix.move_us) = (false, false, 5_000, 100_000);
             (mix.named, mix.sloppy, mix.volatile, mix.clients, mix.think_us) = (0, 0, 0, 6, 5_000);

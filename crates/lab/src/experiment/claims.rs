@@ -5,6 +5,7 @@ use crate::lesson::{
     balance, causes, compare, hot, joins, lost, new_then_old, overlap, presets, rings, sets, sloppy, stamps, surfaces,
     update, writers,
 };
+use quorate_core::mutant::Mutant;
 
 pub(super) const CLAIMS: &[Experiment] = &[
     experiment(
@@ -36,6 +37,18 @@ pub(super) const CLAIMS: &[Experiment] = &[
         "May a replica whose disk was lost answer reads at once?",
         &["stale read"],
         Play::Lesson(lost::wiped),
+    ),
+    experiment(
+        "quorum/lost-disk",
+        "May a node whose disk was lost be read before it has compared with the others?",
+        &["not linearizable"],
+        Play::Script(Mutant::BlankReplicaCounts, "leaderless/lost_disk"),
+    ),
+    experiment(
+        "quorum/moved-range",
+        "May the next replicas of a range count before they have compared with those before them?",
+        &["not linearizable"],
+        Play::Script(Mutant::MovesWithoutComparing, "leaderless/moved_range"),
     ),
     experiment(
         "quorum/restored-replica",
