@@ -5,7 +5,7 @@
 
 use super::command::{self, Action};
 use super::message::Body;
-use super::record::State;
+use super::record::{Place, State};
 use super::replica::Spot;
 use super::round::{LINGER_MS, Phase, Reading, Round};
 use super::rule;
@@ -49,8 +49,13 @@ pub struct Job {
 pub enum Begun {
     /// It is on its way, or settled already.
     Here,
-    /// Another node must coordinate it: these hold the key, or hold it and may write.
-    Pass(Vec<NodeId>),
+    /// Another node must coordinate it.
+    Pass {
+        /// Where the key is.
+        place: Place,
+        /// These hold it, or hold it and may write.
+        nodes: Vec<NodeId>,
+    },
     /// It cannot be done.
     Refused(Refusal),
 }
@@ -90,7 +95,7 @@ impl Leaderless {
         let others = || replicas.iter().copied().filter(|&node| node != self.config.node).collect();
         let stamps = table.spec.kind == Kind::Latest && clock_out;
         if !replicas.contains(&self.config.node) || (action.writes() && (self.actor.is_none() || stamps)) {
-            return Err(Begun::Pass(others()));
+            return Err(Begun::Pass { place: table.place(job.table, &key), nodes: others() });
         }
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));

@@ -116,7 +116,8 @@ impl Node {
         // The leader decides earlier than this node gives up, so that its answer arrives in time to be passed on.
         let margin_us = (left_us / 8).min(DECIDE_EARLIER_US);
         let deadline_ms = (left_us - margin_us).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
-        let operate = Operate { deadline_ms, ..call.operate.clone() };
+        let session = call.operate.session.of_groups();
+        let operate = Operate { deadline_ms, session, ..call.operate.clone() };
         let incarnation = self.config.incarnation;
         cx.send(leader, Message::Forward { call: number, incarnation, group: id, term, operate });
         let repeatable = !write || call.operate.batch.idempotency.is_some();
@@ -178,8 +179,10 @@ impl Node {
             Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => {
                 self.refuse(cx, forwarded.call, refusal);
             }
-            Some(Reply::Operated { outcome, session, seen: _ }) => {
-                self.answer(cx, forwarded.call.origin, outcome, session)
+            Some(Reply::Operated { outcome, session: saw, seen: _ }) => {
+                let mut session = forwarded.call.operate.session;
+                session.merge(&saw);
+                self.answer(cx, forwarded.call.origin, outcome, session);
             }
             Some(
                 Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),
