@@ -11,7 +11,7 @@ use super::round::{LINGER_MS, Phase, Reading, Round};
 use super::rule;
 use super::{Cx, Leaderless};
 use crate::crdt::Kind;
-use crate::guarantee::{NodeSet, Session, Tally, Want};
+use crate::guarantee::{NodeSet, Path, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Words};
@@ -67,7 +67,7 @@ pub struct Settled {
     pub token: u64,
     /// What became of it; none if the table moved meanwhile and nothing was applied: it may begin anew.
     pub outcome: Option<Outcome>,
-    /// What the session has seen now.
+    /// What the session has seen of the range now.
     pub session: Session,
     /// What a read found, for the next write.
     pub seen: Option<Bytes>,
@@ -108,6 +108,7 @@ impl Leaderless {
         }
         let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &key, &token)).transpose();
         let spot = Spot { place: table.place(job.table, &key), key };
+        let session = job.session.of_range(spot.place.table, spot.place.range);
         let reading = Reading {
             merged: State::nothing(table.spec.kind),
             tally: Tally::default(),
@@ -121,7 +122,7 @@ impl Leaderless {
             action,
             rules,
             want: job.want,
-            session: job.session,
+            session,
             seen: seen.map_err(Begun::Refused)?,
             once: job.once,
             bound: table.spec.bound,
@@ -136,15 +137,21 @@ impl Leaderless {
         if round.agrees() {
             return self.agree(cx, number, round);
         }
-        let own = self.state(cx, &round.spot);
+        let record = self.record(cx, &round.spot);
+        let own = self.known(cx, &round.spot, &record);
         let covered = round.covered_by(&own);
         let enough = !round.action.replaces() || ((round.seen.is_some() || round.rules.read == 1) && covered);
         let alone = enough && round.knows_seen(&own);
         if round.action.writes() && alone {
-            return self.write(cx, number, round);
+            return self.write(cx, number, round, record);
+        }
+        let mut tally = Tally::default();
+        tally.answered(self.config.node);
+        if round.needs_no_other(covered) {
+            return self.finish_read(round, tally, Path::QuorumRead, &own);
         }
         let Phase::Reading(reading) = &mut round.phase else { return };
-        reading.tally.answered(self.config.node);
+        reading.tally = tally;
         reading.merged = own.clone();
         reading.told.insert(self.config.node, own);
         self.hold(cx, number, round);

@@ -57,7 +57,8 @@ impl Leaderless {
         let merged = reading.merged.clone();
         self.mend(cx, &round, &merged);
         if round.action.writes() {
-            return self.write(cx, number, round);
+            let record = self.record(cx, &round.spot);
+            return self.write(cx, number, round, record);
         }
         match round.rules.write_back(round.replicas.len()) {
             Some(needed) if !self.config.mutants.has(Mutant::WriteBackSkipped) => {
@@ -81,13 +82,15 @@ impl Leaderless {
         if !self.config.mend_reads && !round.action.writes() && round.rules.write_back(round.replicas.len()).is_none() {
             return;
         }
-        if reading.told.len() > 1 {
+        let (here, writes_back) = (self.config.node, round.rules.write_back(round.replicas.len()).is_some());
+        // Where the cells are the same there is nothing to mend; only what is written back must be known here.
+        let news = reading.told.get(&here).is_none_or(|own| own.cell != merged.cell);
+        if reading.told.len() > 1 && (writes_back || news) {
             self.take_in(cx, &round.spot, merged);
         }
-        if round.rules.write_back(round.replicas.len()).is_some() {
+        if writes_back {
             return;
         }
-        let here = self.config.node;
         let behind = reading.told.iter().filter(|&(&node, state)| node != here && state.cell != merged.cell);
         for (&node, _) in behind {
             self.progress.reads_mended += 1;

@@ -23,6 +23,8 @@ pub(super) const ACCEPTOR: u8 = 4;
 const FORMAT: u8 = 1;
 /// Bytes of a key on disk before the key of the client.
 const PREFIX: usize = 6;
+/// Room for what is encoded: most is not longer.
+const ENCODED_BYTES: usize = 192;
 
 /// A range of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ impl Record {
         self.cell.is_bottom() && self.extra.is_empty()
     }
     pub(super) fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, alloc::vec![FORMAT]).expect("records always encode")
+        encode(&(FORMAT, self))
     }
     /// # Panics
     /// If the bytes are no record of this format: the disk is not what this node wrote.
@@ -110,7 +112,13 @@ fn prefix(kind: u8, place: Place) -> [u8; PREFIX] {
 }
 
 pub(super) fn encode_context(context: &Context) -> Vec<u8> {
-    postcard::to_extend(context, alloc::vec![FORMAT]).expect("contexts always encode")
+    encode(&(FORMAT, context))
+}
+
+/// Cells and contexts as bytes.
+pub(super) fn encode(what: &impl Serialize) -> Vec<u8> {
+    // A list that grows byte by byte is moved often.
+    postcard::to_extend(what, Vec::with_capacity(ENCODED_BYTES)).expect("cells and contexts always encode")
 }
 
 /// # Panics

@@ -117,10 +117,14 @@ impl Leaderless {
 
     /// What this replica knows of a key.
     pub(super) fn state(&mut self, cx: &Cx<'_>, spot: &Spot) -> State {
-        let Record { cell, extra } = self.record(cx, spot);
-        let mut context = self.context(cx, spot.place).clone();
-        context.join(&extra);
-        State { cell, context }
+        let record = self.record(cx, spot);
+        self.known(cx, spot, &record)
+    }
+
+    /// What this replica knows of a key with this record.
+    pub(super) fn known(&mut self, cx: &Cx<'_>, spot: &Spot, record: &Record) -> State {
+        let context = knows(self.context(cx, spot.place), &record.extra).into_owned();
+        State { cell: record.cell.clone(), context }
     }
 
     /// Does this replica know all these events of a key?
@@ -236,7 +240,7 @@ fn drop_sibling(cell: &mut AnyCell) {
 
 /// Tells cells apart, so that equal ones need not be sent.
 pub(super) fn digest(cell: &AnyCell) -> u64 {
-    xxh3_64(&postcard::to_allocvec(cell).expect("cells always encode"))
+    xxh3_64(&record::encode(cell))
 }
 
 impl Table {

@@ -15,10 +15,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl Leaderless {
-    /// Makes the event, here and now, and sends it to the others.
-    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+    /// Makes the event, here and now, and sends it to the others. The record is that of the key.
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, record: Record) {
         let (Some(actor), Action::Change(change)) = (self.actor, &round.action) else { return };
-        let record = self.record(cx, &round.spot);
         let replayed = round.once.as_ref().is_some_and(|name| change::knows_name(change, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
         let wall = cx.now().wall;

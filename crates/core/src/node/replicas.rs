@@ -158,10 +158,8 @@ impl Node {
         let Some(Passed { call, tried, .. }) = self.replica_calls.passed.remove(&number) else { return false };
         match reply {
             Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => self.refuse(cx, call, refusal.clone()),
-            Some(Reply::Operated { outcome, session: saw, seen }) => {
-                let mut session = call.operate.session;
-                session.merge(saw);
-                self.answer_seen(cx, call.origin, outcome.clone(), session, seen.clone());
+            Some(Reply::Operated { outcome, session, seen }) => {
+                self.answer_seen(cx, call.origin, outcome.clone(), session.clone(), seen.clone());
             }
             Some(
                 Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),

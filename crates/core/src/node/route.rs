@@ -179,10 +179,8 @@ impl Node {
             Some(Reply::Operated { outcome: Outcome::Refused(refusal), .. }) => {
                 self.refuse(cx, forwarded.call, refusal);
             }
-            Some(Reply::Operated { outcome, session: saw, seen: _ }) => {
-                let mut session = forwarded.call.operate.session;
-                session.merge(&saw);
-                self.answer(cx, forwarded.call.origin, outcome, session);
+            Some(Reply::Operated { outcome, session, seen: _ }) => {
+                self.answer(cx, forwarded.call.origin, outcome, session)
             }
             Some(
                 Reply::Status(_) | Reply::Transferred(_) | Reply::ChangeBegun(_) | Reply::Hot(_) | Reply::Repair(_),
