@@ -6,8 +6,8 @@
 //! left no data are learned as well, and holes close. Nothing waits for a comparison; one that is not answered is given up.
 
 use super::message::{Body, Message, Round as RoundId};
-use super::record::{Place, State};
-use super::replica::{Spot, digest};
+use super::record::{Place, State, digest_of};
+use super::replica::Spot;
 use super::sums::{self, Sums, bucket};
 use super::{Cx, Leaderless};
 use crate::clock::Context;
@@ -333,7 +333,7 @@ impl Leaderless {
         let mut differ = VecDeque::new();
         for (key, theirs) in keys {
             let spot = Spot { place, key };
-            if digest(&self.record(cx, &spot).cell) != theirs {
+            if digest_of(&self.record(cx, &spot).cell) != theirs {
                 differ.push_back(spot.key);
             }
         }

@@ -3,8 +3,7 @@
 use super::command::{self, Action};
 use super::look;
 use super::message::{Body, Target};
-use super::record::State;
-use super::replica::digest;
+use super::record::{State, digest_of};
 use super::round::{Back, Phase, Round, done};
 use super::{Cx, Leaderless};
 use crate::clock::Dot;
@@ -22,7 +21,7 @@ impl Leaderless {
         let durable = round.rules.write_back(round.replicas.len()).is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
         let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
-        let own = reading.told.get(&self.config.node).map_or(0, |state| digest(&state.cell));
+        let own = reading.told.get(&self.config.node).map_or(0, |state| digest_of(&state.cell));
         let here = self.config.node;
         let silent = |&node: &NodeId| node != here && !reading.tally.answers().contains(node);
         let asked: Vec<NodeId> = round.replicas.iter().copied().filter(silent).take(at_most).collect();

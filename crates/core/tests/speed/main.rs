@@ -6,6 +6,7 @@ mod cluster;
 use bytes::Bytes;
 use cluster::{Cluster, operate};
 use quorate_core::guarantee::{Quorum, Session};
+use quorate_core::hot::Hot;
 use quorate_core::machine::*;
 use quorate_core::operation::*;
 use quorate_core::random::Random;
@@ -75,6 +76,23 @@ fn an_operation() {
     }
 }
 
+/// What it costs to count which keys are asked for most, for each key of an operation.
+#[test]
+#[ignore = "a measurement"]
+fn a_count() {
+    let (mut random, count) = (Random::new(7), 1_000_000);
+    for (name, keys) in
+        [("the same key", 1), ("one of 50 keys", 50), ("one of 1,000 keys", 1_000), ("one of 100,000 keys", 100_000)]
+    {
+        let keys: Vec<Bytes> = (0..keys).map(|key| Bytes::from(format!("key:{key:08}"))).collect();
+        let asked: Vec<&Bytes> = (0..count).map(|_| &keys[random.below(keys.len() as u64) as usize]).collect();
+        let mut hot = Hot::new(Mono(0));
+        let before = processor_time();
+        asked.iter().for_each(|key| hot.count(Mono(1), TableId(0), key));
+        println!("{name}: {} ns", (processor_time() - before).as_nanos() / count);
+    }
+}
+
 /// Two replicas of a million keys, ten of which differ.
 #[test]
 #[ignore = "a measurement"]
@@ -108,12 +126,14 @@ fn a_comparison() {
         cluster.pass(3_000);
         (cluster.messages, cluster.bytes) = (0, 0);
         let taken = cluster.hosts[1].node.leaderless().progress().keys_taken;
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), processor_time());
         cluster.repair(NodeId(2));
-        let elapsed = began.elapsed();
+        let (elapsed, used) = (began.elapsed(), processor_time() - before);
         let taken = cluster.hosts[1].node.leaderless().progress().keys_taken - taken;
         let (messages, bytes) = (cluster.messages, cluster.bytes);
         let share = 100.0 * bytes as f64 / data as f64;
-        println!("{name}: {taken} keys in {elapsed:?}, {messages} messages, {bytes} bytes, {share:.2} %");
+        println!(
+            "{name}: {taken} keys in {elapsed:?} (processor {used:?}), {messages} messages, {bytes} bytes, {share:.2} %"
+        );
     }
 }
