@@ -22,6 +22,8 @@ pub const TABLES: usize = 256;
 pub const TABLES_MADE: usize = 256;
 /// Ranges of leaderless tables that one session token holds.
 pub const SESSION_RANGES: usize = 256;
+/// Single events that a session knows of one range of a leaderless table. With more it waits for all events before them, too.
+pub const SESSION_EVENTS: usize = 32;
 /// Hints that one node keeps for others.
 pub const HINTS: u64 = 1_000_000;
 /// Bytes of keys in one message of a comparison, roughly.

@@ -219,7 +219,7 @@ pub enum Reply {
     Operated {
         /// What became of it.
         outcome: Outcome,
-        /// What the session has seen now.
+        /// What the session saw: to be merged into what it had seen.
         session: Session,
         /// What a read of a leaderless table found: the next write of the key hands it back as [`Operate::seen`].
         seen: Option<Bytes>,

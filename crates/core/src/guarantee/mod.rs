@@ -1,5 +1,6 @@
 //! What an operation asks for, what was really met, and the evidence between the two.
 
+mod events;
 mod evidence;
 mod level;
 mod session;

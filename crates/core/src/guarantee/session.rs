@@ -1,5 +1,6 @@
 //! The session token: what one session has seen, as an applied position per group, and as events per range of a leaderless table.
 
+use super::events::Events;
 use crate::clock::Context;
 use crate::operation::TableId;
 use crate::placement::Range;
@@ -12,8 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Session {
     seen: Vec<(u16, u64)>,
-    /// In order of tables and ranges.
-    events: Vec<(TableId, Range, Context)>,
+    events: Events,
 }
 
 /// Why a token cannot be used.
@@ -59,20 +59,28 @@ impl Session {
     }
     /// The events of a range that a replica, or several together, must know.
     pub fn events(&self, table: TableId, range: Range) -> Option<&Context> {
-        let at = self.events.binary_search_by_key(&(table, range), |(table, range, _)| (*table, *range)).ok()?;
-        self.events.get(at).map(|(_, _, context)| context)
+        self.events.get(table, range)
     }
     /// The session saw events of a range. A token of more than [`crate::limits::SESSION_RANGES`] ranges is not taken back.
     pub fn observe_events(&mut self, table: TableId, range: Range, context: &Context) {
-        match self.events.binary_search_by_key(&(table, range), |(table, range, _)| (*table, *range)) {
-            Ok(at) => self.events[at].2.join(context),
-            Err(at) => self.events.insert(at, (table, range, context.clone())),
-        }
+        self.events.join(table, range, context);
     }
     /// The session saw all that another saw.
     pub fn merge(&mut self, other: &Session) {
         other.seen.iter().for_each(|&(group, index)| self.observe(group, index));
-        other.events.iter().for_each(|(table, range, context)| self.observe_events(*table, *range, context));
+        self.events.merge(&other.events);
+    }
+    /// What it saw of groups: all that an operation on one of them needs.
+    pub fn of_groups(&self) -> Session {
+        Session { seen: self.seen.clone(), events: Events::default() }
+    }
+    /// What it saw of a range: all that an operation on one key of it needs.
+    pub fn of_range(&self, table: TableId, range: Range) -> Session {
+        let mut session = Session::default();
+        if let Some(context) = self.events(table, range) {
+            session.observe_events(table, range, context);
+        }
+        session
     }
     /// Has it seen nothing?
     pub fn is_empty(&self) -> bool {
@@ -165,6 +173,64 @@ mod tests {
         assert_eq!(Session::from_token("", 1), Err(SessionError::Malformed));
         assert_eq!(Session::from_token("03", 1), Err(SessionError::Version));
         assert_eq!(Session::from_token(&token[..token.len() - 2], 0xABCD), Err(SessionError::Malformed));
+    }
+
+    /// Ranges in several pages and tables, in copies that learn of each other.
+    #[test]
+    fn copies_share_what_they_saw_and_learn_apart() {
+        use crate::clock::{Actor, Dot};
+        use crate::machine::NodeId;
+        let saw = |session: &mut Session, number: u16| {
+            let actor = Actor { node: NodeId(1 + number % 3), incarnation: 1 };
+            let context = [Dot { actor, count: 1 + u64::from(number / 7) }].into_iter().collect();
+            session.observe_events(TableId(256 + number % 2), Range(number * 37 % 100), &context);
+        };
+        let of = |numbers: &mut dyn Iterator<Item = u16>| {
+            let mut session = Session::default();
+            numbers.for_each(|number| saw(&mut session, number));
+            session
+        };
+        let all = of(&mut (0..200));
+        for cut in 0..200 {
+            let first = of(&mut (0..cut));
+            let (mut left, mut right) = (first.clone(), first.clone());
+            (cut..200).filter(|number| number % 5 < 3).for_each(|number| saw(&mut left, number));
+            (cut..200).rev().filter(|number| number % 5 > 1).for_each(|number| saw(&mut right, number));
+            assert_eq!(first, of(&mut (0..cut)), "what copies learn, the original does not");
+            for (mut ours, theirs) in [(left.clone(), &right), (right.clone(), &left)] {
+                ours.merge(theirs);
+                assert_eq!(ours, all, "{cut}");
+                ours.merge(theirs);
+                assert_eq!(ours, all, "{cut}");
+            }
+            let mut fresh = of(&mut (0..cut));
+            fresh.merge(&left);
+            assert_eq!(fresh, left, "{cut}");
+            let bytes = postcard::to_allocvec(&left).expect("sessions always encode");
+            assert_eq!(postcard::from_bytes(&bytes), Ok(left));
+        }
+        assert_eq!(
+            all.of_range(TableId(256), Range(74)).events(TableId(256), Range(74)),
+            all.events(TableId(256), Range(74))
+        );
+        assert_eq!((all.of_range(TableId(255), Range(74)), all.of_groups()), (Session::default(), Session::default()));
+    }
+
+    /// One who only writes sees events of its own, between those of others.
+    #[test]
+    fn a_session_of_many_writes_stays_small() {
+        use crate::clock::{Actor, Dot};
+        use crate::machine::NodeId;
+        let actor = Actor { node: NodeId(1), incarnation: 1 };
+        let (mut session, mut saw) = (Session::default(), Vec::new());
+        for count in (1..10_000).map(|n| 3 * n) {
+            saw.push(Dot { actor, count });
+            session.observe_events(TableId(256), Range(1), &saw[saw.len() - 1..].iter().copied().collect());
+            let known = session.events(TableId(256), Range(1)).expect("it saw some");
+            assert!(saw.iter().all(|dot| known.contains(*dot)) && !known.contains(Dot { actor, count: count + 1 }));
+            assert_eq!(known.contains(Dot { actor, count: 1 }), saw.len() > crate::limits::SESSION_EVENTS);
+        }
+        assert!(session.token(1).len() < 2 * (32 + 8 * crate::limits::SESSION_EVENTS));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 
 use super::catch_up::Told;
 use super::message::{Body, Message, Round as RoundId};
-use super::record::{Place, State};
-use super::replica::{Spot, digest};
+use super::record::{Place, State, digest_of};
+use super::replica::Spot;
 use super::sums::{self, Sums, bucket};
 use super::{Cx, Leaderless};
 use crate::clock::Context;
@@ -285,11 +285,19 @@ impl Leaderless {
 
     /// Answers one who compares.
     fn tell(&mut self, cx: &mut Cx<'_>, to: NodeId, table: TableId, talk: Talk) -> Option<Talk> {
+        if let Talk::Buckets(range) | Talk::Keys { range, .. } = &talk
+            && self.is_doomed(Place { table, range: *range })
+        {
+            return None;
+        }
         match talk {
             Talk::Sums(theirs) => {
                 let mut ranges = Vec::new();
                 for (range, theirs) in theirs {
                     let place = Place { table, range };
+                    if self.is_doomed(place) {
+                        continue;
+                    }
                     let here = self.summary(cx, place);
                     if here != theirs {
                         ranges.push((range, here, self.context(cx, place).clone()));
@@ -425,7 +433,7 @@ impl Leaderless {
         let mut differ = VecDeque::new();
         for (key, theirs) in keys {
             let spot = Spot { place, key };
-            if digest(&self.record(cx, &spot).cell) != theirs {
+            if digest_of(&self.record(cx, &spot).cell) != theirs {
                 differ.push_back(spot.key);
             }
         }

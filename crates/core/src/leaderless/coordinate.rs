@@ -5,13 +5,13 @@
 
 use super::command::{self, Action};
 use super::message::Body;
-use super::record::State;
+use super::record::{Place, State};
 use super::replica::Spot;
 use super::round::{LINGER_MS, Phase, Reading, Round};
 use super::rule;
 use super::{Cx, Leaderless};
 use crate::crdt::Kind;
-use crate::guarantee::{Level, NodeSet, Session, Tally, Want};
+use crate::guarantee::{Level, NodeSet, Path, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Words};
@@ -49,8 +49,13 @@ pub struct Job {
 pub enum Begun {
     /// It is on its way, or settled already.
     Here,
-    /// Another node must coordinate it: these hold the key, or hold it and may write.
-    Pass(Vec<NodeId>),
+    /// Another node must coordinate it.
+    Pass {
+        /// Where the key is.
+        place: Place,
+        /// These hold it, or hold it and may write.
+        nodes: Vec<NodeId>,
+    },
     /// It cannot be done.
     Refused(Refusal),
 }
@@ -62,7 +67,7 @@ pub struct Settled {
     pub token: u64,
     /// What became of it; none if the table moved meanwhile and nothing was applied: it may begin anew.
     pub outcome: Option<Outcome>,
-    /// What the session has seen now.
+    /// What the session has seen of the range now.
     pub session: Session,
     /// What a read found, for the next write.
     pub seen: Option<Bytes>,
@@ -94,7 +99,7 @@ impl Leaderless {
         // Before it has its life a node does not know whether its disk is the one that it had.
         let weak = !action.writes() && rules.level == Some(Level::Eventual) && rules.read == 1;
         if !parts.readers.contains(here) || (self.actor.is_none() && !weak) || (action.writes() && stamps) {
-            return Err(Begun::Pass(others().collect()));
+            return Err(Begun::Pass { place: spot.place, nodes: others().collect() });
         }
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));
@@ -106,6 +111,7 @@ impl Leaderless {
             return Err(Begun::Refused(Refusal::Impossible(why.to_string())));
         }
         let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &spot.key, &token)).transpose();
+        let session = job.session.of_range(spot.place.table, spot.place.range);
         let reading = Reading {
             merged: State::nothing(table.spec.kind),
             tally: Tally::default(),
@@ -119,7 +125,7 @@ impl Leaderless {
             action,
             rules,
             want: job.want,
-            session: job.session,
+            session,
             seen: seen.map_err(Begun::Refused)?,
             once: job.once,
             bound: table.spec.bound,
@@ -134,15 +140,21 @@ impl Leaderless {
         if round.agrees() {
             return self.agree(cx, number, round);
         }
-        let own = self.state(cx, &round.spot);
+        let record = self.record(cx, &round.spot);
+        let own = self.known(cx, &round.spot, &record);
         let covered = round.covered_by(&own);
         let enough = !round.action.replaces() || ((round.seen.is_some() || round.rules.read == 1) && covered);
         let alone = enough && round.knows_seen(&own);
         if round.action.writes() && alone {
-            return self.write(cx, number, round);
+            return self.write(cx, number, round, record);
+        }
+        let mut tally = Tally::default();
+        tally.answered(self.config.node);
+        if round.needs_no_other(covered) {
+            return self.finish_read(round, tally, Path::QuorumRead, &own);
         }
         let Phase::Reading(reading) = &mut round.phase else { return };
-        reading.tally.answered(self.config.node);
+        reading.tally = tally;
         reading.merged = own.clone();
         reading.told.insert(self.config.node, own);
         self.hold(cx, number, round);

@@ -4,8 +4,7 @@ use super::command::{self, Action};
 use super::look;
 use super::message::{Body, Target};
 use super::parts::{Need, Side, Weakest};
-use super::record::State;
-use super::replica::digest;
+use super::record::{State, digest_of};
 use super::round::{Back, Phase, Round, done};
 use super::{Cx, Leaderless};
 use crate::clock::Dot;
@@ -23,7 +22,7 @@ impl Leaderless {
         let durable = round.rules.write_back.is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
         let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
-        let own = reading.told.get(&self.config.node).map_or(0, |state| digest(&state.cell));
+        let own = reading.told.get(&self.config.node).map_or(0, |state| digest_of(&state.cell));
         let here = self.config.node;
         let readers = round.parts.readers;
         let silent = |&node: &NodeId| node != here && readers.contains(node) && !reading.tally.answers().contains(node);
@@ -59,7 +58,8 @@ impl Leaderless {
         let merged = reading.merged.clone();
         self.mend(cx, &round, &merged);
         if round.action.writes() {
-            return self.write(cx, number, round);
+            let record = self.record(cx, &round.spot);
+            return self.write(cx, number, round, record);
         }
         match round.rules.write_back {
             Some(needed) if !self.config.mutants.has(Mutant::WriteBackSkipped) => {
@@ -83,13 +83,15 @@ impl Leaderless {
         if !self.config.mend_reads && !round.action.writes() && round.rules.write_back.is_none() {
             return;
         }
-        if reading.told.len() > 1 {
+        let (here, writes_back) = (self.config.node, round.rules.write_back.is_some());
+        // Where the cells are the same there is nothing to mend; only what is written back must be known here.
+        let news = reading.told.get(&here).is_none_or(|own| own.cell != merged.cell);
+        if reading.told.len() > 1 && (writes_back || news) {
             self.take_in(cx, &round.spot, merged);
         }
-        if round.rules.write_back.is_some() {
+        if writes_back {
             return;
         }
-        let here = self.config.node;
         let behind = reading.told.iter().filter(|&(&node, state)| node != here && state.cell != merged.cell);
         for (&node, _) in behind {
             self.progress.reads_mended += 1;

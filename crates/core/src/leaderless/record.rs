@@ -16,6 +16,7 @@ use crate::store::{View, drawer};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) const CONTEXT: u8 = 1;
 pub(super) const CELL: u8 = 2;
@@ -23,6 +24,8 @@ pub(super) const ACCEPTOR: u8 = 4;
 const FORMAT: u8 = 1;
 /// Bytes of a key on disk before the key of the client.
 const PREFIX: usize = 6;
+/// Room for what is encoded: most is not longer.
+const ENCODED_BYTES: usize = 192;
 
 /// A range of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,7 +62,7 @@ impl Record {
         self.cell.is_bottom() && self.extra.is_empty()
     }
     pub(super) fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, alloc::vec![FORMAT]).expect("records always encode")
+        encode(&(FORMAT, self))
     }
     /// # Panics
     /// If the bytes are no record of this format: the disk is not what this node wrote.
@@ -151,7 +154,13 @@ fn prefix(kind: u8, place: Place) -> [u8; PREFIX] {
 }
 
 pub(super) fn encode_context(context: &Context) -> Vec<u8> {
-    postcard::to_extend(context, alloc::vec![FORMAT]).expect("contexts always encode")
+    encode(&(FORMAT, context))
+}
+
+/// Cells and contexts as bytes.
+pub(super) fn encode(what: &impl Serialize) -> Vec<u8> {
+    // A list that grows byte by byte is moved often.
+    postcard::to_extend(what, Vec::with_capacity(ENCODED_BYTES)).expect("cells and contexts always encode")
 }
 
 /// # Panics
@@ -162,10 +171,57 @@ pub(super) fn read_context(view: &dyn View, place: Place) -> Context {
     postcard::from_bytes(&bytes[1..]).expect("a context on disk decodes")
 }
 
-/// Visits the keys of a range with their records, in order, from a key on, until the visitor says that it has enough.
-pub(super) fn each(view: &dyn View, place: Place, from: &[u8], visit: &mut dyn FnMut(Bytes, Record) -> bool) {
+/// Visits the keys of a range with what is stored of them, in order, from a key on, until the visitor says that it has enough.
+pub(super) fn each_stored(view: &dyn View, place: Place, from: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
     let until = crate::store::after_prefix(&prefix(CELL, place));
-    view.scan(&cell_key(place, from), &until, &mut |key, value| {
-        visit(Bytes::copy_from_slice(&key[PREFIX..]), Record::decode(value))
-    });
+    view.scan(&cell_key(place, from), &until, &mut |key, value| visit(&key[PREFIX..], value));
+}
+
+/// Tells cells apart by what is stored of a key, so that equal ones need not be sent; none if there is nothing in the cell.
+pub(super) fn digest(stored: &[u8]) -> Option<u64> {
+    // Mostly an empty context follows the cell: two zeros, and no other context ends with them. Then the cell need not be decoded.
+    if let [FORMAT, cell @ .., 0, 0] = stored {
+        return Some(xxh3_64(cell));
+    }
+    let Record { cell, extra: _ } = Record::decode(stored);
+    (!cell.is_bottom()).then(|| digest_of(&cell))
+}
+
+/// As [`digest`].
+pub(super) fn digest_of(cell: &AnyCell) -> u64 {
+    xxh3_64(&encode(cell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Actor, Dot};
+    use crate::crdt::{Leaf, Register};
+    use crate::machine::NodeId;
+    use alloc::vec;
+    use bytes::Bytes;
+
+    /// Whatever is stored of a key, with and without what is known of it alone.
+    #[test]
+    fn a_digest_is_that_of_the_cell() {
+        let actor = |node: u16| Actor { node: NodeId(node), incarnation: 1 };
+        let dot = |node: u16, count| Dot { actor: actor(node), count };
+        let contexts =
+            [vec![], vec![dot(1, 1)], vec![dot(1, 128)], vec![dot(256, 1)], vec![dot(1, 1), dot(1, 1 << 14)]];
+        for count in [1, 127, 128, 1 << 21] {
+            let mut register = Register::default();
+            for value in [&b""[..], b"v", &[0, 0], &[0; 300]] {
+                register.write(dot(1, count), &Context::default(), Bytes::from_static(value));
+                for cell in [AnyCell::new(Kind::Counter), AnyCell::Leaf(Leaf::Register(register.clone()))] {
+                    for dots in &contexts {
+                        let record = Record { cell: cell.clone(), extra: dots.iter().copied().collect() };
+                        let digest = (!cell.is_bottom()).then(|| digest_of(&cell));
+                        if !record.is_empty() {
+                            assert_eq!(super::digest(&record.encode()), digest, "{record:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

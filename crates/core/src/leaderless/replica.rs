@@ -1,14 +1,13 @@
 //! The side that holds: what a replica keeps of the ranges that are its own, and what it answers.
 
 use super::message::{Body, Message, Round, Target};
-use super::record::{self, Place, Record, State};
+use super::record::{self, Place, Record, State, digest_of};
 use super::{Cx, Leaderless, Table};
 use crate::clock::Context;
 use crate::crdt::{AnyCell, Cell, Delta, Leaf};
 use crate::machine::NodeId;
 use crate::mutant::Mutant;
 use alloc::borrow::Cow;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// A key at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +92,7 @@ impl Leaderless {
         durable: bool,
     ) {
         let State { cell, context } = self.state(cx, spot);
-        let cell = (self::digest(&cell) != digest).then_some(cell);
+        let cell = (digest_of(&cell) != digest).then_some(cell);
         let message = Message { round, body: Body::Held { cell, context } };
         if durable {
             cx.send_synced(from, message);
@@ -120,10 +119,14 @@ impl Leaderless {
 
     /// What this replica knows of a key.
     pub(super) fn state(&mut self, cx: &Cx<'_>, spot: &Spot) -> State {
-        let Record { cell, extra } = self.record(cx, spot);
-        let mut context = self.context(cx, spot.place).clone();
-        context.join(&extra);
-        State { cell, context }
+        let record = self.record(cx, spot);
+        self.known(cx, spot, &record)
+    }
+
+    /// What this replica knows of a key with this record.
+    pub(super) fn known(&mut self, cx: &Cx<'_>, spot: &Spot, record: &Record) -> State {
+        let context = knows(self.context(cx, spot.place), &record.extra).into_owned();
+        State { cell: record.cell.clone(), context }
     }
 
     /// Does this replica know all these events of a key?
@@ -193,17 +196,19 @@ impl Leaderless {
         if let Some(context) = context {
             self.keep_context(cx, spot.place, context);
         }
-        if self.range(cx, spot.place).sums.is_some() {
-            let (old, mutants) = (self.record(cx, spot), self.config.mutants);
-            if let Some(sums) = &mut self.range_mut(cx, spot.place).sums {
-                sums.change(&spot.key, Some(&old.cell), Some(&record.cell), mutants);
-            }
-        }
         if self.range(cx, spot.place).context.covers(&record.extra) {
             record.extra = Context::default();
         }
         let key = record::cell_key(spot.place, &spot.key);
-        if record.is_empty() { cx.delete(&key) } else { cx.put(&key, &record.encode()) }
+        let stored = (!record.is_empty()).then(|| record.encode());
+        let (stored, mutants) = (stored.as_deref(), self.config.mutants);
+        if let Some(sums) = &mut self.range_mut(cx, spot.place).sums {
+            sums.change(&spot.key, cx.get(&key).as_deref(), stored, mutants);
+        }
+        match stored {
+            Some(stored) => cx.put(&key, stored),
+            None => cx.delete(&key),
+        }
     }
 
     /// Writes the context of a range.
@@ -235,11 +240,6 @@ fn drop_sibling(cell: &mut AnyCell) {
     dots.pop();
     let removed = register.remove(&dots.into_iter().collect());
     debug_assert!(removed.is_ok(), "registers are not refused");
-}
-
-/// Tells cells apart, so that equal ones need not be sent.
-pub(super) fn digest(cell: &AnyCell) -> u64 {
-    xxh3_64(&postcard::to_allocvec(cell).expect("cells always encode"))
 }
 
 impl Table {

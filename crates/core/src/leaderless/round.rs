@@ -94,6 +94,12 @@ impl Round {
         let reads = !self.action.writes() && self.rules.level == Some(Level::Linearizable);
         reads || matches!(self.action, Action::Swap { .. })
     }
+    /// Is it a read that what this replica holds answers?
+    pub(super) fn needs_no_other(&self, covered: bool) -> bool {
+        let waits = self.rules.waits_for_session() && !covered;
+        let alone = self.rules.read <= 1 && self.rules.write_back.is_none();
+        !self.action.writes() && alone && !waits
+    }
     pub(super) fn target(&self) -> Target {
         Target { table: self.spot.place.table, epoch: self.epoch, key: self.spot.key.clone() }
     }

@@ -1,8 +1,7 @@
 //! What tells two copies of a range apart: a sum over all its keys and cells, in buckets. A tree of two levels (Merkle 1987), whose nodes
 //! are sums, so that one changed key changes two of them.
 
-use super::record::{self, Place, Record};
-use crate::crdt::{AnyCell, Cell};
+use super::record::{self, Place};
 use crate::mutant::{Mutant, Mutants};
 use crate::store::View;
 use alloc::boxed::Box;
@@ -21,14 +20,14 @@ impl Sums {
     /// Counts all that is stored of a range.
     pub(super) fn of(view: &dyn View, place: Place, mutants: Mutants) -> Sums {
         let mut sums = Sums(Box::new([0; BUCKETS]));
-        record::each(view, place, &[], &mut |key, record| {
-            sums.change(&key, None, Some(&record.cell), mutants);
+        record::each_stored(view, place, &[], &mut |key, stored| {
+            sums.change(key, None, Some(stored), mutants);
             true
         });
         sums
     }
-    /// A key holds another cell now.
-    pub(super) fn change(&mut self, key: &[u8], old: Option<&AnyCell>, new: Option<&AnyCell>, mutants: Mutants) {
+    /// Something else is stored of a key now.
+    pub(super) fn change(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>, mutants: Mutants) {
         let sum = &mut self.0[bucket(key)];
         if let Some(old) = old {
             *sum = sum.wrapping_sub(weight(key, old, mutants));
@@ -53,12 +52,10 @@ pub(super) fn bucket(key: &[u8]) -> usize {
     (xxh3_64_with_seed(key, 1) % BUCKETS as u64) as usize
 }
 
-/// What a key and its cell add to the sums; nothing if there is nothing in the cell.
-fn weight(key: &[u8], cell: &AnyCell, mutants: Mutants) -> u64 {
-    if cell.is_bottom() {
-        return 0;
-    }
-    let digest = if mutants.has(Mutant::SumsWithoutValues) { 0 } else { super::replica::digest(cell) };
+/// What a key and its cell add to the sums, by what is stored of it; nothing if there is nothing in the cell.
+fn weight(key: &[u8], stored: &[u8], mutants: Mutants) -> u64 {
+    let Some(digest) = record::digest(stored) else { return 0 };
+    let digest = if mutants.has(Mutant::SumsWithoutValues) { 0 } else { digest };
     xxh3_64_with_seed(key, digest)
 }
 
@@ -71,14 +68,16 @@ pub(super) fn digests(
     bytes: usize,
 ) -> (Vec<(Bytes, u64)>, bool) {
     let (mut found, mut size, mut all) = (Vec::new(), 0, true);
-    record::each(view, place, from, &mut |key, Record { cell, .. }| {
-        if buckets.contains(&(bucket(&key) as u8)) && !cell.is_bottom() {
+    record::each_stored(view, place, from, &mut |key, stored| {
+        if buckets.contains(&(bucket(key) as u8))
+            && let Some(digest) = record::digest(stored)
+        {
             if size > bytes {
                 all = false;
                 return false;
             }
             size += key.len() + size_of::<u64>();
-            found.push((key, super::replica::digest(&cell)));
+            found.push((Bytes::copy_from_slice(key), digest));
         }
         true
     });
@@ -87,5 +86,5 @@ pub(super) fn digests(
 
 /// Tells contexts apart.
 pub(super) fn of_context(context: &crate::clock::Context) -> u64 {
-    xxh3_64(&postcard::to_allocvec(context).expect("contexts always encode"))
+    xxh3_64(&record::encode(context))
 }

@@ -142,6 +142,23 @@ fn a_receipt_says_what_the_answers_gave() {
     assert!(matches!(job(with(4, 0)), Begun::Refused(Refusal::Impossible(_))));
 }
 
+/// Events of other keys are on their way all the time: they make no two replicas different.
+#[test]
+fn a_read_that_finds_the_same_cell_writes_only_what_it_writes_back() {
+    let mut net = net(Kind::Counter);
+    net.done(1, "INCR {r}1");
+    net.isolate(1);
+    net.done(2, "INCR {r}2");
+    net.heal();
+    assert!(!net.state(1, b"{r}1").context.covers(&net.state(2, b"{r}1").context));
+    let written = net.hosts[0].written;
+    assert_eq!(net.get(1, "GET {r}1"), bulk("1"));
+    assert_eq!(net.hosts[0].written, written);
+    let outcome = net.ask(1, Want::of_level(Level::Atomic), &mut Session::default(), "GET {r}1");
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    assert_ne!(net.hosts[0].written, written);
+}
+
 fn net_begin(want: Want) -> Begun {
     let mut net = net(Kind::Register);
     let words = ["GET", "k"].map(|word| Bytes::from_static(word.as_bytes())).to_vec();

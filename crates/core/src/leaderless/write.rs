@@ -15,10 +15,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl Leaderless {
-    /// Makes the event, here and now, and sends it to the others.
-    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+    /// Makes the event, here and now, and sends it to the others. The record is that of the key.
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, record: Record) {
         let (Some(actor), Action::Change(change)) = (self.actor, &round.action) else { return };
-        let record = self.record(cx, &round.spot);
         if self.config.mutants.has(Mutant::OperationForgotten) && self.range(cx, round.spot.place).moved_here {
             round.once = None;
         }

@@ -5,7 +5,7 @@ use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
 use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::NodeSet;
-use crate::leaderless::{self, Begun, Job, Settled};
+use crate::leaderless::{self, Begun, Job, Place, Settled};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::operation::{Doubt, MoveStatus, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
@@ -82,9 +82,9 @@ impl Node {
                     self.refuse(cx, call, refusal);
                 }
             }
-            Begun::Pass(nodes) => {
+            Begun::Pass { place, nodes } => {
                 if let Some(call) = self.replica_calls.here.remove(&token) {
-                    self.pass(cx, call, &nodes, tried);
+                    self.pass(cx, call, (place, &nodes), tried);
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Node {
 
     /// Passes a call on to one of the nodes that could coordinate it. Calls are passed on once: one that came from another node
     /// goes back.
-    fn pass(&mut self, cx: &mut Cx<'_>, call: Call, nodes: &[NodeId], tried: NodeSet) {
+    fn pass(&mut self, cx: &mut Cx<'_>, call: Call, (place, nodes): (Place, &[NodeId]), tried: NodeSet) {
         if let Origin::Remote { node, call, incarnation } = call.origin {
             self.calls -= 1;
             cx.send(node, Message::Answer { call, incarnation, reply: None });
@@ -110,7 +110,8 @@ impl Node {
         let left_us = call.until.0.saturating_sub(now.0);
         // The other decides earlier than this node gives up, so that its answer arrives in time.
         let deadline_ms = (left_us - left_us / 8).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
-        let operate = Operate { deadline_ms, ..call.operate.clone() };
+        let session = call.operate.session.of_range(place.table, place.range);
+        let operate = Operate { deadline_ms, session, ..call.operate.clone() };
         let life = self.tables.catalogue.life(to);
         cx.send(to, Message::Pass { call: number, incarnation: self.config.incarnation, life, operate });
         let name = call.operate.batch.commands.first().and_then(|words| words.first());

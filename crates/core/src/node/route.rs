@@ -116,7 +116,8 @@ impl Node {
         // The leader decides earlier than this node gives up, so that its answer arrives in time to be passed on.
         let margin_us = (left_us / 8).min(DECIDE_EARLIER_US);
         let deadline_ms = (left_us - margin_us).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
-        let operate = Operate { deadline_ms, ..call.operate.clone() };
+        let session = call.operate.session.of_groups();
+        let operate = Operate { deadline_ms, session, ..call.operate.clone() };
         let incarnation = self.config.incarnation;
         cx.send(leader, Message::Forward { call: number, incarnation, group: id, term, operate });
         let repeatable = !write || call.operate.batch.idempotency.is_some();

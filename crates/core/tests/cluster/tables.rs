@@ -4,6 +4,7 @@ use super::net::Net;
 use bytes::Bytes;
 use quorate_core::guarantee::{Session, Want};
 use quorate_core::machine::*;
+use quorate_core::node::Message;
 use quorate_core::operation::*;
 
 fn find(net: &Net, node: u16, name: &str) -> Option<TableId> {
@@ -162,4 +163,43 @@ fn a_leaderless_table_is_served_by_every_node() {
     assert_eq!(net.outcome(call), Outcome::Refused(Refusal::UnknownTable));
     let hits = find(&net, 1, "hits").unwrap();
     assert_eq!(net.value_on(hits, 3, &["GET", "hits"]), Value::Nil);
+}
+
+/// A session may know thousands of ranges: another node is told what the one operation needs, and tells what that one saw.
+#[test]
+fn an_operation_takes_along_and_brings_back_what_its_session_needs() {
+    let mut net = Net::new(5, 1, 26);
+    net.value(1, &["TABLE.CREATE", "carts", "shape", "leaderless", "cell", "mv-register"]);
+    net.run(3000);
+    let carts = find(&net, 1, "carts").unwrap();
+    let ask = |net: &mut Net, table, node, session: &mut Session, words: &[&str]| {
+        let call = net.call_on(table, node, Want::default(), session.clone(), words);
+        let told = net.queue.iter().find_map(|(_, _, message)| match message {
+            Message::Pass { operate, .. } | Message::Forward { operate, .. } => Some(operate.session.clone()),
+            Message::Consensus { .. }
+            | Message::Answer { .. }
+            | Message::Beat(_)
+            | Message::Leaderless(_)
+            | Message::AskCatalogue
+            | Message::Catalogue(_) => None,
+        });
+        net.outcome(call);
+        let Reply::Operated { session: saw, .. } = &net.replies[&call] else { panic!("another reply") };
+        session.merge(saw);
+        told
+    };
+    let (mut session, mut passed) = (Session::default(), 0);
+    for number in 0..40u16 {
+        let (key, node) = (format!("k{number}"), 1 + number % 5);
+        ask(&mut net, carts, node, &mut session, &["SET", &key, "v"]);
+        if let Some(told) = ask(&mut net, carts, node, &mut session, &["GET", &key]) {
+            passed += 1;
+            assert!(!told.is_empty() && told.of_groups().is_empty() && told.token(9).len() < 200, "{told:?}");
+        }
+        if let Some(told) = ask(&mut net, TableId(0), node, &mut session, &["SET", &key, "v"]) {
+            assert_eq!(told, told.of_groups(), "ranges of leaderless tables do not go to the leader");
+        }
+    }
+    let (length, position) = (session.token(9).len(), session.position(0));
+    assert!(passed > 5 && length > 500 && position > 0, "{passed} {length} {position}");
 }

@@ -116,7 +116,7 @@ impl Replica {
             Job { token: call.0, table: self.table, words, want, session: Session::default(), seen, once: None, until };
         let refusal = match within(cx, |cx| self.room.begin(cx, job, false)) {
             Begun::Here => return,
-            Begun::Pass(_) => Refusal::UnknownTable,
+            Begun::Pass { .. } => Refusal::UnknownTable,
             Begun::Refused(refusal) => refusal,
         };
         cx.answer(call, Reply { outcome: Outcome::Refused(refusal), seen: None });

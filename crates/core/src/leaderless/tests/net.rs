@@ -207,7 +207,7 @@ impl Net {
         let job = Job { token, table: self.table(), words, want, session: session.clone(), seen, once: None, until };
         match self.step(node, |room, cx, _| room.begin(cx, job, false)) {
             Begun::Here => Some(token),
-            Begun::Pass(_) | Begun::Refused(_) => None,
+            Begun::Pass { .. } | Begun::Refused(_) => None,
         }
     }
 
