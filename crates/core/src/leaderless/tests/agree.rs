@@ -136,7 +136,7 @@ fn what_acceptors_agreed_on_moves_with_the_key() {
         net.messages.clear();
         net.heal();
         let linearizable = Want::of_level(Level::Linearizable);
-        let mut read = |net: &mut Net, node| match net.ask(node, linearizable, &mut Session::default(), "GET k") {
+        let read = |net: &mut Net, node| match net.ask(node, linearizable, &mut Session::default(), "GET k") {
             Outcome::Done { value, .. } => value,
             other => panic!("{other:?}"),
         };
