@@ -57,6 +57,9 @@ pub enum Mutant {
     AcceptorsStay,
     BlankReplicaCounts,
     OperationForgotten,
+    EscrowTakenUnheard,
+    EscrowGiftKept,
+    EndedLifeHeard,
 }
 
 impl Mutant {
@@ -248,6 +251,13 @@ impl Mutant {
             "member-change-not-truncated",
             "a node goes on with a membership whose entry was cut off its log",
         ),
+        (
+            Mutant::EscrowTakenUnheard,
+            "escrow-taken-unheard",
+            "a node takes the rights of its earlier life as its disk tells them, without hearing all replicas",
+        ),
+        (Mutant::EscrowGiftKept, "escrow-gift-kept", "a node that gives rights away keeps them as well"),
+        (Mutant::EndedLifeHeard, "ended-life-heard", "a message of a life that is over is heard"),
     ];
 }
 

@@ -34,6 +34,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("leaderless/lost_disk", include_str!("../../../scripts/leaderless/lost_disk.txt")),
     ("leaderless/riak_kv_1094", include_str!("../../../scripts/leaderless/riak_kv_1094.txt")),
     ("leaderless/replaced_meanwhile", include_str!("../../../scripts/leaderless/replaced_meanwhile.txt")),
+    ("leaderless/escrow", include_str!("../../../scripts/leaderless/escrow.txt")),
     ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
 ];
 
@@ -70,6 +71,7 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::MovesWithoutComparing => Some("leaderless/moved_range"),
         Mutant::BlankReplicaCounts => Some("leaderless/lost_disk"),
         Mutant::ChangeTakenAlone => Some("leaderless/replaced_meanwhile"),
+        Mutant::EscrowTakenUnheard => Some("leaderless/escrow"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
@@ -99,19 +101,22 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::HintReplayed
         | Mutant::MovingWriteCountsOnce
         | Mutant::AcceptorsStay
-        | Mutant::OperationForgotten => None,
+        | Mutant::OperationForgotten
+        | Mutant::EscrowGiftKept
+        | Mutant::EndedLifeHeard => None,
     }
 }
 
 /// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables or
-/// name their increments, and where it moves tables both places fence what comes late.
-const IN_THEIR_ROOM: [Mutant; 6] = [
+/// name their increments, where it moves tables both places fence what comes late, and no message outlives a start and all that comes after it.
+const IN_THEIR_ROOM: [Mutant; 7] = [
     Mutant::MovingWriteCountsOnce,
     Mutant::PaxosIgnoresHighest,
     Mutant::EpochNotFenced,
     Mutant::HintReplayed,
     Mutant::AcceptorsStay,
     Mutant::OperationForgotten,
+    Mutant::EndedLifeHeard,
 ];
 
 /// The mutants that the lab hunts, with their names.
@@ -218,13 +223,16 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::ChangeTakenAlone
         | Mutant::SloppyCountsAsStrict
         | Mutant::MovesWithoutComparing
-        | Mutant::BlankReplicaCounts => target_replicas(mutant, options, &mut swarm),
+        | Mutant::BlankReplicaCounts
+        | Mutant::EscrowTakenUnheard
+        | Mutant::EscrowGiftKept => target_replicas(mutant, options, &mut swarm),
         Mutant::PaxosIgnoresHighest
         | Mutant::EpochNotFenced
         | Mutant::HintReplayed
         | Mutant::AcceptorsStay
         | Mutant::MovingWriteCountsOnce
-        | Mutant::OperationForgotten => {
+        | Mutant::OperationForgotten
+        | Mutant::EndedLifeHeard => {
             unreachable!("{} is caught by the tests of its room", name(mutant))
         }
     }
@@ -270,6 +278,14 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             (swarm.crashes, swarm.disks) = (true, true);
             (options.habits.sync_us, options.habits.sync_jitter_us) = (10_000, 30_000);
             kinds(&mut mix, &[Kind::Register, Kind::Set]);
+        }
+        Mutant::EscrowTakenUnheard | Mutant::EscrowGiftKept => {
+            // What leaves before the power goes, others have and the disk here has not.
+            (swarm.crashes, swarm.disks) = (true, true);
+            (options.habits.sync_us, options.habits.sync_jitter_us) = (30_000, 60_000);
+            // What is made is soon used up, so that whatever is used twice is below the bound.
+            (mix.reads, mix.removals, mix.gifts, mix.keys, mix.clients) = (100, 800, 200, 1, 6);
+            kinds(&mut mix, &[Kind::Bounded]);
         }
         Mutant::SiblingDropped => kinds(&mut mix, &[Kind::Register]),
         Mutant::ChangeTakenAlone => {

@@ -105,6 +105,11 @@ impl Catalogue {
         self.lives.get(&node).map(|life| life.number)
     }
 
+    /// The number of the present life of each node that ever had one.
+    pub fn lives(&self) -> impl Iterator<Item = (NodeId, u32)> + '_ {
+        self.lives.iter().map(|(&node, life)| (node, life.number))
+    }
+
     /// Makes a table.
     ///
     /// # Errors

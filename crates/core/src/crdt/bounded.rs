@@ -3,7 +3,8 @@
 
 use super::{Cell, Delta, Refused};
 use crate::clock::{Actor, Context, Dot, VersionVector};
-use alloc::collections::BTreeMap;
+use crate::machine::NodeId;
+use alloc::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 /// How far the value is above the bound, as rights to decrease it. An actor decreases by rights that it holds, made by its own
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bounded {
     /// How many rights ever went from the first actor to the second; from an actor to itself: how many it made. Only the
-    /// first changes it, and only upwards.
+    /// first changes it, or the second if it is a later life of the same node; and only upwards.
     moved: BTreeMap<(Actor, Actor), u64>,
     /// How many each actor used.
     used: VersionVector,
@@ -42,6 +43,15 @@ impl Bounded {
         self.used.raise(actor, count);
         Ok(self.whole())
     }
+    /// Takes what earlier lives of the actor's node hold. What such a life spent and nobody here knows of would be spent twice: only who
+    /// knows all that it ever did may call this.
+    pub fn take_back(&mut self, actor: Actor) {
+        let earlier = |holder: &Actor| holder.node == actor.node && holder.incarnation < actor.incarnation;
+        for holder in self.actors().into_iter().filter(earlier) {
+            let count = self.moved(holder, actor).saturating_add(self.rights(holder));
+            self.raise(holder, actor, count);
+        }
+    }
     /// Gives rights away, which changes no value.
     ///
     /// # Errors
@@ -62,6 +72,16 @@ impl Bounded {
     }
     /// The rights that an actor holds: what it can decrease by now.
     pub fn rights(&self, actor: Actor) -> u64 {
+        // Concurrent gifts may add up to more than fits. Below 0 only bytes that no operation made can bring it.
+        u64::try_from(self.balance(actor).max(0)).unwrap_or(u64::MAX)
+    }
+    /// An actor that spent more than it ever held. As long as rights are taken back as they may be, there is none, in no state.
+    pub fn overdrawn(&self) -> Option<Actor> {
+        let spenders = self.moved.keys().map(|&(from, _)| from).chain(self.used.iter().map(|(actor, _)| actor));
+        spenders.into_iter().find(|&actor| self.balance(actor) < 0)
+    }
+
+    fn balance(&self, actor: Actor) -> i128 {
         let mut rights = -i128::from(self.used.get(actor));
         for (&(from, to), &count) in &self.moved {
             if to == actor {
@@ -70,15 +90,36 @@ impl Bounded {
                 rights -= i128::from(count);
             }
         }
-        // Concurrent gifts may add up to more than fits. Below 0 only bytes that no operation made can bring it.
-        u64::try_from(rights.max(0)).unwrap_or(u64::MAX)
+        rights
     }
 
+    /// The rights that each node holds in all its lives; without those that hold none.
+    pub fn holders(&self) -> BTreeMap<NodeId, u64> {
+        let mut holders = BTreeMap::new();
+        for (actor, rights) in self.actors().into_iter().map(|actor| (actor, self.rights(actor))) {
+            if rights > 0 {
+                let all = holders.entry(actor.node).or_insert(0_u64);
+                *all = all.saturating_add(rights);
+            }
+        }
+        holders
+    }
+
+    /// Did a life ever take rights of an earlier one?
+    #[cfg(test)]
+    pub fn was_taken_back(&self) -> bool {
+        self.moved.keys().any(|(from, to)| from.node == to.node && from.incarnation < to.incarnation)
+    }
+    /// All that ever held rights.
+    fn actors(&self) -> BTreeSet<Actor> {
+        self.moved.keys().map(|&(_, to)| to).collect()
+    }
     /// The total after so much was spent of the rights that an actor holds.
     fn spend(&self, actor: Actor, amount: u64, total: u64) -> Result<u64, Refused> {
         let there = self.rights(actor);
         if amount > there {
-            return Err(Refused::Rights { there });
+            let known = self.holders().values().fold(0, |all: u64, &rights| all.saturating_add(rights));
+            return Err(Refused::Rights { there, known });
         }
         total.checked_add(amount).ok_or(Refused::Overflow)
     }
@@ -116,7 +157,6 @@ impl Cell for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::NodeId;
 
     const A: Actor = Actor { node: NodeId(1), incarnation: 1 };
     const B: Actor = Actor { node: NodeId(2), incarnation: 1 };
@@ -127,15 +167,33 @@ mod tests {
         let (mut a, mut b) = (Bounded::default(), Bounded::default());
         a.increase(A, 10, 0).expect("it fits");
         let gift = a.transfer(A, B, 10).expect("the rights are there");
-        assert_eq!(a.decrease(A, 1), Err(Refused::Rights { there: 0 }));
+        assert_eq!(a.decrease(A, 1), Err(Refused::Rights { there: 0, known: 10 }));
         b.join(&nothing, &gift.cell, &nothing);
-        assert_eq!(b.decrease(B, 11), Err(Refused::Rights { there: 10 }));
+        assert_eq!(b.decrease(B, 11), Err(Refused::Rights { there: 10, known: 10 }));
         let used = b.decrease(B, 10).expect("the rights are there");
 
         // A third replica hears of the decrease first. The one number that it changed would put it below the bound.
         let alone = Bounded { used: used.cell.used.clone(), ..Bounded::default() };
-        assert_eq!(alone.value(0), -10);
+        assert_eq!((alone.value(0), alone.overdrawn()), (-10, Some(B)));
         assert_eq!(used.cell.value(0), 0);
+    }
+
+    #[test]
+    fn a_life_takes_what_the_earlier_lives_of_its_node_hold() {
+        let again = Actor { incarnation: 2, ..A };
+        let mut counter = Bounded::default();
+        counter.increase(A, 10, 0).expect("it fits");
+        counter.increase(B, 5, 0).expect("it fits");
+        counter.decrease(A, 3).expect("the rights are there");
+        assert_eq!(counter.decrease(again, 1), Err(Refused::Rights { there: 0, known: 12 }));
+        counter.take_back(again);
+        counter.take_back(again);
+        assert_eq!([A, B, again].map(|actor| counter.rights(actor)), [0, 5, 7]);
+        // Who has not heard of the new life gives to the one before.
+        counter.transfer(B, A, 2).expect("the rights are there");
+        counter.take_back(again);
+        assert_eq!((counter.rights(again), counter.value(0)), (9, 12));
+        assert_eq!(counter.holders(), [(NodeId(1), 9), (NodeId(2), 3)].into());
     }
 
     #[test]

@@ -32,7 +32,7 @@
 //! | 7 | a counter is the sum of what no reset observed | `a_counter_is_the_sum_of_what_no_reset_observed`; broken: `an_increment_does_not_bring_back_what_was_reset` |
 //! | 8 | a change under a name counts once, whoever repeats it | `what_has_a_name_counts_once_whoever_repeats_it`, `a_name_stands_for_one_amount` |
 //! | 9 | a counter refuses to overflow, and does not wrap | `an_overflow_is_refused_and_changes_nothing`, `a_sum_beyond_64_bits_is_told_as_it_is` |
-//! | 10 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`; broken: `rights_that_were_given_are_gone` |
+//! | 10 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`, `a_life_takes_what_the_earlier_lives_of_its_node_hold`; broken: `rights_that_were_given_are_gone` |
 //! | 11 | fields of one name and two kinds stand beside each other, and go one by one | `fields_of_one_name_and_two_kinds_stand_beside_each_other`, `what_cannot_be_removed_or_nested_is_refused` |
 //! | 12 | cells share a context and nothing else | `cells_share_a_context_and_nothing_else`; broken: `a_change_does_not_speak_for_the_whole_range` |
 //! | 13 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
@@ -42,7 +42,8 @@
 //! what it hands out. That a replica shows no sibling whose replacement it has not heard of: before it hears, it does. A counter
 //! keeps an entry for each actor after a reset, a removal that wins keeps its dot, a register that shows one value holds the
 //! others until they were seen. Counters have no dots, so that two replicas know the same context does not say that they hold the
-//! same counters: whoever compares replicas compares those themselves. Rights of an actor whose disk was lost are lost, to the safe side.
+//! same counters: whoever compares replicas compares those themselves. When a life may take
+//! the rights of an earlier one: who calls [`Bounded::take_back`] knows (decision 0020).
 //!
 //! **On disk** and on the wire: what serde derives, in postcard. [`AnyCell::is_sound`] is asked of all that was decoded. The one
 //! who stores begins with a version byte.
@@ -142,6 +143,8 @@ pub enum Refused {
     Rights {
         /// So many it holds.
         there: u64,
+        /// So many are known, whoever holds them.
+        known: u64,
     },
     /// A bounded counter cannot be removed.
     Stays,
@@ -157,10 +160,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Overflow => f.write_str("the counter would leave the range of 64 bits; nothing was applied"),
-            Refused::Rights { there } => write!(
+            Refused::Rights { there, known } => write!(
                 f,
-                "the replica asked may decrease the counter by at most {there}; nothing was applied; ask another, or move \
-                 rights here"
+                "the replica asked holds {there} of the {known} rights to decrease the counter that it knows of; nothing was \
+                 applied; ask for less, or move rights with ESCROW.GIVE"
             ),
             Refused::Stays => f.write_str("a bounded counter cannot be removed; nothing was applied"),
             Refused::OtherUse => {

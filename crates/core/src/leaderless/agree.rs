@@ -8,7 +8,7 @@
 use super::change::{self, Author, Change};
 use super::command::Action;
 use super::look::{self, Look};
-use super::message::{Body, Message, Round as RoundId};
+use super::message::{Body, Round as RoundId};
 use super::record::{self, State};
 use super::replica::Spot;
 use super::round::{Phase, Round};
@@ -126,8 +126,11 @@ impl Leaderless {
             Ask::Accept(_, state) => state.is_sound(self.kind(spot)),
         };
         if sound {
+            if let Ask::Accept(_, state) = &ask {
+                self.take_in_at_once(cx, spot, state);
+            }
             let (tell, held) = self.hear_ask(cx, spot, ask);
-            cx.send_synced(from, Message { round, body: Body::Agreed { tell, held } });
+            cx.send_synced(from, self.signed(round, Body::Agreed { tell, held }));
         }
     }
 
@@ -159,8 +162,9 @@ impl Leaderless {
             Tell::Promised(_, Some((_, state))) => state.is_sound(kind),
             Tell::Promised(_, None) | Tell::Accepted(_) | Tell::Refused { .. } => true,
         };
+        let soundly = told_soundly && held.is_sound(kind);
         let verdict = match &mut round.phase {
-            Phase::Agreeing(agreeing) if agreeing.pause.is_none() && told_soundly && held.is_sound(kind) => {
+            Phase::Agreeing(agreeing) if agreeing.pause.is_none() && soundly => {
                 let mut agreeing = core::mem::replace(&mut **agreeing, Agreeing::over(kind));
                 if matches!(&tell, Tell::Promised(ballot, _) if matches!(&agreeing.ask, Ask::Prepare(asked) if asked == ballot))
                 {
@@ -172,7 +176,11 @@ impl Leaderless {
             }
             Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => Verdict::Open,
         };
+        let spot = round.spot.clone();
         self.rounds.insert(number, round);
+        if soundly {
+            self.take_in_at_once(cx, &spot, held);
+        }
         self.judge(cx, number, verdict);
     }
 

@@ -176,6 +176,9 @@ impl Leaderless {
             if !sound || known.place(table, &spot.key) != spot.place {
                 continue;
             }
+            if let Some(state) = told.value() {
+                self.take_in_at_once(cx, &spot, state);
+            }
             let mut here = self.acceptor(cx, &spot);
             if here.take_over(&told) {
                 self.keep_acceptor(cx, &spot, &here);

@@ -17,10 +17,21 @@ pub(super) enum Change {
     Set(Bytes),
     Remove,
     Add(i64),
+    /// Rights of a bounded counter to another node.
+    Give {
+        amount: u64,
+        to: Actor,
+    },
     AddMembers(Vec<Bytes>),
     TakeMembers(Vec<Bytes>),
-    SetFields { fields: Vec<(Bytes, Bytes)>, count: bool },
-    AddField { field: Bytes, amount: i64 },
+    SetFields {
+        fields: Vec<(Bytes, Bytes)>,
+        count: bool,
+    },
+    AddField {
+        field: Bytes,
+        amount: i64,
+    },
     RemoveFields(Vec<Bytes>),
 }
 
@@ -33,7 +44,7 @@ impl Change {
             | Change::TakeMembers(_)
             | Change::SetFields { .. }
             | Change::RemoveFields(_) => true,
-            Change::Add(_) | Change::AddMembers(_) | Change::AddField { .. } => false,
+            Change::Add(_) | Change::Give { .. } | Change::AddMembers(_) | Change::AddField { .. } => false,
         }
     }
     /// Can it be done under an idempotency key? Only what the cell itself counts once.
@@ -43,6 +54,7 @@ impl Change {
             Change::AddField { .. } => true,
             Change::Set(_)
             | Change::Remove
+            | Change::Give { .. }
             | Change::AddMembers(_)
             | Change::TakeMembers(_)
             | Change::SetFields { .. }
@@ -129,6 +141,14 @@ fn make(
             let delta = add(leaf, *amount, author, bound)?;
             let value = shown_number(leaf, bound);
             Ok((delta.map(AnyCell::Leaf), value))
+        }
+        (Change::Give { amount, to }, AnyCell::Leaf(Leaf::Bounded(cell))) => {
+            if to.node == author.actor.node {
+                return Err(Value::error("ERR applied: no; no other replica is known to hold enough rights to give"));
+            }
+            let delta = cell.transfer(author.actor, *to, *amount).map_err(failed)?;
+            let left = Value::Int(i64::try_from(cell.rights(author.actor)).unwrap_or(i64::MAX));
+            Ok((delta.map(Leaf::Bounded).map(AnyCell::Leaf), left))
         }
         (Change::AddMembers(members) | Change::TakeMembers(members), AnyCell::Leaf(leaf)) => {
             let take = matches!(change, Change::TakeMembers(_));
@@ -330,7 +350,12 @@ fn fields(change: &Change, cell: &mut AnyCell, author: &mut Author<'_>) -> Resul
             }
             Value::Int(removed)
         }
-        Change::Set(_) | Change::Remove | Change::Add(_) | Change::AddMembers(_) | Change::TakeMembers(_) => {
+        Change::Set(_)
+        | Change::Remove
+        | Change::Add(_)
+        | Change::Give { .. }
+        | Change::AddMembers(_)
+        | Change::TakeMembers(_) => {
             return Err(misfit());
         }
     };

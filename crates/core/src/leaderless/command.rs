@@ -4,7 +4,9 @@ use super::change::Change;
 use super::look::{Look, Parts};
 use super::record::State;
 use crate::catalogue::LeaderlessSpec;
+use crate::clock::Actor;
 use crate::crdt::{Cell, Kind, Seen};
+use crate::machine::NodeId;
 use crate::operation::{Refusal, Words};
 use alloc::format;
 use alloc::string::ToString;
@@ -103,6 +105,11 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
             let negative = amount.checked_neg().ok_or_else(|| refused("the decrement would overflow".to_string()))?;
             Ok(Change::Add(negative).into())
         }
+        "ESCROW.GIVE" if kind == Kind::Bounded => match rest {
+            [amount, node] => give(amount, node),
+            _ => Err(refused("ESCROW.GIVE takes a key, how many rights to give, and a node".to_string())),
+        },
+        "ESCROW.RIGHTS" if kind == Kind::Bounded => one(Look::Rights.into()),
         "SADD" if set => some(name, rest).map(|words| Change::AddMembers(words).into()),
         "SREM" if set => some(name, rest).map(|words| Change::TakeMembers(words).into()),
         "SMEMBERS" if set => one(Look::Members.into()),
@@ -138,7 +145,7 @@ fn commands_of(kind: Kind) -> &'static str {
         Kind::Register | Kind::Latest => "it has GET, SET, CAS, SETNX, STRLEN, DEL, EXISTS and TYPE",
         Kind::Flag | Kind::DisableWinsFlag => "it has GET, SET to 1 or 0, DEL, EXISTS and TYPE",
         Kind::Counter => "it has GET, INCR, DECR, INCRBY, DECRBY, DEL, EXISTS and TYPE",
-        Kind::Bounded => "it has GET, INCR, DECR, INCRBY, DECRBY, EXISTS and TYPE",
+        Kind::Bounded => "it has GET, INCR, DECR, INCRBY, DECRBY, ESCROW.GIVE, ESCROW.RIGHTS, EXISTS and TYPE",
         Kind::Set | Kind::RemoveWinsSet => {
             "it has SADD, SREM, SMEMBERS, SISMEMBER, SMISMEMBER, SCARD, DEL, EXISTS and TYPE"
         }
@@ -158,6 +165,16 @@ fn some(name: &str, rest: &[Bytes]) -> Result<Vec<Bytes>, Refusal> {
     } else {
         Ok(rest.to_vec())
     }
+}
+
+/// Which life of the node it is the catalogue says.
+fn give(amount: &Bytes, node: &Bytes) -> Result<Action, Refusal> {
+    let number = |word: &Bytes| core::str::from_utf8(word).ok().and_then(|word| word.parse::<u64>().ok());
+    let (amount, node) = (number(amount).filter(|&amount| amount > 0), number(node).and_then(|it| it.try_into().ok()));
+    let (Some(amount), Some(node)) = (amount, node) else {
+        return Err(refused("rights are given in a number from 1, to a node by its number".to_string()));
+    };
+    Ok(Change::Give { amount, to: Actor { node: NodeId(node), incarnation: 0 } }.into())
 }
 
 fn amount(rest: &[Bytes]) -> Result<i64, Refusal> {

@@ -6,7 +6,7 @@
 //! left no data are learned as well, and holes close. A replica that catches up asks for Paxos acceptors, too. But for it nothing waits for a comparison; one that is not answered is given up.
 
 use super::catch_up::Told;
-use super::message::{Body, Message, Round as RoundId};
+use super::message::{Body, Round as RoundId};
 use super::record::{Place, State, digest_of};
 use super::replica::Spot;
 use super::sums::{self, Sums, bucket};
@@ -185,7 +185,8 @@ impl Leaderless {
         // One that nobody answers any more is in nobody's way.
         self.end_comparisons(cx.now().mono);
         let Some(known) = self.tables.get(&table) else { return };
-        if self.comparisons.values().any(|other| other.table == table && other.with == with) {
+        let underway = self.comparisons.values().any(|other| other.table == table && other.with == with);
+        if underway || self.is_stranger(known.spec.kind, with) {
             return;
         }
         ranges.retain(|&range| !self.is_doomed(Place { table, range }));
@@ -246,7 +247,8 @@ impl Leaderless {
             let round = RoundId { incarnation: self.config.incarnation, number };
             let talk = Talk::Taken { ranges: comparison.leaves };
             cx.hurry();
-            cx.send_synced(with, Message { round, body: Body::Compare { table, epoch: comparison.epoch, talk } });
+            let body = Body::Compare { table, epoch: comparison.epoch, talk };
+            cx.send_synced(with, self.signed(round, body));
         }
     }
 
@@ -268,7 +270,8 @@ impl Leaderless {
         match talk {
             Talk::Sums(_) | Talk::Buckets(_) | Talk::Keys { .. } | Talk::Acceptors { .. } => {
                 if let Some(answer) = self.tell(cx, from, table, talk) {
-                    cx.send(from, Message { round, body: Body::Compare { table, epoch, talk: answer } });
+                    let body = Body::Compare { table, epoch, talk: answer };
+                    cx.send(from, self.signed(round, body));
                 }
             }
             Talk::Offer { ranges } => self.offered(cx, from, table, ranges),
@@ -478,7 +481,7 @@ impl Leaderless {
             self.fetching.insert(round, number);
             let target = super::message::Target { table, epoch, key };
             // No cell has this digest but by chance; then it is read by the next comparison.
-            self.say(cx, with, round, Body::Get { target, digest: 0, durable: false });
+            self.say(cx, with, round, Body::Get { target, digest: 0, durable: false, version: 0 });
         }
     }
 

@@ -4,6 +4,7 @@
 //! need not. Who coordinates is always a replica of the key, so its own answer is the first.
 
 use super::command::{self, Action};
+use super::escrow::spends;
 use super::message::Body;
 use super::record::{Place, State};
 use super::replica::Spot;
@@ -71,6 +72,8 @@ pub struct Settled {
     pub session: Session,
     /// What a read found, for the next write.
     pub seen: Option<Bytes>,
+    /// It was refused for want of rights that these nodes hold, as far as is known here; those that hold most come first.
+    pub holders: Vec<NodeId>,
 }
 
 impl Leaderless {
@@ -98,12 +101,19 @@ impl Leaderless {
         let stamps = table.spec.kind == Kind::Latest && clock_out;
         // Before it has its life a node does not know whether its disk is the one that it had.
         let weak = !action.writes() && rules.level == Some(Level::Eventual) && rules.read == 1;
+        let weak = weak && table.spec.kind != Kind::Bounded;
         if !parts.readers.contains(here) || (self.actor.is_none() && !weak) || (action.writes() && stamps) {
             return Err(Begun::Pass { place: spot.place, nodes: others().collect() });
         }
         if self.rounds.len() >= limits::LEADERLESS_ROUNDS {
             return Err(Begun::Refused(Refusal::Overloaded));
         }
+        if rules.sloppy && spends(&action, table.spec.kind) {
+            let why =
+                "rights of a bounded counter are spent at its replicas: no other node takes a decrease in place of one";
+            return Err(Begun::Refused(Refusal::Impossible(why.to_string())));
+        }
+        let action = self.aim(action, &parts.replicas).map_err(Begun::Refused)?;
         let takes_a_name = matches!(&action, Action::Change(change) if change.takes_a_name(table.spec.kind));
         if job.once.is_some() && !takes_a_name {
             let why = "on leaderless tables idempotency keys go with increments of counters alone: what else is done there may be \
@@ -129,6 +139,7 @@ impl Leaderless {
             seen: seen.map_err(Begun::Refused)?,
             once: job.once,
             bound: table.spec.bound,
+            seek: None,
             until: job.until,
             look_at: job.until,
             phase: Phase::Reading(reading),
@@ -144,7 +155,8 @@ impl Leaderless {
         let own = self.known(cx, &round.spot, &record);
         let covered = round.covered_by(&own);
         let enough = !round.action.replaces() || ((round.seen.is_some() || round.rules.read == 1) && covered);
-        let alone = enough && round.knows_seen(&own);
+        round.seek = self.seek(cx, &round, &own.cell);
+        let alone = enough && round.knows_seen(&own) && round.seek.is_none_or(|seek| seek.over);
         if round.action.writes() && alone {
             return self.write(cx, number, round, record);
         }
@@ -157,7 +169,11 @@ impl Leaderless {
         reading.tally = tally;
         reading.merged = own.clone();
         reading.told.insert(self.config.node, own);
+        let seek = round.seek;
         self.hold(cx, number, round);
+        if let Some(seek) = seek {
+            self.look_sooner(number, seek.until);
+        }
         self.ask_more(cx, number, false);
         self.read_on(cx, number);
     }
@@ -178,9 +194,12 @@ impl Leaderless {
             writing.stands.insert(*missing, from);
             return self.write_on(cx, number);
         }
-        if !round.parts.replicas.contains(&from) {
-            return;
+        if round.seek.is_some() {
+            self.rights_heard(cx, from, number, &body);
         }
+        let Some(round) = self.rounds.get_mut(&number).filter(|round| round.parts.replicas.contains(&from)) else {
+            return;
+        };
         match (body, &mut round.phase) {
             (Body::Held { cell, context }, Phase::Reading(reading)) if round.parts.readers.contains(from) => {
                 let Some(own) = reading.told.get(&self.config.node) else { return };
@@ -189,7 +208,9 @@ impl Leaderless {
                 if state.is_sound(kind) {
                     reading.tally.answered(from);
                     reading.merged.join(&state);
-                    reading.told.insert(from, state);
+                    reading.told.insert(from, state.clone());
+                    let spot = round.spot.clone();
+                    self.take_in_at_once(cx, &spot, &state);
                     self.read_on(cx, number);
                 }
             }
@@ -254,6 +275,7 @@ impl Leaderless {
         self.hold(cx, number, round);
         let Some(round) = self.rounds.get(&number) else { return };
         match &round.phase {
+            Phase::Reading(_) if round.seek.is_some() => self.seek_on(cx, number),
             Phase::Reading(_) => self.ask_more(cx, number, true),
             Phase::Writing(_) => {
                 self.say_put(cx, number);
@@ -336,7 +358,7 @@ impl Leaderless {
             };
             if begins_anew {
                 let Round { token, session, .. } = round;
-                self.settled.push(Settled { token, outcome: None, session, seen: None });
+                self.settled.push(Settled { token, outcome: None, session, seen: None, holders: Vec::new() });
             } else if self.moves_on(&mut round) {
                 self.rounds.insert(number, round);
                 self.look_sooner(number, now);
@@ -369,6 +391,6 @@ impl Leaderless {
     }
 
     pub(super) fn settle(&mut self, token: u64, outcome: Outcome, session: Session, seen: Option<Bytes>) {
-        self.settled.push(Settled { token, outcome: Some(outcome), session, seen });
+        self.settled.push(Settled { token, outcome: Some(outcome), session, seen, holders: Vec::new() });
     }
 }

@@ -1,6 +1,7 @@
 //! What a reader finds in a cell.
 
 use crate::crdt::{AnyCell, Cell, Field, Flag, Kind, Leaf};
+use crate::machine::NodeId;
 use crate::operation::Value;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
@@ -15,12 +16,17 @@ pub(super) enum Look {
     Type,
     Length,
     Members,
-    HasMembers { members: Vec<Bytes>, single: bool },
+    HasMembers {
+        members: Vec<Bytes>,
+        single: bool,
+    },
     Count,
     Field(Bytes),
     HasField(Bytes),
     Fields(Vec<Bytes>),
     AllFields(Parts),
+    /// How many rights to decrease a bounded counter each node holds.
+    Rights,
 }
 
 /// What of the fields is asked.
@@ -62,6 +68,10 @@ pub(super) fn read(look: &Look, cell: &AnyCell, bound: i64) -> (Value, u16) {
         Look::Field(field) => field_value(cell, field),
         Look::HasField(field) => Value::Int(names(cell).contains(field).into()),
         Look::Fields(fields) => Value::Array(fields.iter().map(|field| field_value(cell, field)).collect()),
+        Look::Rights => Value::Map(match leaf {
+            Some(Leaf::Bounded(cell)) => cell.holders().into_iter().map(pair).collect(),
+            _ => Vec::new(),
+        }),
         Look::AllFields(parts) => {
             let names = names(cell);
             match parts {
@@ -74,6 +84,10 @@ pub(super) fn read(look: &Look, cell: &AnyCell, bound: i64) -> (Value, u16) {
         }
     };
     (value, siblings)
+}
+
+fn pair((node, rights): (NodeId, u64)) -> (Value, Value) {
+    (Value::Int(node.0.into()), Value::Int(i64::try_from(rights).unwrap_or(i64::MAX)))
 }
 
 fn siblings(leaf: &Leaf) -> u16 {

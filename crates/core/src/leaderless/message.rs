@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 /// A question or an answer about one key, in one epoch of its table. A replica that is in another epoch says so and does nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Message {
+    /// How many lives the sender knows to have had. What a life that is over said is not heard (decision 0020).
+    pub life: u32,
     /// Which round of the asking node it belongs to, so that its answers find back. Answers to an earlier life of the node are dropped.
     pub round: Round,
     /// What is said.
@@ -59,6 +61,8 @@ pub enum Body {
         digest: u64,
         /// Answer once what you hold is durable.
         durable: bool,
+        /// Answer in a life of your own and once you know this version of the catalogue; 0 asks for neither.
+        version: u64,
     },
     /// Join this state of one key: the asker read it and found you behind. Lost: a later read or a comparison brings it.
     Mend {

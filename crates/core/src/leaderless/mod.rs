@@ -21,6 +21,9 @@
 //! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`)
 //! - L13 What was agreed on by compare-and-set moves with its key. (`no_number_is_reached_twice_when_acceptors_move`, `what_acceptors_agreed_on_moves_with_the_key`)
 //! - L14 The names of increments move with them. (`an_increment_under_a_name_counts_once_though_its_range_moved`)
+//! - L15 A bounded counter is never below its bound, whatever crashed, was lost, wiped or set back; and what an earlier life of a node held is
+//!   spent by the next. (`no_state_is_below_the_bound`, `what_an_earlier_life_held_is_spent_by_the_next`)
+//! - L16 A replica that lacks rights knows who holds them. (`who_lacks_rights_names_those_that_hold_them`, `a_decrease_goes_where_the_rights_are`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
@@ -31,7 +34,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
@@ -39,6 +42,7 @@ mod change;
 mod command;
 mod compare;
 mod coordinate;
+mod escrow;
 mod hint;
 mod kept;
 mod leave;
@@ -66,6 +70,7 @@ pub use record::{Place, State};
 
 use crate::catalogue::{Catalogue, Layout, LeaderlessSpec};
 use crate::clock::{Actor, Context, Hybrid};
+use crate::guarantee::NodeSet;
 use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
 use crate::mutant::{Mutant, Mutants};
@@ -159,6 +164,11 @@ pub struct Leaderless {
     removed: Catalogue,
     /// All nodes.
     members: Vec<NodeId>,
+    /// How many lives each node had, by the catalogue of this version.
+    lives: BTreeMap<NodeId, u32>,
+    version: u64,
+    /// Members that ever had a life. Others hold nothing that counts.
+    may_hold: NodeSet,
     /// States that this node holds for others, and those of them that are on their way back.
     standing: Kept,
     giving: BTreeMap<u64, stand_in::Giving>,
@@ -197,6 +207,9 @@ impl Leaderless {
             leftovers: false,
             removed: Catalogue::default(),
             members: Vec::new(),
+            lives: BTreeMap::new(),
+            version: 0,
+            may_hold: NodeSet::default(),
             standing: Kept::boot(disk, stand_in::STAND_IN),
             giving: BTreeMap::new(),
             progress: Progress::default(),
@@ -222,6 +235,11 @@ impl Leaderless {
             }
         }
         self.members = members.iter().map(|member| member.node).collect();
+        self.lives = catalogue.lives().collect();
+        self.version = catalogue.version();
+        let named = catalogue.members();
+        let member = |node: &NodeId| named.is_empty() || named.contains_key(node);
+        self.may_hold = self.lives.keys().copied().filter(member).collect();
         let mut tables = BTreeMap::new();
         let counts = self.config.mutants.has(Mutant::BlankReplicaCounts);
         for (id, table) in catalogue.tables() {
@@ -256,7 +274,10 @@ impl Leaderless {
 
     /// A peer spoke.
     pub fn message(&mut self, cx: &mut Cx<'_>, from: NodeId, message: Message) {
-        let Message { round, body } = message;
+        let Message { life, round, body } = message;
+        if life < self.life_of(from) && !self.config.mutants.has(Mutant::EndedLifeHeard) {
+            return;
+        }
         match &body {
             Body::Put { target, .. }
             | Body::Get { target, .. }
@@ -289,7 +310,9 @@ impl Leaderless {
                 {
                     return;
                 }
-                self.answered(cx, from, round.number, body);
+                if self.counts_as_heard((from, life), round.number) {
+                    self.answered(cx, from, round.number, body);
+                }
             }
         }
     }
@@ -373,7 +396,17 @@ impl Leaderless {
     /// Says something in a round of this node.
     fn say(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, body: Body) {
         let round = message::Round { incarnation: self.config.incarnation, number };
-        cx.send(to, Message { round, body });
+        cx.send(to, self.signed(round, body));
+    }
+
+    /// A message of this life.
+    fn signed(&self, round: message::Round, body: Body) -> Message {
+        Message { life: self.life_of(self.config.node), round, body }
+    }
+
+    /// How many lives a node had, as far as is known here.
+    fn life_of(&self, node: NodeId) -> u32 {
+        self.lives.get(&node).copied().unwrap_or(0)
     }
 
     fn range(&mut self, cx: &Cx<'_>, place: Place) -> &Held {

@@ -8,7 +8,7 @@ use super::record::{State, digest_of};
 use super::round::{Back, Phase, Round, done};
 use super::{Cx, Leaderless};
 use crate::clock::Dot;
-use crate::guarantee::{Path, Round as Evident, Tally};
+use crate::guarantee::{NodeSet, Path, Round as Evident, Tally};
 use crate::machine::NodeId;
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::Value;
@@ -19,7 +19,9 @@ impl Leaderless {
     pub(super) fn ask_more(&mut self, cx: &mut Cx<'_>, number: u64, all: bool) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let target = round.target();
-        let durable = round.rules.write_back.is_some();
+        let (version, others) = round.seek.map_or((0, NodeSet::default()), |seek| (seek.version, seek.others(round)));
+        let all = all || version > 0;
+        let durable = version > 0 || round.rules.write_back.is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
         let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
         let own = reading.told.get(&self.config.node).map_or(0, |state| digest_of(&state.cell));
@@ -28,8 +30,8 @@ impl Leaderless {
         let silent = |&node: &NodeId| node != here && readers.contains(node) && !reading.tally.answers().contains(node);
         let asked: Vec<NodeId> = round.parts.replicas.iter().copied().filter(silent).take(at_most).collect();
         asked.iter().for_each(|&node| reading.asked.insert(node));
-        for node in asked {
-            self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable });
+        for node in asked.into_iter().chain(others.iter()) {
+            self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable, version });
         }
     }
 
@@ -37,6 +39,9 @@ impl Leaderless {
     pub(super) fn read_on(&mut self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Reading(reading) = &round.phase else { return };
+        if round.seek.is_some() {
+            return self.sought(cx, number);
+        }
         let mut enough = reading.tally.answers().len() >= usize::from(round.rules.read);
         if self.config.mutants.has(Mutant::QuorumFromPlan) {
             enough = reading.asked.len() + 1 >= usize::from(round.rules.read);

@@ -1,6 +1,6 @@
 //! The side that holds: what a replica keeps of the ranges that are its own, and what it answers.
 
-use super::message::{Body, Message, Round, Target};
+use super::message::{Body, Round, Target};
 use super::record::{self, Place, Record, State, digest_of};
 use super::{Cx, Leaderless, Table};
 use crate::clock::Context;
@@ -21,26 +21,34 @@ impl Leaderless {
     pub(super) fn asked(&mut self, cx: &mut Cx<'_>, from: NodeId, round: Round, target: &Target, body: Body) {
         // Without a life this node does not know whether its disk is the one that it had.
         let Some(table) = self.tables.get(&target.table).filter(|_| self.actor.is_some()) else {
-            return cx.send(from, Message { round, body: Body::Fenced { epoch: 0 } });
+            return cx.send(from, self.signed(round, Body::Fenced { epoch: 0 }));
         };
         let place = table.place(target.table, &target.key);
         let takes_part = table.takes_part(place.range, self.config.node) && !self.is_doomed(place);
         let here = takes_part || (matches!(body, Body::Get { .. }) && self.is_leaving(place));
+        if !here && self.looks_what_to_leave() {
+            // It is not known yet whether there is something of this range.
+            return cx.send(from, self.signed(round, Body::Fenced { epoch: 0 }));
+        }
         let replayed = self.config.mutants.has(Mutant::HintReplayed) && matches!(body, Body::Mend { .. });
         let fenced = !self.config.mutants.has(Mutant::EpochNotFenced) && !replayed;
         if (table.epoch != target.epoch || !here) && fenced {
-            return cx.send(from, Message { round, body: Body::Fenced { epoch: table.epoch } });
+            return cx.send(from, self.signed(round, Body::Fenced { epoch: table.epoch }));
         }
         let spot = Spot { place, key: target.key.clone() };
         match body {
             Body::Put { target: _, delta, after, volatile } => {
                 self.put_arrived(cx, (from, round), &spot, (delta, after), volatile);
             }
-            Body::Get { target: _, digest, durable } => self.get_arrived(cx, (from, round), &spot, digest, durable),
+            Body::Get { target: _, digest, durable, version } => {
+                if self.knows_version(version) {
+                    self.get_arrived(cx, (from, round), &spot, digest, durable);
+                }
+            }
             Body::Mend { target: _, state } => {
                 if state.is_sound(self.kind(&spot)) {
                     self.take_in(cx, &spot, &state);
-                    cx.send_synced(from, Message { round, body: Body::Done { durable: true } });
+                    cx.send_synced(from, self.signed(round, Body::Done { durable: true }));
                 }
             }
             Body::Propose { target: _, ask } => self.proposed(cx, (from, round), &spot, ask),
@@ -69,17 +77,17 @@ impl Leaderless {
             return;
         }
         if let Err(far) = self.believe(cx, &alone.cell) {
-            return cx.send(from, Message { round, body: far.into() });
+            return cx.send(from, self.signed(round, far.into()));
         }
         if !self.knows_all(cx, spot, &after) {
-            return cx.send(from, Message { round, body: Body::Behind });
+            return cx.send(from, self.signed(round, Body::Behind));
         }
         self.join_delta(cx, spot, &Delta { cell: alone.cell, context: alone.context });
         let body = Body::Done { durable: !volatile };
         if volatile {
-            cx.send(from, Message { round, body });
+            cx.send(from, self.signed(round, body));
         } else {
-            cx.send_synced(from, Message { round, body });
+            cx.send_synced(from, self.signed(round, body));
         }
     }
 
@@ -93,7 +101,7 @@ impl Leaderless {
     ) {
         let State { cell, context } = self.state(cx, spot);
         let cell = (digest_of(&cell) != digest).then_some(cell);
-        let message = Message { round, body: Body::Held { cell, context } };
+        let message = self.signed(round, Body::Held { cell, context });
         if durable {
             cx.send_synced(from, message);
         } else {

@@ -2,6 +2,7 @@
 
 use super::agree::Agreeing;
 use super::command::Action;
+use super::escrow::Seek;
 use super::message::Target;
 use super::parts::{Need, Parts};
 use super::record::State;
@@ -33,6 +34,8 @@ pub(super) struct Round {
     pub(super) seen: Option<Seen>,
     pub(super) once: Option<Bytes>,
     pub(super) bound: i64,
+    /// Rights to decrease are lacking here, and all replicas are asked who holds them.
+    pub(super) seek: Option<Seek>,
     pub(super) until: Mono,
     /// When it is looked at next; timers of other moments are of no account.
     pub(super) look_at: Mono,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `[3, 5, target u16, table u16, range u16, key…]` | the state to give, all of it changes that were taken here |
 
-use super::message::{Body, Message, Round as RoundId, Target};
+use super::message::{Body, Round as RoundId, Target};
 use super::record::State;
 use super::replica::Spot;
 use super::{Cx, Leaderless};
@@ -48,7 +48,7 @@ impl Leaderless {
     ) {
         let Some(table) = self.tables.get(&target.table) else { return };
         if table.epoch != target.epoch || self.standing.total() >= limits::HINTS {
-            return cx.send(from, Message { round, body: Body::Fenced { epoch: table.epoch } });
+            return cx.send(from, self.signed(round, Body::Fenced { epoch: table.epoch }));
         }
         let spot = Spot { place: table.place(target.table, &target.key), key: target.key.clone() };
         let alone = State { cell: delta.cell, context: delta.context };
@@ -65,7 +65,7 @@ impl Leaderless {
         };
         held.join(&alone);
         cx.put(&key, &postcard::to_allocvec(&held).expect("states always encode"));
-        cx.send_synced(from, Message { round, body: Body::Stood { missing } });
+        cx.send_synced(from, self.signed(round, Body::Stood { missing }));
     }
 
     /// Gives what was taken in place of others to them, a few states at a time.

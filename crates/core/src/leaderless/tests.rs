@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 mod agree;
 mod equal;
+mod escrow;
 mod movement;
 mod net;
 mod repair;

@@ -1,7 +1,9 @@
 //! Writing: the event is made here and now, and goes to the others until enough of them have it.
 
-use super::change::{self, Author};
+use super::change::{self, Author, Change};
 use super::command::Action;
+use super::coordinate::Settled;
+use super::escrow::take_back;
 use super::message::Body;
 use super::record::{Record, State};
 use super::round::{LINGER_MS, Phase, Round, Writing, done};
@@ -30,10 +32,17 @@ impl Leaderless {
         let mut author =
             Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };
         let mut cell = record.cell.clone();
+        take_back(&round, &mut cell, actor);
         let wrote = match change::write(change, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
             Ok(wrote) => wrote,
-            Err(error) => return self.finish_failed(round, error),
+            Err(error) => {
+                let holders = self.holders(&round, &cell);
+                return self.finish_failed(round, error, holders);
+            }
         };
+        if self.config.mutants.has(Mutant::EscrowGiftKept) && matches!(change, Change::Give { .. }) {
+            cell = record.cell.clone();
+        }
         context.join(&wrote.delta.context);
         self.keep(cx, &round.spot, Record { cell, ..record }, Some(context));
         cx.hurry();
@@ -167,7 +176,7 @@ impl Leaderless {
     }
 
     /// The command was evaluated and refused by the cell: nothing was changed.
-    pub(super) fn finish_failed(&mut self, round: Round, error: Value) {
+    pub(super) fn finish_failed(&mut self, round: Round, error: Value, holders: Vec<NodeId>) {
         let tally = match &round.phase {
             Phase::Reading(reading) if !reading.tally.answers().is_empty() => reading.tally,
             _ => {
@@ -180,8 +189,8 @@ impl Leaderless {
         let tally = tally.within(full.nodes);
         let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, full.replicas());
         let Round { token, want, session, .. } = round;
-        let outcome = Outcome::Done { value: error, receipt: evidence.receipt(want, 0) };
-        self.settle(token, outcome, session, None);
+        let outcome = Some(Outcome::Done { value: error, receipt: evidence.receipt(want, 0) });
+        self.settled.push(Settled { token, outcome, session, seen: None, holders });
     }
 
     /// A write is over, and some replicas did not confirm it.

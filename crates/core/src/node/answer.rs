@@ -157,7 +157,7 @@ impl Node {
         let Some(seat) = self.seats.get(&id) else { return self.refuse(cx, call, Refusal::UnknownTable) };
         let applied = seat.group.applied();
         let now = cx.now().wall;
-        let Call { origin, operate, until: _, order: _, pinned: _, doubt: _ } = call;
+        let Call { origin, operate, until: _, order: _, pinned: _, doubt: _, sought: _ } = call;
         let (batch, space) = (&operate.batch, seat.group.space());
         let display_ms = now.shown_ms();
         let value =

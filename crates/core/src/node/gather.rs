@@ -47,7 +47,15 @@ impl Node {
             let operate = Operate::clone(&operate);
             self.route(
                 cx,
-                Call { origin, operate, until: call.until, order: call.order, pinned: Some(group), doubt: None },
+                Call {
+                    origin,
+                    operate,
+                    until: call.until,
+                    order: call.order,
+                    pinned: Some(group),
+                    doubt: None,
+                    sought: false,
+                },
             );
         }
     }

@@ -193,6 +193,8 @@ pub enum Message {
         incarnation: u64,
         /// The life of the receiver as a writer, as the sender knows it. In another it does not take the call.
         life: Option<u32>,
+        /// It is passed on for want of rights of a bounded counter, which is done once.
+        sought: bool,
         /// What is asked.
         operate: Operate,
     },
@@ -383,8 +385,8 @@ impl Node {
                 cx.within(replicas::wrap, |cx| self.leaderless.message(cx, from, *message));
                 self.settle_replicas(cx);
             }
-            Message::Pass { call, incarnation, life, operate } => {
-                self.pass_arrived(cx, from, (call, incarnation), life, operate);
+            Message::Pass { call, incarnation, life, sought, operate } => {
+                self.pass_arrived(cx, from, (call, incarnation), (life, sought), operate);
             }
             Message::AskCatalogue => {
                 cx.send(from, Message::Catalogue(Bytes::from(self.tables.catalogue.encode())));
@@ -428,6 +430,10 @@ impl Node {
     }
 
     fn accept(&mut self, cx: &mut Cx<'_>, origin: Origin, operate: Operate, pinned: Option<u16>) {
+        self.accept_passed(cx, origin, operate, pinned, false);
+    }
+
+    fn accept_passed(&mut self, cx: &mut Cx<'_>, origin: Origin, operate: Operate, pinned: Option<u16>, sought: bool) {
         self.calls += 1;
         let deadline_ms = operate.deadline_ms.min(limits::DEADLINE_MAX_MS);
         let until = cx.now().mono.after_ms(u64::from(deadline_ms));
@@ -435,7 +441,7 @@ impl Node {
             self.sweep_at = Some(cx.now().mono.after_ms(SWEEP_MS));
         }
         self.next_order += 1;
-        let call = Call { origin, operate, until, order: self.next_order, pinned, doubt: None };
+        let call = Call { origin, operate, until, order: self.next_order, pinned, doubt: None, sought };
         if self.calls > limits::CALLS {
             self.refuse(cx, call, Refusal::Overloaded);
             return;

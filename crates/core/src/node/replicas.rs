@@ -4,7 +4,7 @@ use super::arrivals::Arrivals;
 use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
 use crate::detector::TO_ROUTE_AROUND;
-use crate::guarantee::NodeSet;
+use crate::guarantee::{NodeSet, Session};
 use crate::leaderless::{self, Begun, Job, Place, Settled};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::operation::{Doubt, MoveStatus, Operate, Outcome, Refusal, Reply};
@@ -105,15 +105,28 @@ impl Node {
         let Some(&to) = lively.or_else(|| candidates.next()) else {
             return self.replica_calls.stalled.push(call);
         };
+        let session = call.operate.session.of_range(place.table, place.range);
+        self.pass_to(cx, call, (to, session), tried);
+    }
+
+    /// Who is asked in place of this node, for want of rights here. Once: the other may know of others in turn, but is not asked to pass on.
+    fn holder_for(&self, cx: &Cx<'_>, call: &Call, holders: &[NodeId]) -> Option<NodeId> {
+        let lively = |node: &&NodeId| !self.suspects(**node, TO_ROUTE_AROUND, cx.now().mono);
+        holders.iter().find(lively).copied().filter(|_| !call.sought)
+    }
+
+    /// Passes a call on, with what matters there of its session.
+    fn pass_to(&mut self, cx: &mut Cx<'_>, call: Call, (to, session): (NodeId, Session), tried: NodeSet) {
+        let now = cx.now().mono;
         self.next_forward += 1;
         let number = CallId(self.next_forward);
         let left_us = call.until.0.saturating_sub(now.0);
         // The other decides earlier than this node gives up, so that its answer arrives in time.
         let deadline_ms = (left_us - left_us / 8).div_ceil(1000).min(u64::from(u32::MAX)) as u32;
-        let session = call.operate.session.of_range(place.table, place.range);
         let operate = Operate { deadline_ms, session, ..call.operate.clone() };
         let life = self.tables.catalogue.life(to);
-        cx.send(to, Message::Pass { call: number, incarnation: self.config.incarnation, life, operate });
+        let (incarnation, sought) = (self.config.incarnation, call.sought);
+        cx.send(to, Message::Pass { call: number, incarnation, life, sought, operate });
         let name = call.operate.batch.commands.first().and_then(|words| words.first());
         let write = name.and_then(|name| command::find(name)).is_none_or(|spec| spec.write);
         let mut tried = tried;
@@ -128,7 +141,7 @@ impl Node {
         cx: &mut Cx<'_>,
         from: NodeId,
         (call, incarnation): (CallId, u64),
-        life: Option<u32>,
+        (life, sought): (Option<u32>, bool),
         operate: Operate,
     ) {
         let first = self.first_pass(from, incarnation, call);
@@ -138,7 +151,8 @@ impl Node {
             return;
         }
         if same_life {
-            self.accept(cx, Origin::Remote { node: from, call, incarnation }, operate, None);
+            let origin = Origin::Remote { node: from, call, incarnation };
+            self.accept_passed(cx, origin, operate, None, sought);
         } else {
             cx.send(from, Message::Answer { call, incarnation, reply: None });
         }
@@ -176,11 +190,16 @@ impl Node {
             if settled.is_empty() {
                 return;
             }
-            for Settled { token, outcome, session, seen } in settled {
+            for Settled { token, outcome, session, seen, holders } in settled {
                 let Some(call) = self.replica_calls.here.remove(&token) else { continue };
-                match outcome {
-                    Some(outcome) => self.answer_seen(cx, call.origin, outcome, session, seen),
-                    None => self.route(cx, call),
+                match (outcome, self.holder_for(cx, &call, &holders)) {
+                    (Some(_), Some(to)) => {
+                        let here = NodeSet::only(self.config.node);
+                        let session = call.operate.session.clone();
+                        self.pass_to(cx, Call { sought: true, ..call }, (to, session), here);
+                    }
+                    (Some(outcome), None) => self.answer_seen(cx, call.origin, outcome, session, seen),
+                    (None, _) => self.route(cx, call),
                 }
             }
         }

@@ -63,7 +63,7 @@ impl Node {
             // Leadership is being handed over, or too much is on its way: it waits its turn.
             return seat.park(call);
         };
-        let Call { origin, operate, until, order: _, pinned: _, doubt } = call;
+        let Call { origin, operate, until, order: _, pinned: _, doubt, sought: _ } = call;
         if operate.want.ack() < Ack::Majority {
             seat.early.insert((operate.want.ack(), point.index));
         }

@@ -34,6 +34,8 @@ pub(super) struct Call {
     pub(super) pinned: Option<u16>,
     /// An earlier attempt of this write may have been applied, and why that is not known: it can no longer be refused.
     pub(super) doubt: Option<Doubt>,
+    /// It was passed on for want of rights of a bounded counter.
+    pub(super) sought: bool,
 }
 
 /// A write whose entry is in the log.

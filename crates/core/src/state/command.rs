@@ -2,7 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::Ran;
-use super::{expiry, hash, key, member, server, set, string, table};
+use super::{escrow, expiry, hash, key, member, server, set, string, table};
 use crate::operation::Words;
 use bytes::Bytes;
 
@@ -75,6 +75,8 @@ const TABLE: &[Spec] = &[
     spec("string", "DECR", 2, ONE, Write(string::decr)),
     spec("string", "DECRBY", 3, ONE, Write(string::decrby)),
     spec("key", "DEL", -2, ALL, Write(key::del)),
+    spec("escrow", "ESCROW.GIVE", 4, ONE, Write(escrow::give)),
+    spec("escrow", "ESCROW.RIGHTS", 2, ONE, Read(escrow::rights)),
     spec("key", "EXISTS", -2, ALL, Read(key::exists)),
     spec("expiry", "EXPIRE", -3, ONE, Write(expiry::expire)),
     spec("expiry", "EXPIREAT", -3, ONE, Write(expiry::expireat)),

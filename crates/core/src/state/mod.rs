@@ -41,7 +41,8 @@
 //! | COPY from a table to another, FLUSHALL | all data of the server | all data of the group: the node spreads and joins |
 //!
 //! Our own: `CAS key expected new` sets a string if it is as expected, 1 or 0, and keeps its expiry. `VERSION key` is the
-//! log index of its last change, 0 if it is absent.
+//! log index of its last change, 0 if it is absent. `ESCROW.GIVE` and `ESCROW.RIGHTS` are for bounded counters of leaderless
+//! tables.
 //!
 //! # Not here
 //!
@@ -66,6 +67,7 @@
 
 mod cells;
 pub mod command;
+mod escrow;
 mod expiry;
 mod failure;
 mod hash;

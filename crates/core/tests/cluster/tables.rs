@@ -203,3 +203,39 @@ fn an_operation_takes_along_and_brings_back_what_its_session_needs() {
     let (length, position) = (session.token(9).len(), session.position(0));
     assert!(passed > 5 && length > 500 && position > 0, "{passed} {length} {position}");
 }
+
+/// Every node takes every decrease that some replica has the rights for, and passes it on at most twice: to a replica, and to one that
+/// holds enough.
+#[test]
+fn a_decrease_goes_where_the_rights_are() {
+    let mut net = Net::new(5, 1, 26);
+    net.value(1, &["TABLE.CREATE", "stock", "shape", "leaderless", "cell", "bounded-counter"]);
+    net.run(3000);
+    let stock = find(&net, 1, "stock").unwrap();
+    let replicas = net.node(1).leaderless().replicas(stock, b"k").to_vec();
+    let others = (1..=5).filter(|&id| !replicas.contains(&NodeId(id)));
+    let [first, second, third] = [replicas[0].0, replicas[1].0, replicas[2].0];
+    assert_eq!(net.value_on(stock, second, &["INCRBY", "k", "20"]), Value::Int(20));
+    net.run(100);
+    for (asked, left) in [first, second, third].into_iter().chain(others).zip([18, 16, 14, 12, 10]) {
+        assert_eq!(net.value_on(stock, asked, &["DECRBY", "k", "2"]), Value::Int(left), "asked {asked}");
+    }
+    // Whoever wants rights asks for them anywhere.
+    assert_eq!(net.value_on(stock, third, &["ESCROW.GIVE", "k", "4", &third.to_string()]), Value::Int(6));
+    let rights = net.value_on(stock, first, &["ESCROW.RIGHTS", "k"]);
+    let mut expected = [(second, 6), (third, 4)];
+    expected.sort();
+    let pairs = expected.iter().map(|&(node, rights)| (Value::Int(node.into()), Value::Int(rights)));
+    assert_eq!(rights, Value::Map(pairs.collect()));
+    // Together there is enough, and nobody alone has it.
+    for asked in 1..=5 {
+        let Value::Error(text) = net.value_on(stock, asked, &["DECRBY", "k", "7"]) else { panic!("refused") };
+        assert!(text.ends_with(b"of the 10 rights to decrease the counter that it knows of; nothing was applied; ask for less, or move rights with ESCROW.GIVE"), "{text:?}");
+    }
+    // A node that starts again has the rights that it had.
+    net.boot(second);
+    net.run(3000);
+    assert_eq!(net.value_on(stock, second, &["DECRBY", "k", "6"]), Value::Int(4));
+    let error = net.value(1, &["ESCROW.RIGHTS", "k"]);
+    assert!(matches!(error, Value::Error(_)), "a table in a log has none: {error:?}");
+}

@@ -213,6 +213,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         Play::Lesson(balance::run),
     ),
     experiment(
+        "crdt/restored-rights",
+        "May a node that was restored from a backup take from an account what its disk says that it may?",
+        &["a balance below 0"],
+        Play::Lesson(lost::rights),
+    ),
+    experiment(
         "placement/modulo",
         "May a key live at the rest of its hash, divided by the number of nodes, when one joins?",
         &["nearly every key moves"],

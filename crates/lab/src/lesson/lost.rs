@@ -3,7 +3,7 @@
 
 use super::cluster::{Cluster, is_done, quorum, text};
 use super::replica::Config;
-use super::{Run, unexpected};
+use super::{Run, failed, unexpected};
 use crate::failure::Kind as Reason;
 use crate::fault::Fault;
 use crate::simulator::{Disk, Weather};
@@ -81,4 +81,36 @@ pub(crate) fn identity(seed: u64, broken: bool, trace: bool) -> Run {
     };
     let run = cluster.end(failure, found);
     Run { recording: Default::default(), ..run }
+}
+
+/// A replica takes from a counter with a bound, and its disk is set back to before. With the rule broken its next life takes by the rights that the
+/// disk tells; else by those that are left when all replicas were heard.
+pub(crate) fn rights(seed: u64, broken: bool, trace: bool) -> Run {
+    let rule = Preset::Balanced.rule(3).expect("three replicas");
+    let config = Config { broken: broken.then_some(Mutant::EscrowTakenUnheard), ..Config::new(rule, Kind::Bounded) };
+    let mut cluster = Cluster::new(seed, &config, Weather::default(), trace);
+    let deposit = cluster.ask(1, "INCRBY k 100", quorum(0, 3));
+    cluster.pass(1_000);
+    let backup = cluster.simulator.disk(NodeId(1)).clone();
+    let first = cluster.ask(1, "DECRBY k 80", quorum(0, 3));
+    change_disk(&mut cluster, 1, backup);
+    let second = cluster.ask(1, "DECRBY k 60", quorum(0, 3));
+    let rest = cluster.ask(1, "DECRBY k 20", quorum(0, 3));
+    cluster.pass(3_000);
+    let balance = text(&cluster.ask(2, "GET k", quorum(3, 0)));
+    let found = format!(
+        "100 are there, node 1 takes 80, its disk is set back to before; it takes 60: {}; it takes 20: {}\nthe balance: {balance}",
+        text(&second),
+        text(&rest)
+    );
+    let failure = if !is_done(&deposit) || !is_done(&first) {
+        Some(unexpected("a change was not acknowledged"))
+    } else if balance.starts_with('-') {
+        Some(failed("a balance below 0", format!("node 1 takes 60 of the 20 that are left: the balance is {balance}")))
+    } else if broken || text(&rest) != "0" || balance != "0" {
+        Some(unexpected("what is left can be taken, and nothing more"))
+    } else {
+        None
+    };
+    cluster.end(failure, found)
 }

@@ -37,6 +37,9 @@ pub struct Mix {
     pub sloppy: u64,
     /// Removals among writes.
     pub removals: u64,
+    /// Gifts of rights among writes of bounded counters.
+    #[serde(default)]
+    pub gifts: u64,
     /// What reads find out of date is mended.
     pub mend_reads: bool,
     /// Writes that a replica did not confirm are owed to it.
@@ -87,6 +90,7 @@ impl Mix {
             volatile: 0,
             sloppy: 0,
             removals: 0,
+            gifts: 0,
             mend_reads: reads,
             hints,
             compare_ms,
@@ -115,6 +119,7 @@ impl Mix {
             hints: random.chance(500),
             compare_ms: 50 + random.below(450),
             move_us: 0,
+            gifts: 150,
         }
     }
 }
@@ -197,7 +202,10 @@ impl Clients {
         let read = self.random.chance(self.mix.reads);
         let drawn = if read { None } else { self.draw_write(at, table, &key, kind) };
         let (asked, words, seen) = drawn.unwrap_or_else(|| (Asked::Read, read_words(kind, &key), None));
-        let want = self.draw_want(table, asked == Asked::Read);
+        let mut want = self.draw_want(table, asked == Asked::Read);
+        if kind == Kind::Bounded && asked.spends() {
+            want.quorum.sloppy = false;
+        }
         Drawn { table, key, asked, words, want, seen }
     }
 
@@ -249,6 +257,11 @@ impl Clients {
                 let saw = BTreeSet::new();
                 plain(Asked::Replace { by: Some(value.clone()), saw }, words(&[b"SET", key, &value]))
             }
+            Kind::Bounded if self.random.chance(self.mix.gifts) => {
+                let amount = (1 + self.random.below(30)).to_string();
+                let node = self.targets[self.random.below(self.targets.len() as u64) as usize].0.to_string();
+                plain(Asked::Give, words(&[b"ESCROW.GIVE", key, amount.as_bytes(), node.as_bytes()]))
+            }
             Kind::Counter | Kind::Bounded => {
                 // Some keys only grow: there a session that goes back is easily seen.
                 let grows = key.ends_with(b"0") && kind == Kind::Counter;
@@ -283,7 +296,7 @@ impl Clients {
         let added = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
         let mut added = added.filter_map(|record| match &record.asked {
             Asked::Put(element) => Some(element.clone()),
-            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Take(_) => None,
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Take(_) => None,
         });
         added.nth(back)
     }

@@ -99,7 +99,7 @@ impl History<'_> {
         };
         let amount = |record: &Record| match record.asked {
             Asked::Add(amount) => Some(amount),
-            Asked::Read | Asked::Replace { .. } | Asked::Put(_) | Asked::Take(_) => None,
+            Asked::Read | Asked::Replace { .. } | Asked::Give | Asked::Put(_) | Asked::Take(_) => None,
         };
         sums::History {
             base,
@@ -119,11 +119,11 @@ impl History<'_> {
         };
         let added = |record: &Record| match &record.asked {
             Asked::Put(element) => Some((element.clone(), record.attempts == 1)),
-            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Take(_) => None,
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Take(_) => None,
         };
         let removed = |record: &Record| match &record.asked {
             Asked::Take(element) => Some(element.clone()),
-            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Put(_) => None,
+            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Put(_) => None,
         };
         elements::History {
             adds: self.writes(added),
@@ -140,7 +140,7 @@ impl History<'_> {
         };
         let replaced = |record: &Record| match &record.asked {
             Asked::Replace { by, saw } => Some(siblings::Replaced { by: by.clone(), saw: saw.clone() }),
-            Asked::Read | Asked::Add(_) | Asked::Put(_) | Asked::Take(_) => None,
+            Asked::Read | Asked::Add(_) | Asked::Give | Asked::Put(_) | Asked::Take(_) => None,
         };
         siblings::History {
             writes: self.writes(replaced),

@@ -22,10 +22,23 @@ pub enum Asked {
     },
     /// A counter, or the counter in a map, rises by this.
     Add(i64),
+    /// Rights to decrease a bounded counter go to another node, which changes no value.
+    Give,
     /// An element is there from now on; nobody else adds it.
     Put(Bytes),
     /// An element is removed.
     Take(Bytes),
+}
+
+impl Asked {
+    /// Does it spend rights of a bounded counter, if it is asked of one?
+    pub(super) fn spends(&self) -> bool {
+        match self {
+            Asked::Add(amount) => *amount < 0,
+            Asked::Give => true,
+            Asked::Read | Asked::Replace { .. } | Asked::Put(_) | Asked::Take(_) => false,
+        }
+    }
 }
 
 /// What a read showed.
@@ -110,9 +123,9 @@ impl Record {
                     Told::Unknown
                 }
             },
-            (Asked::Replace { .. } | Asked::Add(_) | Asked::Put(_) | Asked::Take(_), _) => Told::Changed,
+            (Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Put(_) | Asked::Take(_), _) => Told::Changed,
         };
-        if matches!(value, Value::Error(_)) && !matches!(self.asked, Asked::Add(amount) if amount < 0) {
+        if matches!(value, Value::Error(_)) && !self.asked.spends() {
             judge.accuse(now_us, Broken::WrongError, format!("{self:?}: {value:?}"));
         }
     }

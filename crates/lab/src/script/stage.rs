@@ -627,6 +627,10 @@ fn value_text(value: &Value) -> String {
         Value::Array(values) | Value::Set(values) if values.iter().all(|value| matches!(value, Value::Bulk(_))) => {
             values.iter().map(value_text).collect::<Vec<_>>().join(" ")
         }
+        Value::Map(pairs) if pairs.iter().all(|pair| matches!(pair, (Value::Int(_), Value::Int(_)))) => {
+            let pair = |(name, value): &(Value, Value)| format!("{}: {}", value_text(name), value_text(value));
+            pairs.iter().map(pair).collect::<Vec<_>>().join(", ")
+        }
         Value::Array(_) | Value::Map(_) | Value::Set(_) | Value::Pairs(_) => format!("{value:?}"),
     }
 }

@@ -253,6 +253,7 @@ fn repair() -> RepairStatus {
             pair(3, RepairStage::Underway { done: 12, of: 256 }, None),
         ],
         owed: vec![(NodeId(3), 3)],
+        moving: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::judge::Judge;
 use crate::simulator::Simulator;
 use bytes::Bytes;
 use quorate_core::crdt::Cell as _;
+use quorate_core::crdt::{AnyCell, Leaf};
 use quorate_core::leaderless::State;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
@@ -48,6 +49,11 @@ pub fn contradiction(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
     pairs.next().map(|((a, _), (b, _))| (*a, *b))
 }
 
+/// Did somebody decrease a bounded counter, or give away, by more than the rights that it held? Then the value may fall below the bound.
+pub fn is_overdrawn(cell: &AnyCell) -> bool {
+    matches!(cell, AnyCell::Leaf(Leaf::Bounded(cell)) if cell.overdrawn().is_some())
+}
+
 /// The first two that do not know and hold the same, if there are such.
 pub fn difference(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
     let differ = states.windows(2).find(|pair| pair[0].1 != pair[1].1)?;
@@ -55,9 +61,17 @@ pub fn difference(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
 }
 
 impl Judge {
-    /// Looks whether replicas of a key that know the same hold the same.
+    /// Looks whether replicas of a key that know the same hold the same, and of no bounded counter more was spent than there was.
     pub fn judge_replicas(&mut self, simulator: &Simulator<Node>, table: TableId, key: &Bytes) {
         let states = states(simulator, table, key);
+        if let Some((node, state)) = states.iter().find(|(_, state)| is_overdrawn(&state.cell)) {
+            let name = String::from_utf8_lossy(key);
+            let detail = format!(
+                "node {} holds {name} of table {}, of which more was spent than there was\n  {state:?}",
+                node.0, table.0
+            );
+            self.accuse(simulator.now_us(), Kind::WrongSum, detail);
+        }
         if let Some((a, b)) = contradiction(&states) {
             let of = |node| states.iter().find(|(other, _)| *other == node).map(|(_, state)| state);
             let name = String::from_utf8_lossy(key);
