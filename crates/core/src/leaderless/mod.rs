@@ -21,6 +21,7 @@
 //! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`)
 //! - L13 What was agreed on by compare-and-set moves with its key. (`no_number_is_reached_twice_when_acceptors_move`, `what_acceptors_agreed_on_moves_with_the_key`)
 //! - L14 The names of increments move with them. (`an_increment_under_a_name_counts_once_though_its_range_moved`)
+//! - L15 What several nodes write into one text is all there, once. (`nothing_is_lost_when_several_put_a_text_together`, `both_sides_of_a_cut_write_one_text`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!

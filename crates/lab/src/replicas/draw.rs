@@ -1,6 +1,6 @@
 //! Which tables there are, and what a client asks next.
 
-use super::record::COUNTER;
+use super::record::{COUNTER, MARK};
 use super::{Asked, Clients};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
@@ -69,7 +69,7 @@ pub struct Table {
 const LETTERS: [char; 4] = ['a', 'h', 'o', 'v'];
 
 /// The kinds of cells that clients use.
-const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded];
+const KINDS: [Kind; 7] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded, Kind::Text];
 
 impl Mix {
     /// No clients and no tables, and repair as nodes do it on their own.
@@ -273,6 +273,10 @@ impl Clients {
                 }
                 plain(Asked::Put(value), words)
             }
+            Kind::Text => {
+                let word = format!("v{}{MARK}", self.next_value);
+                plain(Asked::Put(value), words(&[b"TEXT.INSERT", key, b"0", word.as_bytes()]))
+            }
             Kind::Flag | Kind::DisableWinsFlag | Kind::RemoveWinsSet => None,
         }
     }
@@ -293,8 +297,12 @@ fn read_words(kind: Kind, key: &Bytes) -> Words {
     match kind {
         Kind::Set | Kind::RemoveWinsSet => words(&[b"SMEMBERS", key]),
         Kind::Map => words(&[b"HGETALL", key]),
-        Kind::Register | Kind::Latest | Kind::Flag | Kind::DisableWinsFlag | Kind::Counter | Kind::Bounded => {
-            words(&[b"GET", key])
-        }
+        Kind::Register
+        | Kind::Latest
+        | Kind::Flag
+        | Kind::DisableWinsFlag
+        | Kind::Counter
+        | Kind::Bounded
+        | Kind::Text => words(&[b"GET", key]),
     }
 }
