@@ -36,7 +36,7 @@
 //! | 10 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`; broken: `rights_that_were_given_are_gone` |
 //! | 11 | fields of one name and two kinds stand beside each other, and go one by one | `fields_of_one_name_and_two_kinds_stand_beside_each_other`, `what_cannot_be_removed_or_nested_is_refused` |
 //! | 12 | cells share a context and nothing else | `cells_share_a_context_and_nothing_else`; broken: `a_change_does_not_speak_for_the_whole_range` |
-//! | 13 | a text is what its updates say, however they were put together; its order is that of Yjs | the card of `text/` |
+//! | 13 | a text is what its updates say, however they were put together; its order is that of Yjs | `a_text_is_what_its_updates_say`, `texts_are_those_of_yrs`, `updates_recorded_from_yjs_are_read_as_yjs_reads_them`; broken: `a_text_that_is_put_together_replaces_only_what_was_seen` |
 //! | 14 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
 //!
 //! **Not here.** Who stores and sends what; what a range is; limits on siblings, members and fields; the
@@ -53,7 +53,7 @@
 //! [`Actor`](crate::clock::Actor) is a node in one incarnation (`a_lost_disk_does_not_give_its_identity_to_the_next`). A delta
 //! that carries the context of the whole range. A context that is joined before the last cell that it covers.
 //!
-//! **Read next.** `dots.rs`, then `register.rs`, `counter.rs`, `laws/mod.rs`.
+//! **Read next.** `dots.rs`, then `register.rs`, `counter.rs`, `text/mod.rs`, `laws/mod.rs`.
 
 mod any;
 mod bounded;
