@@ -129,34 +129,43 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
         "HKEYS" if map => one(Look::AllFields(Parts::Names).into()),
         "HVALS" if map => one(Look::AllFields(Parts::Values).into()),
         "HLEN" if map => one(Look::Count.into()),
-        "TEXT.LENGTH" if text => one(Look::Units.into()),
-        "TEXT.INSERT" | "TEXT.DELETE" if text => Ok(Change::EditText(edit(name, rest)?).into()),
-        "TEXT.UPDATE" if text => match rest {
-            [update] => match Update::decode(update) {
-                Ok(_) => Ok(Change::AddUpdate(update.clone()).into()),
-                Err(why) => Err(refused(text::malformed("update", why))),
-            },
-            _ => Err(refused("TEXT.UPDATE takes a key and an update".to_string())),
+        name if text && name.starts_with("TEXT.") => of_text(name, rest),
+        _ => Err(no_command(kind, name)),
+    }
+}
+
+fn no_command(kind: Kind, name: &str) -> Refusal {
+    refused(format!("{name} is no command on cells of kind {}; {}", kind.word(), commands_of(kind)))
+}
+
+/// A command on a text.
+fn of_text(name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
+    match (name, rest) {
+        ("TEXT.LENGTH", []) => Ok(Look::Units.into()),
+        ("TEXT.VECTOR", []) => Ok(Look::Vector.into()),
+        ("TEXT.STATE", []) => Ok(Look::State(text::Vector::default()).into()),
+        ("TEXT.STATE", [vector]) => match text::decode_vector(vector) {
+            Ok(vector) => Ok(Look::State(vector).into()),
+            Err(why) => Err(refused(text::malformed("state vector", why))),
         },
-        "TEXT.VECTOR" if text => one(Look::Vector.into()),
-        "TEXT.STATE" if text => match rest {
-            [] => Ok(Look::State(text::Vector::default()).into()),
-            [vector] => match text::decode_vector(vector) {
-                Ok(vector) => Ok(Look::State(vector).into()),
-                Err(why) => Err(refused(text::malformed("state vector", why))),
-            },
-            _ => Err(refused("TEXT.STATE takes a key and at most one state vector".to_string())),
+        ("TEXT.UPDATE", [update]) => match Update::decode(update) {
+            Ok(_) => Ok(Change::AddUpdate(update.clone()).into()),
+            Err(why) => Err(refused(text::malformed("update", why))),
         },
-        _ => Err(refused(format!("{name} is no command on cells of kind {}; {}", kind.word(), commands_of(kind)))),
+        ("TEXT.INSERT" | "TEXT.DELETE", [position, what]) => Ok(Change::EditText(edit(name, position, what)?).into()),
+        ("TEXT.LENGTH" | "TEXT.VECTOR", _) => Err(one_key(name)),
+        ("TEXT.STATE", _) => Err(refused("TEXT.STATE takes a key and at most one state vector".to_string())),
+        ("TEXT.UPDATE", _) => Err(refused("TEXT.UPDATE takes a key and an update".to_string())),
+        ("TEXT.INSERT" | "TEXT.DELETE", _) => {
+            Err(refused(format!("{name} takes a key, a position, and a text or a length")))
+        }
+        _ => Err(no_command(Kind::Text, name)),
     }
 }
 
 /// An edit by position.
-fn edit(name: &str, rest: &[Bytes]) -> Result<Edit, Refusal> {
+fn edit(name: &str, position: &Bytes, what: &Bytes) -> Result<Edit, Refusal> {
     let number = |word: &Bytes| core::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
-    let [position, what] = rest else {
-        return Err(refused(format!("{name} takes a key, a position, and a text or a length")));
-    };
     let position = number(position).ok_or_else(|| refused(format!("the position of {name} is a number from 0")))?;
     if name == "TEXT.DELETE" {
         let length = number(what).filter(|length| *length > 0);
