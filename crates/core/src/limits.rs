@@ -30,6 +30,12 @@ pub const HINTS: u64 = 1_000_000;
 pub const COMPARE_BYTES: usize = 256 * 1024;
 /// Leaderless operations in flight that one node coordinates. More are refused.
 pub const LEADERLESS_ROUNDS: usize = 100_000;
+/// Updates that a text keeps side by side. One more puts all of them together.
+pub const TEXT_UPDATES: usize = 64;
+/// Bytes of the updates of one text.
+pub const TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// Steps past concurrent pieces that reading one text takes.
+pub const TEXT_STEPS: u64 = 4_000_000;
 /// Consensus groups in a cluster.
 pub const GROUPS: u16 = 256;
 

@@ -109,7 +109,8 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
 
 /// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables or
 /// name their increments, where it moves tables both places fence what comes late, and no message outlives a start and all that comes after it.
-const IN_THEIR_ROOM: [Mutant; 7] = [
+const IN_THEIR_ROOM: [Mutant; 8] = [
+    Mutant::BlankReplicaCounts,
     Mutant::MovingWriteCountsOnce,
     Mutant::PaxosIgnoresHighest,
     Mutant::EpochNotFenced,
@@ -223,7 +224,6 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::ChangeTakenAlone
         | Mutant::SloppyCountsAsStrict
         | Mutant::MovesWithoutComparing
-        | Mutant::BlankReplicaCounts
         | Mutant::EscrowTakenUnheard
         | Mutant::EscrowGiftKept => target_replicas(mutant, options, &mut swarm),
         Mutant::PaxosIgnoresHighest
@@ -231,6 +231,7 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::HintReplayed
         | Mutant::AcceptorsStay
         | Mutant::MovingWriteCountsOnce
+        | Mutant::BlankReplicaCounts
         | Mutant::OperationForgotten
         | Mutant::EndedLifeHeard => {
             unreachable!("{} is caught by the tests of its room", name(mutant))
@@ -311,7 +312,7 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             kinds(&mut mix, &[Kind::Counter, Kind::Set]);
         }
         Mutant::QuorumFromPlan | Mutant::AnswerCountedTwice => swarm.crashes = true,
-        Mutant::MovesWithoutComparing | Mutant::BlankReplicaCounts => {
+        Mutant::MovesWithoutComparing => {
             options.nodes = 5;
             (mix.mend_reads, mix.hints, mix.compare_ms, mix.move_us) = (false, false, 5_000, 100_000);
             (mix.named, mix.sloppy, mix.volatile, mix.clients, mix.think_us) = (0, 0, 0, 6, 5_000);

@@ -4,6 +4,8 @@ use crate::front::{Connection, Issue, Shared};
 use crate::peer::frame;
 use crate::peer::handshake::{Handshake, Identity};
 use bytes::Bytes;
+use quorate_core::clock::{Actor, Context, Dot};
+use quorate_core::crdt::{Text, text};
 use quorate_core::guarantee::{Session, Want};
 use quorate_core::machine::{CallId, NodeId};
 use quorate_core::node::{Message, wire};
@@ -55,6 +57,25 @@ pub fn fuzz_peer(data: &[u8]) {
     }
     // Past the checksum, which random bytes hardly ever pass.
     let _ = wire::decode(data);
+}
+
+/// Feeds bytes to the readers of what editors of texts send. What is read is shown, edited, put together and read again.
+pub fn fuzz_text(data: &[u8]) {
+    let actor = Actor { node: NodeId(1), incarnation: 1 };
+    let dot = |count| Dot { actor, count };
+    let _ = text::decode_vector(data);
+    if text::Update::decode(data).is_err() {
+        return;
+    }
+    let mut text = Text::default();
+    text.replace(dot(1), &Context::default(), Bytes::copy_from_slice(data));
+    let edit = text::Edit::Insert { position: 0, text: "x".to_string() };
+    if let (Ok((_, before)), Ok((update, after))) = (text.show(), text.edit(dot(2), &edit)) {
+        assert_eq!(after, before + 1);
+        let _ = (text.add(dot(2), update), text.show());
+    }
+    let together = text.together_with(data);
+    assert!(text::Update::decode(&together).is_ok(), "what was put together is read again");
 }
 
 /// What honest peers say, for mutation.

@@ -1,4 +1,5 @@
-//! The fuzz targets for a short while, from the seeds in `corpus/resp` and those of `fuzz::peer_seeds`. `FUZZ_SECONDS` sets another time.
+//! The fuzz targets for a short while, from the seeds in `corpus/resp`, those of `fuzz::peer_seeds` and what Yjs said.
+//! `FUZZ_SECONDS` sets another time.
 #![allow(clippy::unwrap_used)]
 
 use quorate_server::fuzz;
@@ -33,6 +34,19 @@ fn requests() {
 #[test]
 fn peers() {
     fuzz(&fuzz::peer_seeds(), fuzz::fuzz_peer);
+}
+
+/// Updates recorded from Yjs.
+fn text_seeds() -> Vec<Vec<u8>> {
+    let recorded = include_str!("../../core/src/crdt/text/recorded/sessions.txt");
+    let byte = |hex: &str, at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let bytes = |hex: &str| (0..hex.len()).step_by(2).map(|at| byte(hex, at)).collect();
+    recorded.lines().filter_map(|line| line.strip_prefix("u ")).map(bytes).collect()
+}
+
+#[test]
+fn texts() {
+    fuzz(&text_seeds(), fuzz::fuzz_text);
 }
 
 #[test]

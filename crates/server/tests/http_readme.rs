@@ -66,6 +66,7 @@ fn the_limits_in_the_readme_are_those_of_the_code() {
             ),
         ),
         ("nodes; consensus groups", format!("{}; {}; {}", limits::NODE_ID_MAX, limits::GROUPS, limits::TABLES)),
+        ("bytes of the updates of one text", format!("{}; {}", mib(limits::TEXT_BYTES), limits::TEXT_UPDATES)),
         ("tables made", format!("{}; 64 bytes; {}", limits::TABLES_MADE, Rule::REPLICAS_MAX)),
     ] {
         assert_eq!(told(row), limit, "{row}");

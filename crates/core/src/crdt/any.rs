@@ -7,6 +7,7 @@ use super::latest::Latest;
 use super::map::{Map, SeenFields};
 use super::register::Register;
 use super::set::{AddWins, RemoveWins, SeenMembers};
+use super::text::Text;
 use super::{Cell, Delta, Refused};
 use crate::clock::{Context, Dot};
 use serde::{Deserialize, Serialize};
@@ -24,11 +25,12 @@ pub enum Kind {
     Counter,
     Bounded,
     Map,
+    Text,
 }
 
 impl Kind {
     /// All kinds, each with its word.
-    pub const ALL: [(Kind, &'static str); 9] = [
+    pub const ALL: [(Kind, &'static str); 10] = [
         (Kind::Register, "mv-register"),
         (Kind::Latest, "lww-register"),
         (Kind::Flag, "flag"),
@@ -38,6 +40,7 @@ impl Kind {
         (Kind::Counter, "counter"),
         (Kind::Bounded, "bounded-counter"),
         (Kind::Map, "map"),
+        (Kind::Text, "text"),
     ];
 
     /// The word for it.
@@ -66,6 +69,7 @@ pub enum Leaf {
     RemoveWinsSet(RemoveWins),
     Counter(Counter),
     Bounded(Bounded),
+    Text(Text),
 }
 
 /// A cell of any kind. Maps hold leaves only, so that no bytes make a reader recurse.
@@ -82,7 +86,7 @@ pub enum SeenLeaf {
     /// Nothing that can be removed.
     #[default]
     Nothing,
-    /// The dots of a register or a flag.
+    /// The dots of a register, a flag or a text.
     Dots(Context),
     /// The dots of each member of a set.
     Members(SeenMembers),
@@ -144,6 +148,7 @@ impl Leaf {
             Kind::RemoveWinsSet => Leaf::RemoveWinsSet(RemoveWins::default()),
             Kind::Counter => Leaf::Counter(Counter::default()),
             Kind::Bounded => Leaf::Bounded(Bounded::default()),
+            Kind::Text => Leaf::Text(Text::default()),
             Kind::Map => return None,
         })
     }
@@ -158,6 +163,7 @@ impl Leaf {
             Leaf::RemoveWinsSet(_) => Kind::RemoveWinsSet,
             Leaf::Counter(_) => Kind::Counter,
             Leaf::Bounded(_) => Kind::Bounded,
+            Leaf::Text(_) => Kind::Text,
         }
     }
 }
@@ -199,6 +205,7 @@ impl Cell for Leaf {
             (Leaf::RemoveWinsSet(cell), Leaf::RemoveWinsSet(other)) => cell.join(mine, other, theirs),
             (Leaf::Counter(cell), Leaf::Counter(other)) => cell.join(mine, other, theirs),
             (Leaf::Bounded(cell), Leaf::Bounded(other)) => cell.join(mine, other, theirs),
+            (Leaf::Text(cell), Leaf::Text(other)) => cell.join(mine, other, theirs),
             (cell, other) => panic!("a {} joins no {}", cell.kind().word(), other.kind().word()),
         }
     }
@@ -212,6 +219,7 @@ impl Cell for Leaf {
             Leaf::RemoveWinsSet(cell) => SeenLeaf::Members(cell.seen()),
             Leaf::Counter(cell) => SeenLeaf::Totals(cell.seen()),
             Leaf::Bounded(_) => SeenLeaf::Nothing,
+            Leaf::Text(cell) => SeenLeaf::Dots(cell.seen()),
         }
     }
     /// What was seen of a cell of another kind removes nothing.
@@ -224,6 +232,7 @@ impl Cell for Leaf {
             (Leaf::Set(cell), SeenLeaf::Members(seen)) => cell.remove(seen)?.map(Leaf::Set),
             (Leaf::RemoveWinsSet(cell), SeenLeaf::Members(seen)) => cell.remove(seen)?.map(Leaf::RemoveWinsSet),
             (Leaf::Counter(cell), SeenLeaf::Totals(seen)) => cell.remove(seen)?.map(Leaf::Counter),
+            (Leaf::Text(cell), SeenLeaf::Dots(seen)) => cell.remove(seen)?.map(Leaf::Text),
             (Leaf::Bounded(cell), _) => cell.remove(&())?.map(Leaf::Bounded),
             (leaf, _) => {
                 let cell = Leaf::new(leaf.kind()).expect("a leaf is no map");
@@ -241,6 +250,7 @@ impl Cell for Leaf {
             Leaf::RemoveWinsSet(cell) => cell.is_bottom(),
             Leaf::Counter(cell) => cell.is_bottom(),
             Leaf::Bounded(cell) => cell.is_bottom(),
+            Leaf::Text(cell) => cell.is_bottom(),
         }
     }
     fn is_absent(&self) -> bool {
@@ -253,6 +263,7 @@ impl Cell for Leaf {
             Leaf::RemoveWinsSet(cell) => cell.is_absent(),
             Leaf::Counter(cell) => cell.is_absent(),
             Leaf::Bounded(cell) => cell.is_absent(),
+            Leaf::Text(cell) => cell.is_absent(),
         }
     }
     fn dots(&self, each: &mut dyn FnMut(Dot)) {
@@ -263,6 +274,7 @@ impl Cell for Leaf {
             Leaf::DisableWinsFlag(cell) => cell.dots(each),
             Leaf::Set(cell) => cell.dots(each),
             Leaf::RemoveWinsSet(cell) => cell.dots(each),
+            Leaf::Text(cell) => cell.dots(each),
             Leaf::Counter(_) | Leaf::Bounded(_) => {}
         }
     }

@@ -14,6 +14,7 @@
 //! | `set` (`or-set`), `set-remove-wins` | members | adds win; removals win |
 //! | `counter` | a sum | all count; a reset takes what it observed |
 //! | `bounded-counter` | a sum, never below a bound | each replica decreases by rights that it holds |
+//! | `text` | a text | all edits count, in the order of Yjs |
 //! | `map` | fields, each a cell | field by field; kinds do not clash |
 //!
 //! An operation changes the cell and gives the [`Delta`] that the others join. What it takes as *seen* is what a read handed out
@@ -35,9 +36,10 @@
 //! | 10 | a bounded counter is never below its bound in any state, and refuses exactly what its rights do not reach | `a_bounded_counter_never_falls_below_its_bound`, `a_decrease_brings_the_rights_behind_it`, `a_life_takes_what_the_earlier_lives_of_its_node_hold`; broken: `rights_that_were_given_are_gone` |
 //! | 11 | fields of one name and two kinds stand beside each other, and go one by one | `fields_of_one_name_and_two_kinds_stand_beside_each_other`, `what_cannot_be_removed_or_nested_is_refused` |
 //! | 12 | cells share a context and nothing else | `cells_share_a_context_and_nothing_else`; broken: `a_change_does_not_speak_for_the_whole_range` |
-//! | 13 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
+//! | 13 | a text is what its updates say, however they were put together; its order is that of Yjs | `a_text_is_what_its_updates_say`, `texts_are_those_of_yrs`, `updates_recorded_from_yjs_are_read_as_yjs_reads_them`; broken: `a_text_that_is_put_together_replaces_only_what_was_seen` |
+//! | 14 | the bytes on wire and disk do not change unnoticed | `cells_have_these_bytes`, `arbitrary_bytes_make_no_cell_that_panics` |
 //!
-//! **Not here.** Sequences for text. Who stores and sends what; what a range is; limits on siblings, members and fields; the
+//! **Not here.** Who stores and sends what; what a range is; limits on siblings, members and fields; the
 //! names of actors. What was seen is trusted: a client that forges it removes what it names, so the store signs or checks
 //! what it hands out. That a replica shows no sibling whose replacement it has not heard of: before it hears, it does. A counter
 //! keeps an entry for each actor after a reset, a removal that wins keeps its dot, a register that shows one value holds the
@@ -52,7 +54,7 @@
 //! [`Actor`](crate::clock::Actor) is a node in one incarnation (`a_lost_disk_does_not_give_its_identity_to_the_next`). A delta
 //! that carries the context of the whole range. A context that is joined before the last cell that it covers.
 //!
-//! **Read next.** `dots.rs`, then `register.rs`, `counter.rs`, `laws/mod.rs`.
+//! **Read next.** `dots.rs`, then `register.rs`, `counter.rs`, `text/mod.rs`, `laws/mod.rs`.
 
 mod any;
 mod bounded;
@@ -67,6 +69,7 @@ mod register;
 mod set;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 pub use any::{AnyCell, Kind, Leaf, Seen, SeenLeaf};
 pub use bounded::Bounded;
@@ -77,6 +80,7 @@ pub use latest::{Latest, Shown};
 pub use map::{Field, Map, SeenFields};
 pub use register::Register;
 pub use set::{AddWins, RemoveWins, SeenMembers, Set};
+pub use text::Text;
 
 use crate::clock::{Context, Dot};
 use core::fmt;
@@ -154,6 +158,8 @@ pub enum Refused {
     OtherUse,
     /// The cell remembers as many names of changes as it can.
     Full,
+    /// The text is as long as it can be.
+    Long,
 }
 
 impl fmt::Display for Refused {
@@ -175,6 +181,13 @@ impl fmt::Display for Refused {
                  use another counter",
                 counter::NAMES
             ),
+            Refused::Long => {
+                write!(
+                    f,
+                    "the updates of one text have at most {} bytes; nothing was applied",
+                    crate::limits::TEXT_BYTES
+                )
+            }
             Refused::Nested => {
                 f.write_str("a field of a map cannot be a map; nothing was applied; put the path into its name")
             }

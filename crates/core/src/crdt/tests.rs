@@ -55,6 +55,7 @@ fn changes() -> Vec<(Kind, Delta<AnyCell>)> {
         (Kind::RemoveWinsSet, RemoveWins::default().take(dot, &nothing, &word("m")).map(leaf(Leaf::RemoveWinsSet))),
         (Kind::Counter, reset.map(leaf(Leaf::Counter))),
         (Kind::Bounded, bounded.decrease(ACTOR, 1).expect("the rights are there").map(leaf(Leaf::Bounded))),
+        (Kind::Text, Text::default().replace(dot, &seen, word("u")).map(leaf(Leaf::Text))),
         (Kind::Map, map.update(&field(Kind::Register), write).expect("writes are not refused").map(AnyCell::Map)),
     ]
 }
@@ -71,6 +72,7 @@ fn cells_have_these_bytes() {
         "00 05 01 016d 01 020301 00                    01 020301 00",
         "00 06 01 0203 ac02 00 00 01 0203 ac02 00 00   00 00",
         "00 07 02 0203 0203 05 0203 0401 02 01 0203 01 00 00",
+        "00 08 01 020301 01 75                         01 020301 01 040107",
         "01 01 0166 00 00 01 020301 01 76              01 020301 01 040107",
     ];
     let changes = changes();
@@ -172,5 +174,5 @@ fn every_kind_has_its_word_and_its_empty_cell() {
         assert!(cell.is_bottom() && cell.is_absent() && cell.is_sound(kind));
     }
     assert_eq!(Kind::from_word("or-set"), Some(Kind::Set));
-    assert_eq!(Kind::from_word("text"), None);
+    assert_eq!(Kind::from_word("list"), None);
 }

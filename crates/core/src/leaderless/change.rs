@@ -2,6 +2,7 @@
 
 use super::look::FIELDS;
 use crate::clock::{Actor, Context, Dot, Stamp};
+use crate::crdt::text::{Edit, Text};
 use crate::crdt::{
     AnyCell, Cell, Counter, Delta, Field, Flag, Kind, Leaf, Map, Refused, Seen, SeenLeaf, SeenMembers, Set,
 };
@@ -33,6 +34,10 @@ pub(super) enum Change {
         amount: i64,
     },
     RemoveFields(Vec<Bytes>),
+    /// Takes an update of an editor into a text. It is sound.
+    AddUpdate(Bytes),
+    /// Edits a text by position.
+    EditText(Edit),
 }
 
 impl Change {
@@ -43,8 +48,14 @@ impl Change {
             | Change::Remove
             | Change::TakeMembers(_)
             | Change::SetFields { .. }
-            | Change::RemoveFields(_) => true,
-            Change::Add(_) | Change::Give { .. } | Change::AddMembers(_) | Change::AddField { .. } => false,
+            | Change::RemoveFields(_)
+            // A position means what it does in the text that acknowledged writes left.
+            | Change::EditText(_) => true,
+            Change::Add(_)
+            | Change::Give { .. }
+            | Change::AddMembers(_)
+            | Change::AddField { .. }
+            | Change::AddUpdate(_) => false,
         }
     }
     /// Can it be done under an idempotency key? Only what the cell itself counts once.
@@ -58,7 +69,9 @@ impl Change {
             | Change::AddMembers(_)
             | Change::TakeMembers(_)
             | Change::SetFields { .. }
-            | Change::RemoveFields(_) => false,
+            | Change::RemoveFields(_)
+            | Change::AddUpdate(_)
+            | Change::EditText(_) => false,
         }
     }
 }
@@ -92,7 +105,7 @@ impl Author<'_> {
 pub(super) struct Wrote {
     /// What the other replicas join.
     pub(super) delta: Delta<AnyCell>,
-    /// The events that it replaces or removes.
+    /// The events that it replaces or removes, and those that an edit of a text builds on.
     pub(super) after: Context,
     /// The event that stands for the whole write: the last of those that it made.
     pub(super) dot: Dot,
@@ -111,8 +124,13 @@ pub(super) fn write(
     bound: i64,
 ) -> Result<Wrote, Value> {
     let first = author.fixed.unwrap_or_else(|| author.context.next(author.actor));
+    let base = match (change, &*cell) {
+        (Change::EditText(_), AnyCell::Leaf(Leaf::Text(text))) => text.seen(),
+        _ => Context::default(),
+    };
     let (mut delta, value) = make(change, cell, author, seen, bound)?;
-    let after = delta.context.before(first);
+    let mut after = delta.context.before(first);
+    after.join(&base);
     // Every write is an event, also one that leaves no data: sessions and comparisons go by events.
     let dot = author.last.unwrap_or_else(|| author.dot());
     delta.context.insert(dot);
@@ -169,9 +187,24 @@ fn make(
             };
             Ok((delta.map(AnyCell::Leaf), Value::Int(changed)))
         }
+        (Change::AddUpdate(update), AnyCell::Leaf(Leaf::Text(text))) => {
+            let delta = text.add(author.dot(), update.clone()).map_err(failed)?;
+            Ok((delta.map(Leaf::Text).map(AnyCell::Leaf), Value::OK))
+        }
+        (Change::EditText(edit), AnyCell::Leaf(Leaf::Text(text))) => {
+            let (delta, length) = edit_text(text, edit, author)?;
+            Ok((delta.map(Leaf::Text).map(AnyCell::Leaf), Value::Int(length as i64)))
+        }
         (_, AnyCell::Map(_)) => fields(change, cell, author),
         _ => Err(misfit()),
     }
+}
+
+fn edit_text(text: &mut Text, edit: &Edit, author: &mut Author<'_>) -> Result<(Delta<Text>, u64), Value> {
+    let dot = author.dot();
+    let (update, length) =
+        text.edit(dot, edit).map_err(|why| Value::Error(Bytes::from(format!("ERR applied: no; {why}"))))?;
+    Ok((text.add(dot, update).map_err(failed)?, length))
 }
 
 fn misfit() -> Value {
@@ -209,7 +242,9 @@ fn set(leaf: &mut Leaf, value: &Bytes, author: &mut Author<'_>, seen: Option<&Se
             let seen = dots(seen, cell.seen());
             turn(cell, switch(value)?, dot, &seen).map(Leaf::DisableWinsFlag)
         }
-        Leaf::Set(_) | Leaf::RemoveWinsSet(_) | Leaf::Counter(_) | Leaf::Bounded(_) => return Err(misfit()),
+        Leaf::Set(_) | Leaf::RemoveWinsSet(_) | Leaf::Counter(_) | Leaf::Bounded(_) | Leaf::Text(_) => {
+            return Err(misfit());
+        }
     })
 }
 
@@ -238,7 +273,8 @@ fn add(leaf: &mut Leaf, amount: i64, author: &Author<'_>, bound: i64) -> Result<
         | Leaf::Flag(_)
         | Leaf::DisableWinsFlag(_)
         | Leaf::Set(_)
-        | Leaf::RemoveWinsSet(_) => {
+        | Leaf::RemoveWinsSet(_)
+        | Leaf::Text(_) => {
             return Err(misfit());
         }
     }
@@ -355,7 +391,9 @@ fn fields(change: &Change, cell: &mut AnyCell, author: &mut Author<'_>) -> Resul
         | Change::Add(_)
         | Change::Give { .. }
         | Change::AddMembers(_)
-        | Change::TakeMembers(_) => {
+        | Change::TakeMembers(_)
+        | Change::AddUpdate(_)
+        | Change::EditText(_) => {
             return Err(misfit());
         }
     };

@@ -5,6 +5,7 @@ use super::look::{Look, Parts};
 use super::record::State;
 use crate::catalogue::LeaderlessSpec;
 use crate::clock::Actor;
+use crate::crdt::text::{self, Edit, Update};
 use crate::crdt::{Cell, Kind, Seen};
 use crate::machine::NodeId;
 use crate::operation::{Refusal, Words};
@@ -76,12 +77,12 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
     let flag = matches!(kind, Kind::Flag | Kind::DisableWinsFlag);
     let counter = matches!(kind, Kind::Counter | Kind::Bounded);
     let set = matches!(kind, Kind::Set | Kind::RemoveWinsSet);
-    let map = kind == Kind::Map;
+    let (map, text) = (kind == Kind::Map, kind == Kind::Text);
     match name {
         "EXISTS" => one(Look::Exists.into()),
         "TYPE" => one(Look::Type.into()),
         "DEL" | "UNLINK" => one(Change::Remove.into()),
-        "GET" if register || flag || counter => one(Look::Get.into()),
+        "GET" if register || flag || counter || text => one(Look::Get.into()),
         "STRLEN" if register => one(Look::Length.into()),
         "SET" if register || flag => match rest {
             [value] => Ok(Change::Set(value.clone()).into()),
@@ -135,7 +136,53 @@ fn action(kind: Kind, name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
         "HKEYS" if map => one(Look::AllFields(Parts::Names).into()),
         "HVALS" if map => one(Look::AllFields(Parts::Values).into()),
         "HLEN" if map => one(Look::Count.into()),
-        _ => Err(refused(format!("{name} is no command on cells of kind {}; {}", kind.word(), commands_of(kind)))),
+        name if text && name.starts_with("TEXT.") => of_text(name, rest),
+        _ => Err(no_command(kind, name)),
+    }
+}
+
+fn no_command(kind: Kind, name: &str) -> Refusal {
+    refused(format!("{name} is no command on cells of kind {}; {}", kind.word(), commands_of(kind)))
+}
+
+/// A command on a text.
+fn of_text(name: &str, rest: &[Bytes]) -> Result<Action, Refusal> {
+    match (name, rest) {
+        ("TEXT.LENGTH", []) => Ok(Look::Units.into()),
+        ("TEXT.VECTOR", []) => Ok(Look::Vector.into()),
+        ("TEXT.STATE", []) => Ok(Look::State(text::Vector::default()).into()),
+        ("TEXT.STATE", [vector]) => match text::decode_vector(vector) {
+            Ok(vector) => Ok(Look::State(vector).into()),
+            Err(why) => Err(refused(text::malformed("state vector", why))),
+        },
+        ("TEXT.UPDATE", [update]) => match Update::decode(update) {
+            Ok(_) => Ok(Change::AddUpdate(update.clone()).into()),
+            Err(why) => Err(refused(text::malformed("update", why))),
+        },
+        ("TEXT.INSERT" | "TEXT.DELETE", [position, what]) => Ok(Change::EditText(edit(name, position, what)?).into()),
+        ("TEXT.LENGTH" | "TEXT.VECTOR", _) => Err(one_key(name)),
+        ("TEXT.STATE", _) => Err(refused("TEXT.STATE takes a key and at most one state vector".to_string())),
+        ("TEXT.UPDATE", _) => Err(refused("TEXT.UPDATE takes a key and an update".to_string())),
+        ("TEXT.INSERT" | "TEXT.DELETE", _) => {
+            Err(refused(format!("{name} takes a key, a position, and a text or a length")))
+        }
+        _ => Err(no_command(Kind::Text, name)),
+    }
+}
+
+/// An edit by position.
+fn edit(name: &str, position: &Bytes, what: &Bytes) -> Result<Edit, Refusal> {
+    let number = |word: &Bytes| core::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    let position = number(position).ok_or_else(|| refused(format!("the position of {name} is a number from 0")))?;
+    if name == "TEXT.DELETE" {
+        let length = number(what).filter(|length| *length > 0);
+        let length = length.ok_or_else(|| refused("the length of TEXT.DELETE is a number from 1".to_string()))?;
+        return Ok(Edit::Delete { position, length });
+    }
+    match core::str::from_utf8(what) {
+        Ok(text) if !text.is_empty() => Ok(Edit::Insert { position, text: text.to_string() }),
+        Ok(_) => Err(refused("TEXT.INSERT takes a text that is not empty".to_string())),
+        Err(_) => Err(refused("TEXT.INSERT takes a text of UTF-8".to_string())),
     }
 }
 
@@ -148,6 +195,9 @@ fn commands_of(kind: Kind) -> &'static str {
         Kind::Bounded => "it has GET, INCR, DECR, INCRBY, DECRBY, ESCROW.GIVE, ESCROW.RIGHTS, EXISTS and TYPE",
         Kind::Set | Kind::RemoveWinsSet => {
             "it has SADD, SREM, SMEMBERS, SISMEMBER, SMISMEMBER, SCARD, DEL, EXISTS and TYPE"
+        }
+        Kind::Text => {
+            "it has GET, TEXT.INSERT, TEXT.DELETE, TEXT.LENGTH, TEXT.UPDATE, TEXT.STATE, TEXT.VECTOR, DEL, EXISTS and TYPE"
         }
         Kind::Map => {
             "it has HSET, HINCRBY, HGET, HMGET, HGETALL, HKEYS, HVALS, HLEN, HEXISTS, HDEL, DEL, EXISTS and TYPE"

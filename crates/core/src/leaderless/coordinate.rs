@@ -117,7 +117,7 @@ impl Leaderless {
         let takes_a_name = matches!(&action, Action::Change(change) if change.takes_a_name(table.spec.kind));
         if job.once.is_some() && !takes_a_name {
             let why = "on leaderless tables idempotency keys go with increments of counters alone: what else is done there may be \
-                       repeated as it is, or compared and set";
+                       repeated as it is, or compared and set; an edit of a text by position may not, and an update of it may";
             return Err(Begun::Refused(Refusal::Impossible(why.to_string())));
         }
         let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &spot.key, &token)).transpose();

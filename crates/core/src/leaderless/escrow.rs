@@ -80,7 +80,9 @@ fn spend(action: &Action) -> Option<Spend> {
             | Change::TakeMembers(_)
             | Change::SetFields { .. }
             | Change::AddField { .. }
-            | Change::RemoveFields(_),
+            | Change::RemoveFields(_)
+            | Change::AddUpdate(_)
+            | Change::EditText(_),
         )
         | Action::Look(_)
         | Action::Swap { .. } => None,

@@ -1,9 +1,11 @@
 //! What a reader finds in a cell.
 
-use crate::crdt::{AnyCell, Cell, Field, Flag, Kind, Leaf};
+use crate::crdt::text::Vector;
+use crate::crdt::{AnyCell, Cell, Field, Flag, Kind, Leaf, Text};
 use crate::machine::NodeId;
 use crate::operation::Value;
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -27,6 +29,12 @@ pub(super) enum Look {
     AllFields(Parts),
     /// How many rights to decrease a bounded counter each node holds.
     Rights,
+    /// The length of a text, in UTF-16 units.
+    Units,
+    /// What an editor lacks of a text that knows so much.
+    State(Vector),
+    /// What of a text is known here.
+    Vector,
 }
 
 /// What of the fields is asked.
@@ -72,6 +80,12 @@ pub(super) fn read(look: &Look, cell: &AnyCell, bound: i64) -> (Value, u16) {
             Some(Leaf::Bounded(cell)) => cell.holders().into_iter().map(pair).collect(),
             _ => Vec::new(),
         }),
+        Look::Units => text(cell).map_or(Value::Int(0), |text| match text.show() {
+            Ok((_, units)) => Value::Int(units as i64),
+            Err(tangled) => Value::Error(Bytes::from(format!("ERR {tangled}"))),
+        }),
+        Look::State(vector) => text(cell).map_or(Value::Nil, |text| Value::Bulk(Bytes::from(text.state(vector)))),
+        Look::Vector => text(cell).map_or(Value::Nil, |text| Value::Bulk(Bytes::from(text.vector()))),
         Look::AllFields(parts) => {
             let names = names(cell);
             match parts {
@@ -99,7 +113,8 @@ fn siblings(leaf: &Leaf) -> u16 {
         | Leaf::Set(_)
         | Leaf::RemoveWinsSet(_)
         | Leaf::Counter(_)
-        | Leaf::Bounded(_) => 0,
+        | Leaf::Bounded(_)
+        | Leaf::Text(_) => 0,
     };
     u16::try_from(more).unwrap_or(u16::MAX)
 }
@@ -116,7 +131,20 @@ fn shown(leaf: &Leaf, bound: i64) -> Value {
         Leaf::Counter(cell) => number(cell.value()),
         Leaf::Bounded(cell) if cell.is_bottom() => Value::Nil,
         Leaf::Bounded(cell) => number(cell.value(bound)),
+        Leaf::Text(cell) if cell.is_absent() => Value::Nil,
+        Leaf::Text(cell) => match cell.show() {
+            Ok((text, _)) => Value::Bulk(Bytes::from(text)),
+            Err(tangled) => Value::Error(Bytes::from(format!("ERR {tangled}"))),
+        },
         Leaf::Set(_) | Leaf::RemoveWinsSet(_) => Value::Nil,
+    }
+}
+
+/// The text in a cell, if there is one.
+fn text(cell: &AnyCell) -> Option<&Text> {
+    match cell {
+        AnyCell::Leaf(Leaf::Text(text)) if !text.is_absent() => Some(text),
+        _ => None,
     }
 }
 

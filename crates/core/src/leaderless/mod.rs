@@ -24,6 +24,7 @@
 //! - L15 A bounded counter is never below its bound, whatever crashed, was lost, wiped or set back; and what an earlier life of a node held is
 //!   spent by the next. (`no_state_is_below_the_bound`, `what_an_earlier_life_held_is_spent_by_the_next`)
 //! - L16 A replica that lacks rights knows who holds them. (`who_lacks_rights_names_those_that_hold_them`, `a_decrease_goes_where_the_rights_are`)
+//! - L17 What several nodes write into one text is all there, once. (`nothing_is_lost_when_several_put_a_text_together`, `both_sides_of_a_cut_write_one_text`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!

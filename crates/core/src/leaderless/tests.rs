@@ -21,6 +21,7 @@ mod escrow;
 mod movement;
 mod net;
 mod repair;
+mod text;
 
 use net::{KEYS, Net, TABLE, bulk, net, storm, with};
 
@@ -33,6 +34,7 @@ fn every_kind_of_cell_is_written_and_read() {
         (Kind::DisableWinsFlag, &["SET k 1", "SET k 0"], "GET k", "0"),
         (Kind::Counter, &["INCR k", "INCRBY k 40", "DECR k"], "GET k", "40"),
         (Kind::Bounded, &["INCRBY k 5", "DECRBY k 3"], "GET k", "2"),
+        (Kind::Text, &["TEXT.INSERT k 0 wrld", "TEXT.INSERT k 1 o", "TEXT.DELETE k 4 1"], "GET k", "worl"),
         (Kind::Map, &["HSET k f v g w", "HINCRBY k n 3", "HDEL k f"], "HGET k g", "w"),
     ];
     for (kind, writes, read, expected) in cases {

@@ -2,7 +2,7 @@
 
 use super::cells::{Reader, Writer};
 use super::failure::Ran;
-use super::{escrow, expiry, hash, key, member, server, set, string, table};
+use super::{escrow, expiry, hash, key, member, server, set, string, table, text};
 use crate::operation::Words;
 use bytes::Bytes;
 
@@ -154,6 +154,12 @@ const TABLE: &[Spec] = &[
     spec(table::FAMILY, "TABLE.LIFE", 4, NONE, Write(member::life)),
     spec(table::FAMILY, "TABLE.LIST", 1, NONE, Read(table::list)),
     spec(table::FAMILY, "TABLE.SHOW", 2, NONE, Read(table::show)),
+    spec(text::FAMILY, "TEXT.DELETE", 4, ONE, Write(text::write)),
+    spec(text::FAMILY, "TEXT.INSERT", 4, ONE, Write(text::write)),
+    spec(text::FAMILY, "TEXT.LENGTH", 2, ONE, Read(text::read)),
+    spec(text::FAMILY, "TEXT.STATE", -2, ONE, Read(text::read)),
+    spec(text::FAMILY, "TEXT.UPDATE", 3, ONE, Write(text::write)),
+    spec(text::FAMILY, "TEXT.VECTOR", 2, ONE, Read(text::read)),
     spec("key", "TOUCH", -2, ALL, Read(key::exists)),
     spec("expiry", "TTL", 2, ONE, Read(expiry::ttl)),
     spec("key", "TYPE", 2, ONE, Read(key::type_of)),

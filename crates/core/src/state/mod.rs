@@ -86,6 +86,7 @@ mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::guarantee::Position;
 use crate::mutant::{Mutant, Mutants};
@@ -99,6 +100,7 @@ use failure::{Failure, Ran};
 pub use member::{FOUNDERS, nodes_word};
 pub use number::{DECIMAL_BYTES, decimal};
 pub use table::{FAMILY as TABLE_FAMILY, load as catalogue, replicas_named};
+pub use text::FAMILY as TEXT_FAMILY;
 
 /// Where the state of a group lives in the store: every key of it begins with this.
 /// `[drawer::STATE, group: u16 BE, generation: u32 BE]`; a snapshot that is installed gets a new generation.

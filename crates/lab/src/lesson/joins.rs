@@ -130,7 +130,7 @@ fn update(held: &mut Held, by: Actor, number: u64, random: &mut Random) -> Delta
             change.map(Leaf::Set)
         }
         Leaf::Counter(cell) => cell.add(by, random.below(9) as i64 - 4).expect("it fits").map(Leaf::Counter),
-        Leaf::Flag(_) | Leaf::DisableWinsFlag(_) | Leaf::RemoveWinsSet(_) | Leaf::Bounded(_) => {
+        Leaf::Flag(_) | Leaf::DisableWinsFlag(_) | Leaf::RemoveWinsSet(_) | Leaf::Bounded(_) | Leaf::Text(_) => {
             unreachable!("these kinds are not drawn")
         }
     };

@@ -1,6 +1,6 @@
 //! Which tables there are, and what a client asks next.
 
-use super::record::COUNTER;
+use super::record::{COUNTER, MARK};
 use super::{Asked, Clients};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
@@ -71,7 +71,7 @@ pub struct Table {
 /// Keys begin with one of these, so that ranges by order part them; they have one tag, so that ranges by hash do not.
 const LETTERS: [char; 4] = ['a', 'h', 'o', 'v'];
 
-/// The kinds of cells that clients use.
+/// The kinds of cells that clients use. Texts are drawn apart.
 const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded];
 
 impl Mix {
@@ -125,7 +125,8 @@ impl Mix {
 }
 
 impl Table {
-    fn draw(kind: Kind, nodes: u16, random: &mut Random) -> Table {
+    /// A table of this kind of cell.
+    pub fn draw(kind: Kind, nodes: u16, random: &mut Random) -> Table {
         let replicas = 1 + random.below(u64::from(nodes.min(5))) as u8;
         let replicas = if random.chance(600) { nodes.min(3) as u8 } else { replicas };
         let majority = replicas / 2 + 1;
@@ -286,6 +287,10 @@ impl Clients {
                 }
                 plain(Asked::Put(value), words)
             }
+            Kind::Text => {
+                let word = format!("v{}{MARK}", self.next_value);
+                plain(Asked::Put(value), words(&[b"TEXT.INSERT", key, b"0", word.as_bytes()]))
+            }
             Kind::Flag | Kind::DisableWinsFlag | Kind::RemoveWinsSet => None,
         }
     }
@@ -306,8 +311,12 @@ fn read_words(kind: Kind, key: &Bytes) -> Words {
     match kind {
         Kind::Set | Kind::RemoveWinsSet => words(&[b"SMEMBERS", key]),
         Kind::Map => words(&[b"HGETALL", key]),
-        Kind::Register | Kind::Latest | Kind::Flag | Kind::DisableWinsFlag | Kind::Counter | Kind::Bounded => {
-            words(&[b"GET", key])
-        }
+        Kind::Register
+        | Kind::Latest
+        | Kind::Flag
+        | Kind::DisableWinsFlag
+        | Kind::Counter
+        | Kind::Bounded
+        | Kind::Text => words(&[b"GET", key]),
     }
 }

@@ -48,7 +48,7 @@ impl History<'_> {
             Kind::Register => named(Broken::WrongSiblings, siblings::check(&self.siblings(), self.rule())),
             Kind::Latest if self.table.is_majority() => self.order(),
             Kind::Counter | Kind::Bounded => named(Broken::WrongSum, sums::check(&self.sums(), self.rule())),
-            Kind::Set => named(Broken::WrongElements, elements::check(&self.elements(), self.rule())),
+            Kind::Set | Kind::Text => named(Broken::WrongElements, elements::check(&self.elements(), self.rule())),
             Kind::Map => named(Broken::WrongSum, sums::check(&self.sums(), self.rule()))
                 .or_else(|| named(Broken::WrongElements, elements::check(&self.elements(), self.rule()))),
             Kind::Latest | Kind::Flag | Kind::DisableWinsFlag | Kind::RemoveWinsSet => None,

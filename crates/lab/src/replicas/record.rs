@@ -24,7 +24,7 @@ pub enum Asked {
     Add(i64),
     /// Rights to decrease a bounded counter go to another node, which changes no value.
     Give,
-    /// An element is there from now on; nobody else adds it.
+    /// An element, or a word in a text, is there from now on; nobody else adds it.
     Put(Bytes),
     /// An element is removed.
     Take(Bytes),
@@ -48,7 +48,7 @@ pub enum Shown {
     Values(BTreeSet<Bytes>),
     /// A sum; none if nothing was ever added.
     Sum(Option<i64>),
-    /// The elements of a set.
+    /// The elements of a set, or the words of a text.
     Elements(BTreeSet<Bytes>),
     /// The elements of a map, and the sum in its counter.
     Fields(BTreeSet<Bytes>, Option<i64>),
@@ -94,6 +94,8 @@ pub struct Record {
     pub attempts: u32,
 }
 
+/// The mark behind each word of a text.
+pub(super) const MARK: char = ';';
 /// The counter of a map.
 pub(super) const COUNTER: &[u8] = b"count";
 
@@ -172,10 +174,19 @@ fn read_of(value: &Value) -> Option<Shown> {
     })
 }
 
-/// A counter is read as a register that holds digits is.
+/// The words of a text. Each was inserted at once with a mark behind it.
+fn words_of(text: &str) -> Shown {
+    let words = text.split_terminator(MARK).map(|word| Bytes::copy_from_slice(word.as_bytes()));
+    Shown::Elements(words.collect())
+}
+
+/// A counter and a text are read as a register is that holds digits or words.
 fn of_kind(shown: Shown, kind: Kind) -> Shown {
     match (shown, kind) {
         (Shown::Values(values), Kind::Counter | Kind::Bounded) => Shown::Sum(values.first().and_then(number)),
+        (Shown::Values(values), Kind::Text) => {
+            words_of(&values.first().map(|text| String::from_utf8_lossy(text)).unwrap_or_default())
+        }
         (shown, _) => shown,
     }
 }
@@ -191,6 +202,7 @@ pub fn shown(cell: &AnyCell, bound: i64) -> Option<Shown> {
         AnyCell::Leaf(Leaf::Counter(cell)) => Shown::Sum(sum(cell.value())),
         AnyCell::Leaf(Leaf::Bounded(cell)) => Shown::Sum(sum(cell.value(bound))),
         AnyCell::Leaf(Leaf::Set(cell)) => Shown::Elements(cell.members().cloned().collect()),
+        AnyCell::Leaf(Leaf::Text(cell)) => words_of(&cell.show().ok()?.0),
         AnyCell::Map(map) => {
             let names = map.fields().map(|(field, _)| field.name.clone()).filter(|name| name != COUNTER).collect();
             let counter = map.fields().find_map(|(field, leaf)| match leaf {

@@ -4,6 +4,7 @@ use crate::fault::{Fault, parse_time, time_text};
 use crate::replicas;
 use crate::simulator::{Habits, Weather};
 use crate::workload::Mix;
+use quorate_core::crdt::Kind;
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::{Mutant, Mutants};
 use quorate_core::random::Random;
@@ -226,6 +227,9 @@ fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mi
         let mut mix = replicas::Mix::draw(nodes, election_ms, &mut random);
         if random.chance(500) {
             mix.move_us = 50_000 + random.below(500_000);
+        }
+        if random.chance(400) {
+            mix.tables.push(replicas::Table::draw(Kind::Text, nodes, &mut random));
         }
         mix
     })

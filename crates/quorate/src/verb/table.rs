@@ -82,7 +82,7 @@ struct Policy {
     /// R and W by a name: fast-reads, fast-writes or balanced (the default)
     #[arg(long)]
     preset: Option<String>,
-    /// What stands at each key: mv-register (the default), lww-register, set, counter, map and others
+    /// What stands at each key: mv-register (the default), lww-register, set, counter, map, text and others
     #[arg(long, value_name = "KIND")]
     cell: Option<String>,
     /// What a bounded counter never falls below

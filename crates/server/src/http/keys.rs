@@ -4,7 +4,7 @@ use super::operate::{Action, misfit, number, operate, single};
 use super::problem::{Kind, Problem};
 use super::routes::Asked;
 use super::tables::Found;
-use super::{body, json, percent};
+use super::{body, json, percent, texts};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
@@ -22,8 +22,15 @@ const MUST_EXIST: &str = "If-Match: * needs a key that exists, and this one does
 
 /// The value of a key, with its version as `ETag`: both from one state.
 pub async fn get(asked: Asked) -> Answer {
-    asked.query(&[])?;
-    let (Found { id: table, leaderless }, key) = (asked.table().await?, asked.key()?);
+    let query = asked.query(&["vector"])?;
+    let known = query.first().map(|(_, known)| &known[..]);
+    let (Found { id: table, leaderless, text }, key) = (asked.table().await?, asked.key()?);
+    if text {
+        return texts::get(&asked, table, key, known).await;
+    }
+    if known.is_some() {
+        return Err(Problem::malformed("vector belongs to texts: to tables whose cell is text"));
+    }
     if leaderless {
         return get_without_version(&asked, table, &key).await;
     }
@@ -249,7 +256,7 @@ fn bad_condition(name: &HeaderName, why: &str) -> Problem {
 
 impl Asked {
     /// The key in the path.
-    fn key(&self) -> Result<Bytes, Problem> {
+    pub fn key(&self) -> Result<Bytes, Problem> {
         Ok(Bytes::from(percent::decode(self.segment("{key}").unwrap_or_default())?))
     }
     /// The parameters of the query.

@@ -23,6 +23,7 @@ mod problem;
 mod repair;
 mod routes;
 mod tables;
+mod texts;
 mod wire;
 
 pub use json::bytes as bytes_json;

@@ -1,7 +1,7 @@
 //! The one table of what there is: the router, the OpenAPI document and the page at `/` are made from it.
 
 use super::problem::{Kind, Problem};
-use super::{Site, admit, batch, keys, node, repair, tables};
+use super::{Site, admit, batch, keys, node, repair, tables, texts};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -134,7 +134,12 @@ pub const ROUTES: &[Route] = &[
         (200, Bytes),
         |asked, _| Box::pin(keys::get(asked)),
     )
-    .conditional(),
+    .conditional()
+    .query(&[(
+        "vector",
+        "string",
+        "Of a text: give the update (Yjs, v1) that an editor lacks whose state vector this is, in hexadecimal; empty for all",
+    )]),
     route("PUT", KEY, "putKey", "Sets a key to the body", Family::Write, (204, Nothing), |asked, body| {
         Box::pin(keys::put(asked, body))
     })
@@ -168,6 +173,17 @@ pub const ROUTES: &[Route] = &[
     )
     .action("cas")
     .takes(Json("Swap")),
+    route(
+        "POST",
+        KEY,
+        "updateText",
+        "Takes an update of an editor (Yjs, v1) into a text",
+        Family::Write,
+        (204, Nothing),
+        |asked, body| Box::pin(texts::update(asked, body)),
+    )
+    .action("update")
+    .takes(Bytes),
     route("GET", KEYS, "listKeys", "One page of the keys", Family::Read, (200, Json("Page")), |asked, _| {
         Box::pin(keys::list(asked))
     })

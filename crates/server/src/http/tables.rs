@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use quorate_core::catalogue::TableError;
+use quorate_core::crdt;
 use quorate_core::guarantee::Level;
 use quorate_core::operation::{TableId, Value, Words};
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub struct Found {
     pub id: TableId,
     /// It has no log: no versions, no guards and no batches.
     pub leaderless: bool,
+    /// Texts that several edit stand at its keys.
+    pub text: bool,
 }
 
 /// What a table is made with, or what changes.
@@ -107,7 +110,7 @@ impl Asked {
         }
         let name = name(self)?;
         if let Some(id) = find_configured(self, &name) {
-            return Ok(Found { id: TableId(id as u16), leaderless: false });
+            return Ok(Found { id: TableId(id as u16), ..Found::default() });
         }
         if !name.first().is_some_and(u8::is_ascii_alphabetic) {
             return Err(unknown(&name));
@@ -118,7 +121,8 @@ impl Asked {
             let done = operate_with(self, action, |wish| wish.look_up(level)).await?;
             let shown = table(&done.value);
             if let Some(id) = shown["id"].as_u64().and_then(|id| u16::try_from(id).ok()) {
-                return Ok(Found { id: TableId(id), leaderless: shown["shape"] == "leaderless" });
+                let (leaderless, text) = (shown["shape"] == "leaderless", shown["cell"] == crdt::Kind::Text.word());
+                return Ok(Found { id: TableId(id), leaderless, text });
             }
         }
         Err(unknown(&name))

@@ -6,6 +6,7 @@
 
 mod broken;
 mod subjects;
+mod text;
 
 use crate::clock::Actor;
 use crate::machine::NodeId;

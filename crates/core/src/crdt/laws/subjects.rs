@@ -54,7 +54,7 @@ fn serials(standing: Updates) -> BTreeSet<String> {
 }
 
 /// The law of the cell, on all scripts of so many steps, and on longer ones that are drawn.
-fn obeys<S: Subject + Sync>(subject: &S, steps: usize, at_least: usize) {
+pub fn obeys<S: Subject + Sync>(subject: &S, steps: usize, at_least: usize) {
     let scripts = exhaust(subject, steps).expect("every law holds");
     assert!(scripts >= at_least, "{scripts} scripts were tried");
     let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };

@@ -5,7 +5,7 @@ use super::*;
 /// Draws operations, losses, copies, crashes and cuts; then all heals, every key is read from all, and all replicas must be equal.
 #[test]
 fn replicas_that_know_the_same_hold_the_same() {
-    for kind in [Kind::Register, Kind::Latest, Kind::Set, Kind::Counter, Kind::Map] {
+    for kind in [Kind::Register, Kind::Latest, Kind::Set, Kind::Counter, Kind::Map, Kind::Text] {
         for seed in 0..40 {
             let mut net = Net::new(3, kind, (3, 2, 2), Mutants::none(), seed);
             storm(&mut net, kind, 120);
@@ -29,7 +29,7 @@ fn replicas_that_know_the_same_hold_the_same() {
 /// What a comparison of whole ranges brings must be what reading every key from all would, and the contexts must agree, too.
 #[test]
 fn a_comparison_brings_all_and_closes_the_holes() {
-    for kind in [Kind::Register, Kind::Set, Kind::Counter, Kind::Map] {
+    for kind in [Kind::Register, Kind::Set, Kind::Counter, Kind::Map, Kind::Text] {
         for seed in 0..40 {
             let mut net = Net::new(3, kind, (3, 2, 2), Mutants::none(), 1_000 + seed);
             storm(&mut net, kind, 120);
