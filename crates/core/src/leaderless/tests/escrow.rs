@@ -107,6 +107,35 @@ fn what_a_read_heard_is_told_before_it_ends() {
     assert_eq!([1, 2, 3].map(|node| value(&net.state(node, b"k").cell)), [2; 3]);
 }
 
+/// A node that leaves a range holds a decrease that nobody else has, of a life that is over. It is heard, too.
+#[test]
+fn who_leaves_a_range_is_heard_before_rights_are_taken() {
+    let mut net = movement::moving_net(Kind::Bounded, Mutants::none(), 1);
+    net.tell_all();
+    net.done(3, "INCRBY k 10");
+    net.begin(3, with(2, 1), &Session::default(), "DECRBY k 8", None).expect("a replica");
+    net.messages.retain(|(_, to, _)| *to == NodeId(1));
+    net.crash(3);
+    while !net.messages.is_empty() {
+        net.deliver(0, true);
+    }
+    net.sync(1);
+    net.start(3);
+    net.cut_between(&[1], &[2, 3, 4, 5]);
+    net.send_away();
+    while net.moves() {
+        net.calm();
+        net.pass(500);
+        net.hear_caught_up();
+        net.tell_all();
+    }
+    refused(&net.get(3, "DECRBY k 7"), "holds 0 of the 10 rights");
+    net.arrive();
+    refused(&net.get(3, "DECRBY k 7"), "holds 0 of the 2 rights");
+    assert_eq!(net.get(3, "DECRBY k 2"), Value::Int(0));
+    assert_eq!([3, 4, 5].map(|node| value(&net.state(node, b"k").cell)), [0; 3]);
+}
+
 /// Three nodes whose disks lose what was not synced, and are set back to what they were some time ago; and who hear of the lives of each other
 /// when they hear of them.
 struct World {

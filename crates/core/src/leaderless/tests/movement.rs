@@ -47,7 +47,7 @@ impl Net {
         }
     }
 
-    fn moves(&self) -> bool {
+    pub(super) fn moves(&self) -> bool {
         self.catalogue.find(TABLE).expect("it was made").1.placed.moving.is_some()
     }
 
