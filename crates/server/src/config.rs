@@ -29,6 +29,10 @@ pub struct Config {
     pub listen: Listen,
     /// All members, this node included.
     pub members: Vec<Member>,
+    /// This node begins without a vote and without data, and waits until MEMBER.SET at another lets it in: so does one that is added, and
+    /// one whose disk was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub join: bool,
     /// Consensus groups that share the keys of the sixteen databases. The same on all members, for ever.
     #[serde(default = "one")]
     pub groups: u16,
@@ -246,11 +250,12 @@ impl Config {
         digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
     }
 
-    /// The members in order.
-    pub fn members(&self) -> Vec<NodeId> {
-        let mut members: Vec<NodeId> = self.members.iter().map(|member| NodeId(member.node)).collect();
-        members.sort_unstable();
-        members
+    /// The members that began the cluster, in order: a node that joins is none of them.
+    pub fn founders(&self) -> Vec<NodeId> {
+        let founders = self.members.iter().map(|member| member.node).filter(|&node| !self.join || node != self.node);
+        let mut founders: Vec<NodeId> = founders.map(NodeId).collect();
+        founders.sort_unstable();
+        founders
     }
 
     /// How many databases SELECT reaches: the sixteen, then the tables.
@@ -260,7 +265,7 @@ impl Config {
 
     /// What the machine is told.
     pub fn node_config(&self, incarnation: u64) -> node::Config {
-        let mut config = node::Config::new(self.cluster_id(), NodeId(self.node), self.members(), self.groups);
+        let mut config = node::Config::new(self.cluster_id(), NodeId(self.node), self.founders(), self.groups);
         config.incarnation = incarnation;
         config.timing = node::Timing { heartbeat_ms: self.timing.heartbeat_ms, election_ms: self.timing.election_ms };
         let mut first_group = self.groups;

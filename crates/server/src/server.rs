@@ -153,11 +153,10 @@ fn start_with<S: Storage + Send + 'static>(
         cluster: config.cluster_id(),
         node: NodeId(config.node),
         incarnation,
-        members: config.members(),
         secret: config.security.peer_secret.clone().unwrap_or_default().into_bytes(),
     };
     let addresses = config.members.iter().map(|member| (NodeId(member.node), member.peer.clone())).collect();
-    let peers = Peers::new(identity, addresses, Some(peer), registry()?, waker, random.next());
+    let peers = Peers::new(identity, (addresses, config.join), Some(peer), registry()?, waker, random.next());
     let peers = system("watching for peers", peers)?;
     let shared = shared(config, resp_address.port());
     let node = NodeConfig { config: config.node_config(incarnation), seed: random.next() };

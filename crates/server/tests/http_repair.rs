@@ -23,6 +23,10 @@ fn repair_is_shown_and_begun() {
             },
         ])
     );
+    let carts =
+        json!({ "table": 256, "name": "carts", "awaited": [4], "compared": 3, "to_compare": 256, "leaving": 12 });
+    assert_eq!(status["waits_for_life"], json!(false));
+    assert_eq!((&status["catalogue"], &status["moving"]), (&json!(9), &json!([carts])));
     assert_eq!(status["owed"], json!([{ "node": 3, "hints": 3 }]));
     assert_eq!(node.scene.lock().unwrap().repairs, 0, "to ask is not to begin");
 

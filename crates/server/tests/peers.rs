@@ -203,3 +203,38 @@ fn a_port_in_use_and_a_directory_in_use_are_told() {
     first.handle.stop();
     first.join().unwrap();
 }
+
+#[test]
+fn a_node_that_joins_is_linked_let_in_and_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut configs = configs(4, directory.path());
+    configs[..3].iter_mut().for_each(|config| config.members.truncate(3));
+    configs[3].join = true;
+    let servers = configs.iter().map(|config| Some(Server::start(config).unwrap())).collect();
+    let cluster = Cluster { configs, servers, _directory: directory };
+    let connected =
+        |node, count| cluster.client(node).ask("INFO quorate").contains(&format!("peers_connected:{count}|"));
+    assert_eq!(cluster.client(1).ask("SET k 1"), "+OK|");
+    until("it dials those that its configuration names", || connected(4, 3) && connected(1, 3));
+    assert!(cluster.client(4).ask("WITH deadline=200 GET k").starts_with("-CLUSTERDOWN applied: no; "), "it waits");
+
+    let address = cluster.configs[3].listen.peer.clone();
+    assert_eq!(cluster.client(2).ask(&format!("QMEMBER SET 4 address {address}")), "+OK|");
+    let voters = |node: usize| {
+        let status = cluster.client(node).ask("QUORATE STATUS");
+        let json: serde_json::Value = serde_json::from_str(status.split('|').nth(1).unwrap()).unwrap();
+        json["groups"][0]["voters"].clone()
+    };
+    until("it votes", || (1..=4).all(|node| voters(node) == serde_json::json!([1, 2, 3, 4])));
+    assert_eq!(cluster.client(4).ask("WITH all SET k 2"), "+OK|");
+    assert!(cluster.client(3).ask("QMEMBER LIST").contains(&address));
+    assert!((1..=4).all(|node| connected(node, 3)), "there is one link between two nodes, though both may dial");
+
+    assert!(cluster.client(1).ask("QMEMBER FORGET 4").starts_with("-ERR applied: no; the node still votes"));
+    assert_eq!(cluster.client(1).ask("QMEMBER SET 4 weight 0 votes no"), "+OK|");
+    until("it votes no more", || (1..=3).all(|node| voters(node) == serde_json::json!([1, 2, 3])));
+    assert_eq!(cluster.client(1).ask("WITH all SET k 3"), "+OK|");
+    cluster.servers[3].as_ref().unwrap().handle.stop();
+    assert_eq!(cluster.client(1).ask("QMEMBER FORGET 4"), "+OK|");
+    until("the others have no link to it", || (1..=3).all(|node| connected(node, 2)));
+}

@@ -45,6 +45,8 @@ impl Leaderless {
         });
         RepairStatus {
             node: self.config.node,
+            catalogue: catalogue.version(),
+            waits_for_life: !self.tables.is_empty() && self.actor.is_none(),
             every_ms: self.config.compare_ms,
             progress: self.progress(),
             pairs: pairs.collect(),

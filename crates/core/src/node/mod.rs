@@ -48,7 +48,8 @@ pub struct Config {
     pub node: NodeId,
     /// Our life: rises with every start.
     pub incarnation: u64,
-    /// All members of the cluster, ourselves included, in order.
+    /// The members that began the cluster, in order: a node that was added later is none of them. The catalogue says who they are as soon
+    /// as somebody said it there.
     pub members: Vec<NodeId>,
     /// Those of them that vote in the first membership of each group, the same at all nodes. Later memberships are in the
     /// log of the group.

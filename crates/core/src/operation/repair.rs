@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct RepairStatus {
     /// The node that answers.
     pub node: NodeId,
+    /// The version of the catalogue that it knows: what moves is told by that.
+    pub catalogue: u64,
+    /// It holds leaderless tables and was not given its life yet: it does not know whether its disk was lost.
+    pub waits_for_life: bool,
     /// It begins a comparison this often, in milliseconds, one pair after the other; 0 is only when it is asked to.
     pub every_ms: u64,
     /// What was done.

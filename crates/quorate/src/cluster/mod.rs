@@ -6,6 +6,7 @@ pub mod each;
 pub mod fault;
 pub mod hot;
 pub mod layout;
+pub mod movement;
 pub mod observe;
 mod show;
 pub mod supervise;

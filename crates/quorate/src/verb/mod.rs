@@ -11,6 +11,7 @@ pub mod get;
 pub mod incr;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod member;
 pub mod node;
 pub mod put;
 pub mod repair;

@@ -2,6 +2,7 @@
 
 use crate::access::Place;
 use crate::cluster::each::{Answer, each, reachable};
+use crate::cluster::movement::Moving;
 use crate::cluster::observe::Watcher;
 use crate::cluster::thousands;
 use crate::exit::{Exit, Outcome};
@@ -58,6 +59,8 @@ struct Report {
     progress: Progress,
     pairs: Vec<Pair>,
     owed: Vec<Owed>,
+    #[serde(default)]
+    moving: Vec<Moving>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -227,6 +230,9 @@ fn meaning(answers: &Answers) -> String {
             format!("Node {} keeps {} for node {node}, until that node answers.", report.node, writes(*hints))
         }));
     }
+    for report in reports(answers) {
+        lines.extend(report.moving.iter().map(|moving| movement(report.node, moving)));
+    }
     let never = pairs.iter().filter(|pair| pair.compared_ms.is_none()).count();
     let oldest = pairs.iter().filter_map(|pair| pair.compared_ms).max();
     lines.push(match oldest {
@@ -242,6 +248,26 @@ fn meaning(answers: &Answers) -> String {
         ),
     });
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// A table whose data move, as a node sees it.
+fn movement(node: u16, moving: &Moving) -> String {
+    let Moving { name, awaited, compared, to_compare, leaving } = moving;
+    let awaited: Vec<String> = awaited.iter().map(u16::to_string).collect();
+    let mut parts = Vec::new();
+    if !awaited.is_empty() {
+        parts.push(format!("waits for node {} to compare", awaited.join(", ")));
+    }
+    if *to_compare > 0 {
+        parts.push(format!("has compared {} of {} ranges", thousands(*compared), thousands(*to_compare)));
+    }
+    if *leaving > 0 {
+        parts.push(format!("hands over {} ranges that moved away", thousands(*leaving)));
+    }
+    if parts.is_empty() {
+        parts.push("looks what moved away".to_owned());
+    }
+    format!("Table {name} moves: node {node} {}.", parts.join(", "))
 }
 
 fn writes(count: u64) -> String {
@@ -274,6 +300,18 @@ mod tests {
         assert!(text.contains("on their way: 1 (0 of 0 ranges), queued: 1."), "{text}");
         let text = meaning(&answer(vec![pair(2, "idle", Some(0))], vec![Owed { node: 3, hints: 1_200 }]));
         assert!(text.starts_with("Node 1 keeps 1,200 writes for node 3"), "{text}");
+    }
+
+    #[test]
+    fn a_table_that_moves_is_said() {
+        let moving =
+            Moving { name: "carts".to_owned(), awaited: vec![4, 5], compared: 3, to_compare: 1_024, leaving: 0 };
+        assert_eq!(
+            movement(4, &moving),
+            "Table carts moves: node 4 waits for node 4, 5 to compare, has compared 3 of 1,024 ranges."
+        );
+        let leaving = Moving { name: "carts".to_owned(), leaving: 12, ..Moving::default() };
+        assert_eq!(movement(1, &leaving), "Table carts moves: node 1 hands over 12 ranges that moved away.");
     }
 
     #[test]

@@ -195,6 +195,7 @@ fn configuration(memory: &Memory, layout: &Layout, member: &layout::Member) -> S
         data: member.directory.join("data"),
         listen: Listen { resp: local(member.resp), http: local(member.http), peer: local(member.peer) },
         members: layout.members.iter().map(known).collect(),
+        join: false,
         groups: memory.groups,
         tables: Vec::new(),
         security: config::Security::default(),

@@ -19,7 +19,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let members = self.members.len();
-        if members.is_multiple_of(2) {
+        // Who joins knows the members that were, not those that will be.
+        if members.is_multiple_of(2) && !self.join {
             warnings.push(format!(
                 "{members} members survive the loss of no more nodes than {} do: an odd number is better",
                 members - 1
@@ -63,6 +64,9 @@ impl Config {
         }
         if !nodes.contains(&self.node) {
             return wrong(format!("node = {}, but members has no node {0}: add it, or correct the number", self.node));
+        }
+        if self.join && self.founders().is_empty() {
+            return wrong("join = true, but members has no other node: name those of the cluster that this node joins");
         }
         Ok(())
     }
@@ -193,8 +197,8 @@ mod tests {
         assert_eq!(parsed, config);
         // Taking the comment off a default changes nothing.
         let keys = [
-            "groups", "faults", "insecure", "heart", "election", "clock", "sync", "over", "journ", "cache", "conn",
-            "pipe", "output",
+            "join", "groups", "faults", "insecure", "heart", "election", "clock", "sync", "over", "journ", "cache",
+            "conn", "pipe", "output",
         ];
         let uncommented: Vec<String> = Config::example()
             .lines()
@@ -222,6 +226,13 @@ mod tests {
             (refused(|config| config.node = 4), "members has no node 4"),
             (refused(|config| config.members[1].node = 1), "node 1 stands there twice"),
             (refused(|config| config.members[1].node = 64), "nodes are 1 to 63"),
+            (
+                refused(|config| {
+                    config.join = true;
+                    config.members.truncate(1);
+                }),
+                "no other node",
+            ),
             (
                 refused(|config| config.members[1].peer = config.members[0].peer.clone()),
                 "127.0.0.1:7479 stands there twice",

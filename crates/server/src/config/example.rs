@@ -12,6 +12,10 @@ cluster = "example"
 # The directory for data. It belongs to this node alone.
 data = "./quorate-data/1"
 
+# Begin without a vote and without data, and wait until `quorate member add` at another node lets this one in. For a node that is
+# added, and for one whose disk was lost; it may stay here afterwards.
+# join = false
+
 # Consensus groups that share the keys of the sixteen databases. Keys of one command must be in one group:
 # give them a common {tag}. The same on all members, and never changed.
 # groups = 1
@@ -25,7 +29,8 @@ resp = "127.0.0.1:7379"
 http = "127.0.0.1:7070"
 peer = "127.0.0.1:7479"
 
-# All members, this node included. An odd number of them: 3 nodes survive the loss of 1, 5 of 2.
+# The members that begin the cluster, this node included. An odd number of them: 3 nodes survive the loss of 1, 5 of 2. Those that are
+# added later need not be named here; one that joins names itself and these.
 # `resp` and `http` are for people and may be left out.
 [[members]]
 node = 1

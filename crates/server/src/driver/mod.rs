@@ -196,11 +196,13 @@ where
         self.step_arrivals()
     }
 
-    /// Tells clients the tables before they hear that one was made.
+    /// Tells clients the tables before they hear that one was made, and links to the members.
     fn learn_tables(&mut self) {
         let catalogue = (self.parts.catalogue)(self.parts.engine.machine());
         if catalogue.version() != self.parts.shared.catalogue.version() {
             self.parts.shared.catalogue = catalogue.clone();
+            let members = catalogue.members().iter().map(|(&node, member)| (node, &*member.address));
+            self.parts.peers.follow(members, self.now.mono, &mut self.arrivals);
         }
     }
 

@@ -9,6 +9,7 @@ mod describe;
 mod failure;
 mod hot;
 mod info;
+mod members;
 mod name;
 mod own;
 mod quorate;

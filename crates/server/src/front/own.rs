@@ -6,6 +6,7 @@ use super::connection::{Connection, Flow, has_arity};
 use super::describe;
 use super::failure;
 use super::info;
+use super::members;
 use super::quorate;
 use super::settings;
 use super::shared::{Issue, Shared};
@@ -40,6 +41,7 @@ pub const OWN: &[Own] = &[
     own("INFO", -1, "server"),
     own("MULTI", 1, "transactions"),
     own("PING", -1, "connection"),
+    own("QMEMBER", -2, "quorate"),
     own("QTABLE", -2, "quorate"),
     own("QUIT", -1, "connection"),
     own("QUORATE", -2, "quorate"),
@@ -88,7 +90,7 @@ pub(super) fn execute(
         connection.reply(failure::wrong_arity(name));
         return Flow::Next;
     }
-    if !wish.is_plain() && !matches!(name, b"EXEC" | b"QTABLE") {
+    if !wish.is_plain() && !matches!(name, b"EXEC" | b"QMEMBER" | b"QTABLE") {
         transaction::spoil(connection);
         connection.reply(failure::error(format!(
             "ERR applied: no; WITH and IDEM mean nothing for {}, which does not touch data",
@@ -117,6 +119,7 @@ pub(super) fn execute(
         b"COMMAND" => describe::command(connection, &words),
         b"CONFIG" => settings::config(connection, &words, shared),
         b"INFO" => info::info(connection, &words, shared, issues),
+        b"QMEMBER" => return members::qmember(connection, words, wish, issues),
         b"QTABLE" => return tables::qtable(connection, words, wish, issues),
         b"QUORATE" => return quorate::quorate(connection, words, shared, issues),
         other => unreachable!("{:?} is in the table of the front", String::from_utf8_lossy(other)),

@@ -1,6 +1,6 @@
 //! How repair stands, as JSON.
 
-use quorate_core::operation::{PairStatus, RepairStage, RepairStatus};
+use quorate_core::operation::{MoveStatus, PairStatus, RepairStage, RepairStatus};
 use serde_json::{Value as Json, json};
 
 /// As `QUORATE REPAIR` and the HTTP interface give it.
@@ -8,10 +8,25 @@ pub fn repair_json(status: &RepairStatus) -> Json {
     let owed = status.owed.iter().map(|(node, hints)| json!({ "node": node.0, "hints": hints }));
     json!({
         "node": status.node.0,
+        "catalogue": status.catalogue,
+        "waits_for_life": status.waits_for_life,
         "every_ms": status.every_ms,
         "progress": status.progress,
         "pairs": status.pairs.iter().map(pair_json).collect::<Vec<_>>(),
         "owed": owed.collect::<Vec<_>>(),
+        "moving": status.moving.iter().map(move_json).collect::<Vec<_>>(),
+    })
+}
+
+fn move_json(moving: &MoveStatus) -> Json {
+    let (compared, to_compare) = moving.compared;
+    json!({
+        "table": moving.table.0,
+        "name": moving.name,
+        "awaited": moving.awaited.iter().map(|node| node.0).collect::<Vec<_>>(),
+        "compared": compared,
+        "to_compare": to_compare,
+        "leaving": moving.leaving,
     })
 }
 

@@ -93,9 +93,21 @@ pub(super) fn qtable(connection: &mut Connection, words: Words, wish: Wish, issu
             return Flow::Next;
         }
     };
+    of_catalogue(connection, name, words, wish, issues)
+}
+
+/// Runs a command of the machine whose first two words here are one there.
+pub(super) fn of_catalogue(
+    connection: &mut Connection,
+    name: &'static str,
+    words: Words,
+    wish: Wish,
+    issues: &mut Vec<Issue>,
+) -> Flow {
     let spec = command::find(name.as_bytes()).expect("these commands are in the table of the machine");
     if !spec.takes(words.len() - 1) {
-        connection.reply(unknown_subcommand("QTABLE", &words[1]));
+        let own = String::from_utf8_lossy(&words[0]).to_ascii_uppercase();
+        connection.reply(unknown_subcommand(&own, &words[1]));
         return Flow::Next;
     }
     let command = [&[Bytes::from_static(name.as_bytes())], &words[2..]].concat();

@@ -14,6 +14,7 @@ mod body;
 mod connection;
 mod json;
 mod keys;
+mod members;
 mod metrics;
 mod node;
 mod openapi;

@@ -101,6 +101,10 @@ fn parameters(route: &Route, template: &str) -> Vec<Json> {
     if template.contains("{table}") {
         out.push(parameter("path", "table", text(), "Name or number of a table"));
     }
+    if template.contains("{node}") {
+        let numbers = json!({ "type": "integer", "minimum": 1, "maximum": limits::NODE_ID_MAX });
+        out.push(parameter("path", "node", numbers, "Number of a node"));
+    }
     if template.contains("{key}") {
         out.push(parameter("path", "key", text(), "The key, percent-encoded; any bytes"));
     }
@@ -115,7 +119,8 @@ fn parameters(route: &Route, template: &str) -> Vec<Json> {
         let about = "Adds the receipt: to the body if it is JSON, otherwise in the header of this name";
         out.push(parameter("header", "Quorate-Receipt", json!({ "type": "boolean" }), about));
     }
-    if route.family != Family::Node && !route.templates.contains(&"/v1/tables") {
+    let of_catalogue = |template: &&str| *template == "/v1/tables" || template.starts_with("/v1/members");
+    if route.family != Family::Node && !route.templates.iter().any(of_catalogue) {
         let replicas = || json!({ "type": "integer", "minimum": 1, "maximum": Rule::REPLICAS_MAX });
         let about = "On a leaderless table: how many replicas a read waits for, in place of what the table says";
         out.push(parameter("header", "Quorate-R", replicas(), about));
@@ -196,6 +201,9 @@ fn schemas() -> Json {
         "Table": table(),
         "NewTable": { "allOf": [reference("Policy"), object(&["name"], json!({ "name": { "type": "string" } }))] },
         "Policy": { "type": "object", "properties": policy() },
+        "Members": object(&["members"], json!({ "members": list(reference("Member")), "receipt": reference("Receipt") })),
+        "Member": object(&["node"], member()),
+        "MemberChange": { "type": "object", "properties": member_change() },
         "Status": { "type": "object" },
         "Hot": hot(),
         "Repair": repair(),
@@ -243,6 +251,24 @@ fn table() -> Json {
     object(&["id", "name", "shape"], members)
 }
 
+/// What can be said of a member.
+fn member_change() -> Json {
+    let integer = |about: &str| json!({ "type": "integer", "minimum": 0, "description": about });
+    json!({
+        "weight": integer("How much data of leaderless tables it should hold, compared with the others; 0 is none, 64 the most"),
+        "zone": integer("Nodes of one zone fail together; at first each has a zone of its own"),
+        "votes": { "type": "boolean", "description": "It votes in every consensus group, or is to" },
+        "address": { "type": "string", "description": "Where other nodes reach it, as host:port; empty if their configuration says so" },
+    })
+}
+
+fn member() -> Json {
+    let mut fields = member_change();
+    fields["node"] = json!({ "type": "integer" });
+    fields["receipt"] = reference("Receipt");
+    fields
+}
+
 fn hot() -> Json {
     let integer = || json!({ "type": "integer" });
     let list = |items: Json| json!({ "type": "array", "items": items });
@@ -276,14 +302,24 @@ fn repair() -> Json {
         "compared_ms": { "type": ["integer", "null"], "description": "Since a comparison came to its end in this life of the node" },
         "given_up": { "type": "boolean", "description": "The last comparison was given up" },
     });
+    let moving = json!({
+        "table": integer(), "name": { "type": "string" },
+        "awaited": { "type": "array", "items": integer(), "description": "Nodes that may lack data; the movement is over when all have compared" },
+        "compared": integer(),
+        "to_compare": { "type": "integer", "description": "Ranges that this node must compare; `compared` of them it has" },
+        "leaving": { "type": "integer", "description": "Ranges that this node hands over before it deletes them" },
+    });
     object(
-        &["node", "every_ms", "progress", "pairs", "owed"],
+        &["node", "catalogue", "waits_for_life", "every_ms", "progress", "pairs", "owed", "moving"],
         json!({
             "node": integer(),
             "every_ms": { "type": "integer", "description": "A comparison is begun this often; 0 is only when it is asked for" },
             "progress": { "type": "object", "additionalProperties": integer() },
             "pairs": list(object(&["table", "name", "with", "stage", "compared_ms", "given_up"], pair)),
             "owed": list(object(&["node", "hints"], json!({ "node": integer(), "hints": integer() }))),
+            "waits_for_life": { "type": "boolean", "description": "It does not know yet whether its disk was lost" },
+            "catalogue": { "type": "integer", "description": "The version of the catalogue that this node knows" },
+            "moving": list(object(&["table", "name", "awaited", "compared", "to_compare", "leaving"], moving)),
         }),
     )
 }

@@ -1,7 +1,7 @@
 //! The one table of what there is: the router, the OpenAPI document and the page at `/` are made from it.
 
 use super::problem::{Kind, Problem};
-use super::{Site, admit, batch, keys, node, repair, tables, texts};
+use super::{Site, admit, batch, keys, members, node, repair, tables, texts};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -93,6 +93,8 @@ const KEY: &[&str] = &["/v1/keys/{key}", "/v1/tables/{table}/keys/{key}"];
 const KEYS: &[&str] = &["/v1/keys", "/v1/tables/{table}/keys"];
 const TABLES: &[&str] = &["/v1/tables"];
 const TABLE: &[&str] = &["/v1/tables/{table}"];
+const MEMBERS: &[&str] = &["/v1/members"];
+const MEMBER: &[&str] = &["/v1/members/{node}"];
 const COMMANDS: &[&str] = &["/v1/commands", "/v1/tables/{table}/commands"];
 
 const fn route(
@@ -234,6 +236,28 @@ pub const ROUTES: &[Route] = &[
         Family::Write,
         (200, Json("Removed")),
         |asked, _| Box::pin(tables::remove(asked)),
+    ),
+    route("GET", MEMBERS, "listMembers", "The members", Family::Read, (200, Json("Members")), |asked, _| {
+        Box::pin(members::list(asked))
+    }),
+    route(
+        "PUT",
+        MEMBER,
+        "setMember",
+        "Adds a member, or changes what the body names of one",
+        Family::Write,
+        (200, Json("Member")),
+        |asked, body| Box::pin(members::set(asked, body)),
+    )
+    .takes(Json("MemberChange")),
+    route(
+        "DELETE",
+        MEMBER,
+        "forgetMember",
+        "Forgets a member that neither votes nor holds data",
+        Family::Write,
+        (200, Json("Removed")),
+        |asked, _| Box::pin(members::forget(asked)),
     ),
     route(
         "GET",

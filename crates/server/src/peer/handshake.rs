@@ -5,6 +5,7 @@
 //! and cannot be used again; the secret never crosses the wire. What follows is neither encrypted nor signed.
 
 use hmac::{Hmac, KeyInit, Mac};
+use quorate_core::limits;
 use quorate_core::machine::NodeId;
 use quorate_core::node::wire;
 use sha2::Sha256;
@@ -25,8 +26,6 @@ pub struct Identity {
     pub node: NodeId,
     /// Its life.
     pub incarnation: u64,
-    /// All members.
-    pub members: Vec<NodeId>,
     /// What all nodes of the cluster know and nobody else.
     pub secret: Vec<u8>,
 }
@@ -46,7 +45,7 @@ pub enum Refusal {
     Version(u8),
     /// It belongs to another cluster.
     Cluster(u64),
-    /// It is no member, or not the one that it should be.
+    /// Its number is none of a node, or not the one that it should have.
     Member(u16),
     /// It wanted to talk to another node.
     Addressee(u16),
@@ -86,7 +85,7 @@ impl fmt::Display for Refusal {
             Refusal::Member(theirs) => {
                 write!(
                     f,
-                    "it says that it is node {theirs}, which it cannot be: compare the members of both configurations"
+                    "it says that it is node {theirs}, which it cannot be: compare the numbers and addresses in both configurations"
                 )
             }
             Refusal::Addressee(meant) => {
@@ -101,7 +100,7 @@ impl fmt::Display for Refusal {
                     1 => "it does not understand us",
                     2 => "it speaks another version",
                     3 => "it belongs to another cluster",
-                    4 => "we are no member for it",
+                    4 => "our number is not the one that it expects",
                     5 => "we meant another node",
                     6 => "its peer_secret is another",
                     _ => "for a reason that we do not know",
@@ -230,7 +229,8 @@ impl Handshake {
         }
         let expected = match self.dialed {
             Some(dialed) => hello.from == dialed,
-            None => hello.from != identity.node && identity.members.contains(&hello.from),
+            // Who will be let in may knock before this node has heard of it: the secret decides, not a list.
+            None => hello.from != identity.node && (1..=limits::NODE_ID_MAX).contains(&hello.from.0),
         };
         if !expected {
             return Err(Refusal::Member(hello.from.0));
@@ -324,13 +324,7 @@ mod tests {
     use super::*;
 
     fn identity(node: u16) -> Identity {
-        Identity {
-            cluster: 7,
-            node: NodeId(node),
-            incarnation: u64::from(node) * 10,
-            members: vec![NodeId(1), NodeId(2), NodeId(3)],
-            secret: b"secret".to_vec(),
-        }
+        Identity { cluster: 7, node: NodeId(node), incarnation: u64::from(node) * 10, secret: b"secret".to_vec() }
     }
 
     type Side = Result<Progress, Refusal>;
@@ -367,6 +361,13 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_nobody_has_heard_of_is_let_in_by_the_secret() {
+        let (first, second) = meet(&identity(9), &identity(2), 2, 1000);
+        assert_eq!(first, Ok(Progress::Done { peer: NodeId(2), incarnation: 20 }));
+        assert_eq!(second, Ok(Progress::Done { peer: NodeId(9), incarnation: 90 }));
+    }
+
+    #[test]
     fn strangers_are_refused_by_both_sides() {
         let with = |change: fn(&mut Identity)| {
             let mut changed = identity(1);
@@ -377,8 +378,11 @@ mod tests {
         assert_eq!(foreign, (Err(Refusal::Cluster(7)), Err(Refusal::Cluster(8))));
         let secret = with(|identity| identity.secret = b"other".to_vec());
         assert_eq!(secret, (Err(Refusal::Theirs(6)), Err(Refusal::Secret)));
-        let member = with(|identity| identity.node = NodeId(9));
-        assert_eq!(member.1, Err(Refusal::Member(9)));
+        for number in [0, 64] {
+            let mut nobody = identity(1);
+            nobody.node = NodeId(number);
+            assert_eq!(meet(&nobody, &identity(2), 2, 1000).1, Err(Refusal::Member(number)));
+        }
         let oneself = with(|identity| identity.node = NodeId(2));
         assert_eq!(oneself.1, Err(Refusal::Member(2)));
         let addressee = meet(&identity(1), &identity(2), 3, 1000);

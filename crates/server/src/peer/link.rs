@@ -46,6 +46,8 @@ pub struct Link {
     pub stage: Stage,
     /// The peer: dialed, or known since the handshake.
     pub peer: Option<NodeId>,
+    /// We dialed it.
+    pub dialed: bool,
     /// The peer's life, once known.
     pub incarnation: u64,
     /// Where the other side is.
@@ -68,6 +70,7 @@ impl Link {
             socket,
             stage,
             peer,
+            dialed: peer.is_some(),
             incarnation: 0,
             address,
             input: Vec::new(),

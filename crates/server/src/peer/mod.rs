@@ -1,8 +1,9 @@
 //! Links to the other nodes.
 //!
 //! Each pair of nodes shares one connection, which the one with the lower number dials: so acknowledgements of the
-//! network ride on messages, and there is one socket per peer to watch. A message to a peer without a link, or with a
-//! full one, is dropped: the protocols above allow for it.
+//! network ride on messages, and there is one socket per peer to watch. A node that joins dials whatever its number, as the
+//! others may not know where it is. A message to a peer without a link, or with a full one, is dropped: the protocols
+//! above allow for it.
 
 pub mod frame;
 pub mod handshake;
@@ -46,7 +47,10 @@ pub enum Arrival {
 
 #[derive(Debug)]
 struct Peer {
+    /// Empty if only the peer knows it: then it dials.
     address: String,
+    /// The configuration or the catalogue names it. Another is kept while its link lasts: it waits to be let in.
+    named: bool,
     /// The place of its link, up or being dialed.
     link: Option<usize>,
     /// We dial it.
@@ -59,9 +63,28 @@ struct Peer {
     complaint: String,
 }
 
+impl Peer {
+    fn new(address: &str, dials: bool) -> Peer {
+        Peer {
+            address: address.to_string(),
+            named: true,
+            link: None,
+            dials,
+            dial_at: Mono(0),
+            pause_ms: PAUSE_MS.0,
+            resolving: false,
+            complaint: String::new(),
+        }
+    }
+}
+
 /// All links of a node.
 pub struct Peers {
     identity: Identity,
+    /// Where the configuration says that the others are.
+    configured: BTreeMap<NodeId, String>,
+    /// This node waited, or waits, to be let in: it dials all.
+    joins: bool,
     peers: BTreeMap<NodeId, Peer>,
     links: Slab<Link>,
     listener: Option<TcpListener>,
@@ -80,10 +103,10 @@ pub struct Peers {
 type Resolved = (NodeId, Result<SocketAddr, String>);
 
 impl Peers {
-    /// The links of a node to the others, none of them up. `addresses` are those of the other members.
+    /// The links of a node to the others, none of them up. `configured` are their addresses, and whether this node joins them.
     pub fn new(
         identity: Identity,
-        addresses: BTreeMap<NodeId, String>,
+        (configured, joins): (BTreeMap<NodeId, String>, bool),
         listener: Option<std::net::TcpListener>,
         registry: Registry,
         waker: Arc<mio::Waker>,
@@ -99,21 +122,13 @@ impl Peers {
             }
         };
         let own = identity.node;
-        let peer = |(node, address): (NodeId, String)| {
-            let peer = Peer {
-                address,
-                link: None,
-                dials: own < node,
-                dial_at: Mono(0),
-                pause_ms: PAUSE_MS.0,
-                resolving: false,
-                complaint: String::new(),
-            };
-            (node, peer)
-        };
+        let configured: BTreeMap<NodeId, String> = configured.into_iter().filter(|(node, _)| *node != own).collect();
+        let peer = |(&node, address): (&NodeId, &String)| (node, Peer::new(address, joins || own < node));
         Ok(Peers {
             identity,
-            peers: addresses.into_iter().filter(|(node, _)| *node != own).map(peer).collect(),
+            peers: configured.iter().map(peer).collect(),
+            configured,
+            joins,
             links: Slab::default(),
             listener,
             registry,
@@ -131,6 +146,51 @@ impl Peers {
     pub fn set_rules(&mut self, rules: LinkRules) {
         tracing::info!("faults on links: {rules:?}");
         self.rules = rules;
+    }
+
+    /// The catalogue names these members, and where they are if it is not where the configuration says. No member at all means that the
+    /// configuration alone says who they are.
+    pub fn follow<'a>(
+        &mut self,
+        members: impl Iterator<Item = (NodeId, &'a str)>,
+        now: Mono,
+        arrivals: &mut Vec<Arrival>,
+    ) {
+        let members: BTreeMap<NodeId, &str> = members.collect();
+        if members.is_empty() {
+            return;
+        }
+        let gone: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(node, peer)| peer.named && !members.contains_key(node))
+            .map(|(&node, _)| node)
+            .collect();
+        for node in gone {
+            tracing::info!("node {} is no member any more", node.0);
+            let link = self.peers.get_mut(&node).and_then(|peer| {
+                (peer.named, peer.dials) = (false, false);
+                peer.link
+            });
+            match link {
+                Some(at) => self.close(at, now, arrivals),
+                None => drop(self.peers.remove(&node)),
+            }
+        }
+        for (node, said) in members.into_iter().filter(|(node, _)| *node != self.identity.node) {
+            let address = if said.is_empty() { self.configured.get(&node).map_or("", String::as_str) } else { said };
+            let dials = !address.is_empty() && (self.joins || self.identity.node < node);
+            match self.peers.get_mut(&node) {
+                // A link that is up stays: it leads to the node, wherever that is.
+                Some(peer) => {
+                    (peer.named, peer.dials) = (true, dials);
+                    if peer.address != address {
+                        (peer.address, peer.dial_at, peer.pause_ms) = (address.to_string(), now, PAUSE_MS.0);
+                    }
+                }
+                None => drop(self.peers.insert(node, Peer::new(address, dials))),
+            }
+        }
     }
 
     /// How many peers have a working link.
@@ -180,7 +240,8 @@ impl Peers {
         let mut taken = link.read(closed);
         if let Stage::Meeting(..) = link.stage {
             match self.meet(at, now, arrivals) {
-                Ok(()) => {}
+                Ok(true) => {}
+                Ok(false) => taken = Taken::End,
                 Err(why) => {
                     self.complain(at, &why);
                     taken = Taken::End;
@@ -274,23 +335,18 @@ impl Peers {
         }
     }
 
-    fn meet(&mut self, at: usize, now: Mono, arrivals: &mut Vec<Arrival>) -> Result<(), String> {
-        let Some(link) = self.links.get_mut(at) else { return Ok(()) };
-        if link.is_up() {
-            return Ok(());
-        }
+    /// Goes on with a handshake. False if the connection is one too many.
+    fn meet(&mut self, at: usize, now: Mono, arrivals: &mut Vec<Arrival>) -> Result<bool, String> {
+        let Some(link) = self.links.get_mut(at) else { return Ok(true) };
         let mut input = link.take_input();
-        let Stage::Meeting(handshake, _) = &mut link.stage else { return Ok(()) };
+        let Stage::Meeting(handshake, _) = &mut link.stage else { return Ok(true) };
         let progress = handshake.receive(&self.identity, &mut input, &mut link.output);
         link.put_back(&input);
         match progress {
             // An honest side waits for the other, so it cannot have sent more than this.
             Ok(Progress::More) if input.len() > handshake::MOST_BYTES => Err("it sends too much".to_string()),
-            Ok(Progress::More) => Ok(()),
-            Ok(Progress::Done { peer, incarnation }) => {
-                self.up(at, peer, incarnation, now, arrivals);
-                Ok(())
-            }
+            Ok(Progress::More) => Ok(true),
+            Ok(Progress::Done { peer, incarnation }) => Ok(self.up(at, (peer, incarnation), now, arrivals)),
             Err(why) => {
                 link.write();
                 Err(why.to_string())
@@ -298,22 +354,35 @@ impl Peers {
         }
     }
 
-    /// Both sides have proved themselves. A new connection of a peer replaces an older one, which must be dead.
-    fn up(&mut self, at: usize, node: NodeId, incarnation: u64, now: Mono, arrivals: &mut Vec<Arrival>) {
-        let Some(link) = self.links.get_mut(at) else { return };
+    /// Both sides have proved themselves. A new connection of a peer replaces an older one, which must be dead, unless both sides dialed at
+    /// once: then both keep the one that the lower number dialed. False if the new one is therefore one too many.
+    fn up(&mut self, at: usize, (node, incarnation): (NodeId, u64), now: Mono, arrivals: &mut Vec<Arrival>) -> bool {
+        let lower_dialed = |link: &Link| link.dialed == (self.identity.node < node);
+        let older = self.peers.get(&node).and_then(|peer| peer.link).filter(|older| *older != at);
+        let stays = |link: &&Link| link.is_up() && link.incarnation == incarnation && lower_dialed(link);
+        let kept = older.and_then(|older| self.links.get(older)).filter(stays).is_some();
+        if kept && self.links.get(at).is_some_and(|link| !lower_dialed(link)) {
+            return false;
+        }
+        let Some(link) = self.links.get_mut(at) else { return true };
         link.stage = Stage::Up;
         link.peer = Some(node);
         link.incarnation = incarnation;
         let address = link.address.clone();
-        let older = self.peers.get(&node).and_then(|peer| peer.link).filter(|older| *older != at);
         if let Some(older) = older {
+            let met = self.links.get(older).is_some_and(Link::is_up);
+            if let Some(peer) = self.peers.get_mut(&node).filter(|_| !met) {
+                // Both dialed, and this was sooner.
+                peer.link = None;
+            }
             self.close(older, now, arrivals);
         }
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let peer = self.peers.entry(node).or_insert_with(|| Peer { named: false, ..Peer::new("", false) });
         peer.link = Some(at);
         peer.pause_ms = PAUSE_MS.0;
         peer.complaint.clear();
         tracing::info!("node {} is connected at {address} (incarnation {incarnation})", node.0);
+        true
     }
 
     fn understand(&mut self, at: usize, arrivals: &mut Vec<Arrival>, metrics: &mut Metrics) -> Result<(), String> {
@@ -342,6 +411,9 @@ impl Peers {
             tracing::info!("the connection with node {} has ended", node.0);
             arrivals.push(Arrival::Lost(node));
             peer.pause_ms = PAUSE_MS.0;
+        }
+        if !peer.named {
+            self.peers.remove(&node);
         }
         self.pause(node, now);
     }

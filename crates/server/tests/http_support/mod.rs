@@ -7,8 +7,8 @@ use quorate_core::guarantee::{Level, NodeSet, Path, Position, Tally};
 use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutants;
 use quorate_core::operation::{
-    Doubt, FollowerStatus, GroupStatus, HotKey, HotStatus, HotTable, Operate, Outcome, PairStatus, PeerStatus,
-    Progress, Refusal, RepairStage, RepairStatus, Reply, Request, Role, Status, TableId,
+    Doubt, FollowerStatus, GroupStatus, HotKey, HotStatus, HotTable, MoveStatus, Operate, Outcome, PairStatus,
+    PeerStatus, Progress, Refusal, RepairStage, RepairStatus, Reply, Request, Role, Status, TableId,
 };
 use quorate_core::state::{self, Stamp, command};
 use quorate_core::store::MemoryStore;
@@ -246,6 +246,8 @@ fn repair() -> RepairStatus {
     };
     RepairStatus {
         node: NodeId(1),
+        catalogue: 9,
+        waits_for_life: false,
         every_ms: 10_000,
         progress: Progress { compared: 7, given_up: 2, keys_taken: 5, hints: 3, ..Progress::default() },
         pairs: vec![
@@ -253,7 +255,13 @@ fn repair() -> RepairStatus {
             pair(3, RepairStage::Underway { done: 12, of: 256 }, None),
         ],
         owed: vec![(NodeId(3), 3)],
-        moving: Vec::new(),
+        moving: vec![MoveStatus {
+            table: TableId(256),
+            name: "carts".to_string(),
+            awaited: vec![NodeId(4)],
+            compared: (3, 256),
+            leaving: 12,
+        }],
     }
 }
 
