@@ -73,7 +73,8 @@ pub fn show(reader: Reader<'_>, words: &[Bytes]) -> Ran {
 
 /// Replicas of the table that these words would make or alter, so that there are never more than nodes. None if they say nothing of that.
 pub fn replicas_named(words: &[Bytes]) -> Option<u8> {
-    let asked = Asked::parse(words.get(2..)?).ok()?;
+    let (asked, _) = split_founders(words.get(2..)?).ok()?;
+    let asked = Asked::parse(asked).ok()?;
     let made = || asked.to_create().ok()?.leaderless().map(|spec| spec.rule.replicas());
     asked.replicas.or_else(made)
 }
