@@ -90,7 +90,7 @@ fn write(client: &mut Client, ledger: &Mutex<Ledger>, table: &str, name: &str, k
 }
 
 /// All that was acknowledged is there, whichever node is asked.
-fn judge(ledger: &Ledger, address: &str) {
+fn judge(ledger: &Ledger, address: &str) -> Result<(), String> {
     let read = |table: &str, words: [&str; 2]| {
         let mut client = client(vec![address.to_owned()], table);
         let command = Command::new(words.map(str::to_owned));
@@ -100,13 +100,28 @@ fn judge(ledger: &Ledger, address: &str) {
         let reply = read("carts", ["SMEMBERS", key]);
         let found: BTreeSet<String> = reply.items().unwrap_or_default().iter().filter_map(Reply::text).collect();
         let missing: Vec<&String> = members.difference(&found).collect();
-        assert!(missing.is_empty(), "{address}: {key} lacks {missing:?} of {} acknowledged members", members.len());
+        if !missing.is_empty() {
+            return Err(format!("{address}: {key} lacks {missing:?} of {} acknowledged members", members.len()));
+        }
     }
     for ((table, key), count) in &ledger.increments {
         let reply = read(table, ["GET", key]);
         let found = reply.text().and_then(|text| text.parse().ok()).or(reply.number());
-        assert_eq!(found, Some(*count), "{address}: {table} {key}: each increment counts once");
+        if found != Some(*count) {
+            return Err(format!("{address}: {table} {key} is {found:?} after {count} increments"));
+        }
     }
+    Ok(())
+}
+
+/// A cluster with a set and a counter on three replicas each.
+fn cluster_of(nodes: u16) -> Cluster {
+    let cluster = Cluster::of(nodes);
+    for (name, cell) in [("carts", "set"), ("likes", "counter")] {
+        let create = ["table", "create", name, "--shape", "leaderless", "--replicas", "3", "--cell", cell];
+        wait("a table is made", || cluster.quorate(&create).status.success().then_some(()));
+    }
+    cluster
 }
 
 /// A node that is not one of those that `quorate up` runs.
@@ -169,11 +184,7 @@ fn member(addresses: &[String], words: &str) -> Value {
 
 #[test]
 fn nodes_come_and_go_and_nothing_acknowledged_is_missing() {
-    let cluster = Cluster::of(5);
-    for (name, cell) in [("carts", "set"), ("likes", "counter")] {
-        let create = ["table", "create", name, "--shape", "leaderless", "--replicas", "3", "--cell", cell];
-        wait("a table is made", || cluster.quorate(&create).status.success().then_some(()));
-    }
+    let cluster = cluster_of(5);
     let mut addresses = cluster.addresses();
     addresses.push(cluster.address(6));
     let load = Load::start(&addresses[..5]);
@@ -212,6 +223,26 @@ fn nodes_come_and_go_and_nothing_acknowledged_is_missing() {
     assert_eq!(nodes, [1, 3, 4, 5, 6], "{listed}");
     let ledger = load.end();
     assert!(ledger.members.len() as u64 == KEYS && ledger.increments.len() as u64 == 2 * KEYS);
-    addresses.iter().for_each(|address| judge(&ledger, address));
+    addresses.iter().for_each(|address| judge(&ledger, address).unwrap());
     drop(sixth);
+}
+
+#[test]
+fn the_judge_notices_what_is_missing_and_what_counts_twice() {
+    let cluster = cluster_of(3);
+    let load = Load::start(&cluster.addresses());
+    load.progress();
+    let ledger = load.end();
+    let address = cluster.address(2);
+    judge(&ledger, &address).unwrap();
+    let call = |table, words: [&str; 2]| {
+        let command = Command::new(words.map(str::to_owned));
+        wait("a write is acknowledged", || client(cluster.addresses(), table).call(&command).ok())
+    };
+    call("likes", ["INCR", "key1"]);
+    let verdict = judge(&ledger, &address).unwrap_err();
+    assert!(verdict.contains("likes key1"), "{verdict}");
+    call("carts", ["DEL", "key1"]);
+    let verdict = judge(&ledger, &address).unwrap_err();
+    assert!(verdict.contains("key1 lacks"), "{verdict}");
 }
