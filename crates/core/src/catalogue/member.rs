@@ -39,6 +39,8 @@ pub struct MemberChange {
     pub votes: Option<bool>,
     /// See [`MemberSpec`].
     pub address: Option<String>,
+    /// Its disk is gone for good: no movement counts on what it held.
+    pub lost: bool,
 }
 
 /// Who the members are as long as only the configuration says so.
@@ -135,7 +137,7 @@ impl Catalogue {
         let fresh = || MemberSpec { weight: 1, zone: node.0, votes: true, address: String::new() };
         let old = self.members.get(&node);
         let mut member = old.cloned().unwrap_or_else(fresh);
-        let MemberChange { weight, zone, votes, address } = change;
+        let MemberChange { weight, zone, votes, address, lost } = change;
         member.weight = weight.unwrap_or(member.weight);
         member.zone = zone.unwrap_or(member.zone);
         member.votes = votes.unwrap_or(member.votes);
@@ -146,7 +148,7 @@ impl Catalogue {
         if member.address.len() > ADDRESS_BYTES {
             return Err(MemberError::Address);
         }
-        if old == Some(&member) {
+        if old == Some(&member) && !lost {
             return Ok(());
         }
         let votes_change = old.is_none_or(|old| old.votes != member.votes);
@@ -157,7 +159,21 @@ impl Catalogue {
         self.votes_named |= votes_change;
         self.version += 1;
         self.move_tables();
+        if lost {
+            self.lose_disk(node);
+        }
         Ok(())
+    }
+
+    /// What a node holds of leaderless tables is not to be counted on.
+    pub(super) fn lose_disk(&mut self, node: NodeId) {
+        for spec in self.tables.values_mut() {
+            if let Shape::Leaderless(policy) = &spec.shape
+                && spec.placed.lost(&policy.division, policy.rule, node)
+            {
+                spec.epoch = self.version;
+            }
+        }
     }
 
     /// Forgets a member that neither votes nor holds data.

@@ -178,13 +178,7 @@ impl Catalogue {
         *life = Life { number: before + 1, claim };
         self.version += 1;
         if before != last {
-            for spec in self.tables.values_mut() {
-                if let Shape::Leaderless(policy) = &spec.shape
-                    && spec.placed.lost(&policy.division, policy.rule, node)
-                {
-                    spec.epoch = self.version;
-                }
-            }
+            self.lose_disk(node);
         }
         before + 1
     }

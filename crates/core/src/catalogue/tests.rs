@@ -178,6 +178,26 @@ fn a_lost_disk_is_not_asked_until_it_has_compared() {
     assert_eq!(carts(&catalogue).1, None);
 }
 
+/// Every write is on one replica alone, and one of them is gone: nobody can compare with it.
+#[test]
+fn a_movement_does_not_wait_for_a_disk_that_is_gone_for_good() {
+    let mut catalogue = founded(4);
+    let rule = Rule::new(3, 3, 1).expect("it is one");
+    let id = catalogue.alter("carts", Shape::Leaderless(LeaderlessSpec { rule, ..leaderless(Kind::Set) }));
+    let id = id.expect("the data stay");
+    let lost = MemberChange { lost: true, ..weight(0) };
+    catalogue.set_member(NodeId(2), lost.clone()).expect("three are left");
+    let (epoch, moving) = carts(&catalogue);
+    let moving = moving.expect("data move").clone();
+    assert_eq!((moving.blank, moving.awaited.contains(&NodeId(2))), (nodes([2]), false));
+    // Said again, it is lost again, and nothing else.
+    catalogue.set_member(NodeId(2), lost).expect("three are left");
+    assert!(carts(&catalogue).0 > epoch);
+    let epoch = carts(&catalogue).0;
+    moving.awaited.into_iter().for_each(|node| catalogue.caught_up(id, epoch, node));
+    assert_eq!(carts(&catalogue).1, None);
+}
+
 #[test]
 fn members_are_bounded_and_tables_keep_their_replicas() {
     let mut catalogue = founded(4);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 /// The word before what a node adds to a command that makes a table or is about members: who they are by its configuration.
 pub const FOUNDERS: &[u8] = b"founders";
 
-/// `MEMBER.SET node [weight n] [zone n] [votes yes|no] [address text] founders members voters`
+/// `MEMBER.SET node [weight n] [zone n] [votes yes|no] [address text] [lost yes] founders members voters`
 pub fn set(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
     let node = node(&words[1])?;
     let (words, founders) = split_founders(&words[2..])?;
@@ -119,6 +119,8 @@ fn parse(mut words: &[Bytes]) -> Result<MemberChange, Failure> {
             "votes" if value.eq_ignore_ascii_case(b"yes") => once(&mut asked.votes, word, true)?,
             "votes" if value.eq_ignore_ascii_case(b"no") => once(&mut asked.votes, word, false)?,
             "votes" => return Err(refused("votes are yes or no")),
+            "lost" if value.eq_ignore_ascii_case(b"yes") => asked.lost = true,
+            "lost" => return Err(refused("a disk that is not lost needs no word")),
             "address" => {
                 let address = text(value).ok_or_else(|| refused("an address is text"))?;
                 once(&mut asked.address, word, String::from(address))?;

@@ -68,6 +68,9 @@ enum What {
     Remove {
         #[arg(value_name = "NODE", value_parser = number())]
         node: u16,
+        /// Its disk is gone for good: what only it held is lost, and no movement waits for it
+        #[arg(long)]
+        lost: bool,
     },
     /// Change what the options name
     #[command(arg_required_else_help = true)]
@@ -111,14 +114,17 @@ impl What {
             What::Forget { node } => return Some(Command::new(["MEMBER.FORGET".to_owned(), node.to_string()])),
             What::Add { node, address, weight, zone, no_vote } => {
                 let votes = if *no_vote { "no" } else { "yes" };
-                (node, [text(Some(*weight)), text(*zone), Some(votes.to_owned()), Some(address.clone())])
+                (node, [text(Some(*weight)), text(*zone), Some(votes.to_owned()), Some(address.clone()), None])
             }
-            What::Remove { node } => (node, [text(Some(0)), None, Some("no".to_owned()), None]),
+            What::Remove { node, lost } => {
+                let lost = lost.then(|| "yes".to_owned());
+                (node, [text(Some(0)), None, Some("no".to_owned()), None, lost])
+            }
             What::Set { node, weight, zone, votes, address } => {
-                (node, [text(*weight), text(*zone), votes.clone(), address.clone()])
+                (node, [text(*weight), text(*zone), votes.clone(), address.clone(), None])
             }
         };
-        let words = ["weight", "zone", "votes", "address"].into_iter().zip(options);
+        let words = ["weight", "zone", "votes", "address", "lost"].into_iter().zip(options);
         let said = words.filter_map(|(word, value)| Some([word.to_owned(), value?])).flatten();
         Some(Command::new(["MEMBER.SET".to_owned(), node.to_string()].into_iter().chain(said)))
     }

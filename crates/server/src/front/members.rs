@@ -30,9 +30,9 @@ fn help() -> Value {
     let lines = [
         "QMEMBER <subcommand>. Subcommands are:",
         "LIST -- the members that were made known; none as long as only the configuration says who they are.",
-        "SET <node> [weight N] [zone N] [votes yes|no] [address HOST:PORT] -- add a member, or change what the words name.",
+        "SET <node> [weight N] [zone N] [votes yes|no] [address HOST:PORT] [lost yes] -- add a member, or change what the words name.",
         "    A member that is added has weight 1, a zone of its own and a vote. Weight 0 takes all data of leaderless tables off",
-        "    it, and votes no takes it out of the consensus groups.",
+        "    it, and votes no takes it out of the consensus groups. Lost says that its disk is gone for good.",
         "FORGET <node> -- a member that neither votes nor holds data.",
         "QUORATE REPAIR STATUS tells which data still move, and QUORATE STATUS who votes.",
     ];

@@ -309,3 +309,31 @@ fn a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared() {
     assert_eq!(run(Mutants::none()), (false, true));
     assert!(run(Mutants::only(Mutant::BlankReplicaCounts)).0, "answered from what is empty");
 }
+
+/// Each write is on one replica, so a new one compares with all of three; one of them is gone for good.
+#[test]
+fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    let rule = Rule::new(3, 3, 1).expect("it is one");
+    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash };
+    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("the data stay");
+    net.tell_all();
+    net.done(1, "SADD k a");
+    net.crash(2);
+    let remove = |net: &mut Net, lost| {
+        let change = MemberChange { weight: Some(0), votes: Some(false), lost, ..MemberChange::default() };
+        net.catalogue.set_member(NodeId(2), change).expect("three are left");
+        net.tell_all();
+        for _ in 0..20 {
+            net.calm();
+            net.pass(500);
+            net.hear_caught_up();
+            net.tell_all();
+        }
+        net.moves()
+    };
+    net.set_weight(4, 1);
+    assert!(remove(&mut net, false), "it may hold what nobody else does");
+    assert!(!remove(&mut net, true));
+    assert_eq!(net.get(4, "SMEMBERS k"), Value::Set(vec![bulk("a")]));
+}
