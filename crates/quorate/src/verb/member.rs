@@ -276,7 +276,8 @@ mod tests {
         let add = |zone, no_vote| What::Add { node: 4, address: "h:1".to_owned(), weight: 1, zone, no_vote };
         assert_eq!(said(&add(None, false)).join(" "), "MEMBER.SET 4 weight 1 votes yes address h:1");
         assert_eq!(said(&add(Some(2), true)).join(" "), "MEMBER.SET 4 weight 1 zone 2 votes no address h:1");
-        assert_eq!(said(&What::Remove { node: 2 }).join(" "), "MEMBER.SET 2 weight 0 votes no");
+        assert_eq!(said(&What::Remove { node: 2, lost: false }).join(" "), "MEMBER.SET 2 weight 0 votes no");
+        assert_eq!(said(&What::Remove { node: 2, lost: true }).join(" "), "MEMBER.SET 2 weight 0 votes no lost yes");
         assert_eq!(said(&What::Forget { node: 2 }).join(" "), "MEMBER.FORGET 2");
         let set = What::Set { node: 3, weight: Some(2), zone: None, votes: None, address: None };
         assert_eq!(said(&set).join(" "), "MEMBER.SET 3 weight 2");
