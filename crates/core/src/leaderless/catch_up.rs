@@ -92,6 +92,7 @@ impl Leaderless {
         }
         self.catch_up_at = now.after_ms(LOOK_MS);
         self.end_comparisons(now);
+        let mut to_begin: Vec<(TableId, NodeId)> = Vec::new();
         let skips = self.config.mutants.has(Mutant::MovesWithoutComparing);
         for (id, catching) in &mut self.catching_up {
             if skips {
@@ -107,10 +108,10 @@ impl Leaderless {
                     others.iter().filter(move |&node| !done.contains(node)).collect::<Vec<NodeId>>()
                 };
                 let wanted: NodeSet = catching.left.iter().flat_map(others).collect();
-                self.wanted.extend(wanted.iter().map(|with| (*id, with)));
+                to_begin.extend(wanted.iter().map(|with| (*id, with)));
             }
         }
-        for (table, with) in core::mem::take(&mut self.wanted) {
+        for (table, with) in to_begin {
             self.compare(cx, table, with);
         }
     }

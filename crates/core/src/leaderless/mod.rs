@@ -177,8 +177,6 @@ pub struct Leaderless {
     /// What this node must compare before movements are over.
     catching_up: BTreeMap<TableId, catch_up::CatchingUp>,
     catch_up_at: Mono,
-    /// Comparisons that are to begin.
-    wanted: BTreeSet<(TableId, NodeId)>,
     leaving: leave::Leaving,
 }
 
@@ -218,7 +216,6 @@ impl Leaderless {
             repair: repair::Repair::default(),
             catching_up: BTreeMap::new(),
             catch_up_at: now,
-            wanted: BTreeSet::new(),
             leaving: leave::Leaving::boot(disk),
         }
     }

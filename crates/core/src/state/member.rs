@@ -46,7 +46,6 @@ pub fn list(reader: Reader<'_>, _words: &[Bytes]) -> Ran {
 
 /// `TABLE.LIFE node claim last`: a node asks for the life that it claims. The reply is the number of it.
 pub fn life(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
-    let number = |word: &Bytes| text(word).and_then(|text| text.parse::<u64>().ok());
     let last = number(&words[3]).and_then(|last| u32::try_from(last).ok());
     let (Some(claim), Some(last)) = (number(&words[2]), last) else {
         return Err(refused("a life takes a node, a number, and the life before"));
@@ -58,7 +57,6 @@ pub fn life(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
 
 /// `TABLE.CAUGHT table epoch node`: a replica has compared all that a movement asks of it.
 pub fn caught(writer: &mut Writer<'_>, words: &[Bytes]) -> Ran {
-    let number = |word: &Bytes| text(word).and_then(|text| text.parse::<u64>().ok());
     let table = number(&words[1]).and_then(|table| u16::try_from(table).ok());
     let (Some(table), Some(epoch)) = (table, number(&words[2])) else {
         return Err(refused("who has compared says a table, an epoch and a node"));
@@ -129,6 +127,10 @@ fn parse(mut words: &[Bytes]) -> Result<MemberChange, Failure> {
         }
     }
     Ok(asked)
+}
+
+fn number(word: &[u8]) -> Option<u64> {
+    text(word).and_then(|text| text.parse().ok())
 }
 
 fn node(word: &[u8]) -> Result<NodeId, Failure> {

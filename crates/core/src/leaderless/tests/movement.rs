@@ -119,17 +119,7 @@ impl Net {
         let node = 1 + random.below(u64::from(NODES)) as u16;
         match random.below(24) {
             0..=11 => {
-                for _ in 0..random.below(16) {
-                    if !self.messages.is_empty() {
-                        let which = random.below(self.messages.len() as u64) as usize;
-                        let keeps = random.below(8) == 0;
-                        if random.below(16) == 0 {
-                            self.messages.swap_remove(which);
-                        } else {
-                            self.deliver(which, !keeps);
-                        }
-                    }
-                }
+                self.deliver_some(random, 16, (8, 16));
                 (1..=NODES).filter(|_| random.below(3) > 0).for_each(|node| self.sync(node));
             }
             12..=15 => self.pass(40 + random.below(300)),

@@ -169,6 +169,21 @@ impl Net {
         }
     }
 
+    /// Fewer messages than that arrive, in any order. One in so many arrives again later, and one in so many never.
+    pub(super) fn deliver_some(&mut self, random: &mut Random, most: u64, (again, never): (u64, u64)) {
+        for _ in 0..random.below(most) {
+            if !self.messages.is_empty() {
+                let which = random.below(self.messages.len() as u64) as usize;
+                let keeps = random.below(again) == 0;
+                if random.below(never) == 0 {
+                    self.messages.swap_remove(which);
+                } else {
+                    self.deliver(which, !keeps);
+                }
+            }
+        }
+    }
+
     /// Everything arrives and is synced, until nothing happens any more.
     pub(super) fn calm(&mut self) {
         for _ in 0..10_000 {
@@ -296,19 +311,7 @@ pub(super) fn storm(net: &mut Net, kind: Kind, steps: usize) {
                 let words = words(kind, key, at, &mut random);
                 let _ = net.begin(node, with(1 + random.below(2) as u8, 1), &Session::default(), &words, None);
             }
-            4..=7 => {
-                for _ in 0..random.below(6) {
-                    if !net.messages.is_empty() {
-                        let which = random.below(net.messages.len() as u64) as usize;
-                        let keeps = random.below(6) == 0;
-                        if random.below(8) == 0 {
-                            net.messages.swap_remove(which);
-                        } else {
-                            net.deliver(which, !keeps);
-                        }
-                    }
-                }
-            }
+            4..=7 => net.deliver_some(&mut random, 6, (6, 8)),
             8 => net.sync(node),
             9 => net.pass(40),
             10 if random.below(3) == 0 => {
