@@ -64,6 +64,7 @@ impl Leaderless {
         self.leaving.look
     }
 
+    /// A table was placed anew, or is gone.
     pub(super) fn look_what_to_leave(&mut self, now: Mono) {
         self.leaving.look = true;
         self.leaving.offer_at = now;
@@ -90,21 +91,16 @@ impl Leaderless {
     }
 
     fn find_what_to_leave(&mut self, cx: &Cx<'_>) {
-        let mut held: BTreeMap<Place, NodeSet> = BTreeMap::new();
+        let mut held: BTreeSet<Place> = BTreeSet::new();
         for &table in self.tables.keys() {
             for kind in [record::CONTEXT, CELL, ACCEPTOR] {
-                held.extend(
-                    record::places(cx.view(), kind, Some(table)).into_iter().map(|at| (at, NodeSet::default())),
-                );
+                held.extend(record::places(cx.view(), kind, Some(table)));
             }
         }
-        let before = core::mem::take(&mut self.leaving.ranges);
-        held.retain(|place, _| !self.holds(*place) && !self.is_doomed(*place));
-        for (place, taken) in &mut held {
-            // Who took it may have lost its disk since; so of another place nothing counts. The offer begins anew.
-            *taken = before.get(place).copied().unwrap_or_default();
-        }
-        self.leaving.ranges = held;
+        held.retain(|place| !self.holds(*place) && !self.is_doomed(*place));
+        // Who took a range for another place may have left it since, or lost its disk: the offer begins anew.
+        let offered = held.into_iter().map(|place| (place, NodeSet::default()));
+        self.leaving.ranges = offered.collect();
         self.leaving.doomed.retain(|place| self.tables.contains_key(&place.table));
     }
 

@@ -239,11 +239,14 @@ impl Leaderless {
         let member = |node: &NodeId| named.is_empty() || named.contains_key(node);
         self.may_hold = self.lives.keys().copied().filter(member).collect();
         let mut tables = BTreeMap::new();
+        let mut placed_anew = false;
         let counts = self.config.mutants.has(Mutant::BlankReplicaCounts);
         for (id, table) in catalogue.tables() {
             let Some(spec) = table.shape.leaderless() else { continue };
             let same = |old: &Table| old.epoch == table.epoch && old.spec.division == spec.division;
             let old = self.tables.remove(&id).filter(same);
+            // A table of another epoch is one that was placed anew.
+            placed_anew |= old.is_none();
             // As long as the catalogue does not say who holds data, the configuration does.
             let named = |named: &[Member]| if named.is_empty() { members.to_vec() } else { named.to_vec() };
             let place = |rule, nodes| Layout { rule, members: named(nodes) }.place(&spec.division);
@@ -262,11 +265,15 @@ impl Leaderless {
             };
             tables.insert(id, Table { spec: spec.clone(), epoch: table.epoch, placement, moving });
         }
+        placed_anew |= !self.tables.is_empty();
         self.tables = tables;
         self.ranges.retain(|place, _| self.tables.contains_key(&place.table));
+        self.end_comparisons(now);
         self.look_for_leftovers(catalogue);
         self.look_what_to_catch_up(now);
-        self.look_what_to_leave(now);
+        if placed_anew {
+            self.look_what_to_leave(now);
+        }
         self.go_on_in_other_epochs(now);
     }
 

@@ -70,6 +70,16 @@ impl Net {
         }
     }
 
+    /// Time enough for a movement, whatever is cut.
+    fn move_on(&mut self) {
+        for _ in 0..12 {
+            self.calm();
+            self.pass(500);
+            self.hear_caught_up();
+            self.tell_all();
+        }
+    }
+
     /// Until all that moves has arrived.
     pub(super) fn arrive(&mut self) {
         self.recover();
@@ -227,6 +237,45 @@ fn nothing_acknowledged_is_lost_when_data_move() {
     assert!((0..240).any(|seed| adds_while_moving(broken, seed).is_err()), "nobody notices");
 }
 
+/// Each of the last three replicas took the range from node 1 for another place, and one of them had to leave it in between.
+#[test]
+fn a_range_is_offered_anew_when_its_place_changes() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    net.done(1, "SADD k a");
+    net.cut_between(&[1], &[3]);
+    net.send_away();
+    net.move_on();
+    assert_eq!(net.on_disk(b"k"), [1, 3, 4, 5].map(NodeId).into(), "one of three has not taken it");
+    for (comes, goes) in [(2, 5), (5, 3)] {
+        net.set_weight(comes, 1);
+        net.set_weight(goes, 0);
+        net.tell_all();
+        net.move_on();
+        assert!(!net.moves());
+    }
+    assert_eq!(net.on_disk(b"k"), [2, 4, 5].map(NodeId).into());
+}
+
+#[test]
+fn an_answer_to_a_comparison_of_a_table_that_is_gone_is_dropped() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    net.isolate(3);
+    net.done(1, "SADD k a");
+    net.heal();
+    let table = net.table();
+    net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
+    let told = |(.., message): &(NodeId, NodeId, Message)| matches!(message.body, Body::Held { .. });
+    while !net.messages.iter().any(told) {
+        net.deliver(0, true);
+    }
+    net.catalogue.remove(TABLE).expect("it is there");
+    net.tell_all();
+    while !net.messages.is_empty() {
+        net.deliver(0, true);
+    }
+    assert!(net.hosts[2].room.comparisons.is_empty());
+}
+
 #[test]
 fn an_increment_under_a_name_counts_once_though_its_range_moved() {
     let run = |mutants| {
@@ -314,12 +363,7 @@ fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
         let change = MemberChange { weight: Some(0), votes: Some(false), lost, ..MemberChange::default() };
         net.catalogue.set_member(NodeId(2), change).expect("three are left");
         net.tell_all();
-        for _ in 0..20 {
-            net.calm();
-            net.pass(500);
-            net.hear_caught_up();
-            net.tell_all();
-        }
+        net.move_on();
         net.moves()
     };
     net.set_weight(4, 1);
