@@ -27,7 +27,9 @@ pub const SESSION_EVENTS: usize = 32;
 /// Hints that one node keeps for others.
 pub const HINTS: u64 = 1_000_000;
 /// Bytes of keys in one message of a comparison, roughly.
-pub const COMPARE_BYTES: usize = 256 * 1024;
+pub const COMPARE_BYTES: usize = 64 * 1024;
+/// Keys that are looked at in one step of a comparison.
+pub const COMPARE_KEYS: usize = if cfg!(test) { 16 } else { 4_096 };
 /// Leaderless operations in flight that one node coordinates. More are refused.
 pub const LEADERLESS_ROUNDS: usize = 100_000;
 /// Updates that a text keeps side by side. One more puts all of them together.

@@ -48,6 +48,9 @@ pub struct Config {
     /// The disk.
     #[serde(default)]
     pub disk: Disk,
+    /// How replicas of leaderless tables become equal again.
+    #[serde(default)]
+    pub repair: Repair,
     /// Bounds on what clients may use.
     #[serde(default)]
     pub limits: Limits,
@@ -182,6 +185,24 @@ impl Disk {
     }
 }
 
+/// How replicas of leaderless tables become equal again, and data move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Repair {
+    /// One table is compared with one other node this often, in milliseconds; 0 is never.
+    pub compare_ms: u64,
+    /// What is compared, moved or deleted takes no more than this share of the time of disk and network while clients are served, in
+    /// percent; 1 to 100.
+    pub share_percent: u8,
+}
+
+impl Default for Repair {
+    fn default() -> Repair {
+        let node::Repair { compare_ms, share_percent, .. } = node::Repair::default();
+        Repair { compare_ms, share_percent }
+    }
+}
+
 /// Bounds on what clients may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -268,6 +289,8 @@ impl Config {
         let mut config = node::Config::new(self.cluster_id(), NodeId(self.node), self.founders(), self.groups);
         config.incarnation = incarnation;
         config.timing = node::Timing { heartbeat_ms: self.timing.heartbeat_ms, election_ms: self.timing.election_ms };
+        let Repair { compare_ms, share_percent } = self.repair;
+        config.repair = node::Repair { compare_ms, share_percent, ..node::Repair::default() };
         let mut first_group = self.groups;
         for table in &self.tables {
             config.tables.push(node::Table { name: table.name.clone(), first_group, groups: table.groups });

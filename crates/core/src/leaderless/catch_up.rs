@@ -7,7 +7,6 @@
 //! old replicas before, and of those that are compared at least one has it.
 
 use super::compare::{Comparison, Talk};
-use super::message::Body;
 use super::record::{self, Place, State};
 use super::replica::Spot;
 use super::{Cx, Leaderless};
@@ -185,17 +184,5 @@ impl Leaderless {
                 self.keep_acceptor(cx, &spot, &here);
             }
         }
-    }
-
-    /// Asks for the acceptors of another node, from a key on.
-    pub(super) fn ask_acceptors(
-        &self,
-        cx: &mut Cx<'_>,
-        with: NodeId,
-        number: u64,
-        (table, epoch): (TableId, u64),
-        from: (Range, Bytes),
-    ) {
-        self.say(cx, with, number, Body::Compare { table, epoch, talk: Talk::Acceptors { from } });
     }
 }

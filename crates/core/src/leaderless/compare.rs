@@ -1,17 +1,20 @@
 //! Comparison in the background: a replica asks another what it holds of their common ranges, and takes in what differs.
 //!
-//! The one who asks sends the sums of its ranges; the other answers where its own differ. Of a range that differs the sums of buckets are
+//! The one who asks sends the sums of its ranges; the other answers where its own differ (`tell.rs`). Of a range that differs the sums of buckets are
 //! compared, then the digests of keys in those buckets, then the keys that differ are read. At the end the context that the other had
 //! at the beginning is joined: whatever it knew then is here now, as data or as their absence. So events that
 //! left no data are learned as well, and holes close. A replica that catches up asks for Paxos acceptors, too. But for it nothing waits for a comparison; one that is not answered is given up.
+//! One thing is asked at a time, small enough for one step, and then the node rests (`pace.rs`).
 
 use super::catch_up::Told;
 use super::message::{Body, Round as RoundId};
-use super::record::{Place, State, digest_of};
+use super::pace::Pace;
+use super::record::{Place, State};
 use super::replica::Spot;
 use super::sums::{self, Sums, bucket};
 use super::{Cx, Leaderless};
 use crate::clock::Context;
+use crate::crdt::AnyCell;
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
@@ -29,22 +32,22 @@ const PATIENCE_MS: u64 = 2_000;
 /// Keys that are read at the same time.
 const KEYS_AT_ONCE: usize = 64;
 
-/// What is said in a comparison. All of it is about one epoch of one table.
+/// What is said in a comparison. All of it is about one epoch of one table, and every question has a number of its own, which its answer bears.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Talk {
-    /// Where do yours differ from these? Lost: the next comparison asks again; so it is for all that follow.
+    /// Where do yours differ from these? Lost: the next comparison asks again; so it is for all questions that follow.
     Sums(Vec<(Range, Summary)>),
-    /// These differ.
+    /// Here.
     Differ {
-        /// The ranges.
+        /// These differ.
         ranges: Vec<(Range, Summary, Context)>,
+        /// These are not counted yet: ask again.
+        later: Vec<Range>,
     },
     /// What are the sums of the buckets of this range?
     Buckets(Range),
     /// These.
     BucketSums {
-        /// Of this range.
-        range: Range,
         /// One for each bucket.
         sums: Vec<u64>,
         /// What was known of the range then.
@@ -61,13 +64,25 @@ pub enum Talk {
     },
     /// These.
     Digests {
-        /// Of this range.
-        range: Range,
         /// Each key, and the digest of its cell.
         keys: Vec<(Bytes, u64)>,
-        /// Are there more?
-        more: bool,
+        /// Where the list goes on.
+        next: Option<Bytes>,
         /// What was known of the range then.
+        context: Context,
+    },
+    /// What do you hold of these keys?
+    Read {
+        /// All of this range.
+        range: Range,
+        /// The keys.
+        keys: Vec<Bytes>,
+    },
+    /// This. Of what is not told, ask again.
+    Cells {
+        /// At least one of those that were asked for.
+        cells: Vec<ToldCell>,
+        /// What is known of the range.
         context: Context,
     },
     /// Which Paxos acceptors are there, from this key on?
@@ -103,6 +118,17 @@ pub struct Summary {
     pub context: u64,
 }
 
+/// What a replica holds of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ToldCell {
+    /// The key.
+    pub key: Bytes,
+    /// Its cell.
+    pub cell: AnyCell,
+    /// What is known of this key beyond what is known of the range.
+    pub extra: Context,
+}
+
 /// A comparison on its way: this node asks.
 #[derive(Debug)]
 pub(super) struct Comparison {
@@ -113,18 +139,28 @@ pub(super) struct Comparison {
     of: usize,
     /// Ranges that were not asked about.
     ranges: VecDeque<Range>,
-    /// Ranges that were asked about and not answered.
-    asked: usize,
     /// Ranges that differ.
     differ: VecDeque<Range>,
     /// The range that is looked into.
     now: Option<Inside>,
-    /// When it is given up.
-    until: Mono,
     /// Where the list of acceptors goes on, if they are wanted.
     acceptors: Option<(Range, Bytes)>,
     /// The other leaves these ranges, and waits for them to be taken.
     leaves: Vec<Range>,
+    /// The question that is open, and when it is given up.
+    asked: Option<(u64, Asked)>,
+    until: Mono,
+    pub(super) pace: Pace,
+}
+
+/// A question that is open.
+#[derive(Debug)]
+enum Asked {
+    Sums(Vec<Range>),
+    Buckets(Range),
+    Keys(Bytes),
+    Read(Vec<Bytes>),
+    Acceptors,
 }
 
 /// Looking into one range.
@@ -136,26 +172,49 @@ struct Inside {
     buckets: Vec<u8>,
     /// Keys that differ and are still to be read.
     keys: VecDeque<Bytes>,
-    /// Keys that were asked for.
-    asked: BTreeMap<u64, Bytes>,
     /// Where the list of keys goes on.
-    more: Option<Bytes>,
-    /// Own keys of the buckets that the other did not name yet.
-    own: BTreeSet<Bytes>,
+    from: Option<Bytes>,
     /// Keys whose state the other told: what changes them later is joined with that knowledge.
     told: BTreeSet<Bytes>,
     /// Other keys that changed here since the sums were compared. The other may have known that what came late was removed.
     touched: BTreeSet<Bytes>,
 }
 
+/// What a comparison does next.
+enum Next {
+    Ask(Asked, Talk),
+    /// Own sums are still to be counted.
+    Count,
+    End,
+}
+
+impl Asked {
+    fn is_answered_by(&self, talk: &Talk) -> bool {
+        matches!(
+            (self, talk),
+            (Asked::Sums(_), Talk::Differ { .. })
+                | (Asked::Buckets(_), Talk::BucketSums { .. })
+                | (Asked::Keys(_), Talk::Digests { .. })
+                | (Asked::Read(_), Talk::Cells { .. })
+                | (Asked::Acceptors, Talk::AcceptorsAre { .. })
+        )
+    }
+}
+
 impl Comparison {
-    /// Ranges that are done, of all that both hold.
     /// Does the other leave what is compared?
     pub(super) fn handed_over(&self) -> bool {
         !self.leaves.is_empty()
     }
+
+    /// Ranges that are done, of all that both hold.
     pub(super) fn ranges_done(&self) -> (u32, u32) {
-        let left = self.ranges.len() + self.asked + self.differ.len() + usize::from(self.now.is_some());
+        let asked = match &self.asked {
+            Some((_, Asked::Sums(ranges))) => ranges.len(),
+            Some((_, Asked::Buckets(_))) => 1,
+            Some((_, Asked::Keys(_) | Asked::Read(_) | Asked::Acceptors)) | None => 0,
+        };
+        let left = self.ranges.len() + asked + self.differ.len() + usize::from(self.now.is_some());
         (self.of.saturating_sub(left) as u32, self.of as u32)
     }
 }
@@ -193,9 +252,6 @@ impl Leaderless {
         if ranges.is_empty() {
             return;
         }
-        self.next_round += 1;
-        let number = self.next_round;
-        let until = cx.now().mono.after_ms(PATIENCE_MS);
         let stay = self.config.mutants.has(Mutant::AcceptorsStay);
         let wants_acceptors = !stay && (leaves || self.wants_acceptors(table, with));
         let comparison = Comparison {
@@ -206,36 +262,86 @@ impl Leaderless {
             acceptors: wants_acceptors.then(|| (Range(0), Bytes::new())),
             leaves: if leaves { ranges.clone() } else { Vec::new() },
             ranges: ranges.into(),
-            asked: 0,
             differ: VecDeque::new(),
             now: None,
-            until,
+            asked: None,
+            until: Mono(0),
+            pace: Pace::Works { since: cx.now().mono },
         };
+        self.next_round += 1;
+        let number = self.next_round;
         self.comparisons.insert(number, comparison);
         self.compare_on(cx, number);
     }
 
-    /// Says the next thing of a comparison, or ends it.
-    fn compare_on(&mut self, cx: &mut Cx<'_>, number: u64) {
+    /// Asks the next thing of a comparison, or ends it.
+    pub(super) fn compare_on(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let next = self.next_of(cx, number);
+        let now = cx.now().mono;
         let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        comparison.until = cx.now().mono.after_ms(PATIENCE_MS);
-        let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
-        let talk = if let Some(range) = comparison.differ.pop_front() {
-            comparison.asked = 1;
-            Talk::Buckets(range)
-        } else {
-            let some: Vec<Range> = comparison.ranges.drain(..comparison.ranges.len().min(RANGES_TOLD)).collect();
-            if some.is_empty() {
-                return match comparison.acceptors.take() {
-                    Some(from) => self.ask_acceptors(cx, with, number, (table, epoch), from),
-                    None => self.compared_all(cx, number),
-                };
+        match next {
+            Next::End => self.compared_all(cx, number),
+            Next::Count => comparison.pace = Pace::Counts { since: now },
+            Next::Ask(asked, talk) => {
+                self.next_round += 1;
+                comparison.asked = Some((self.next_round, asked));
+                comparison.until = now.after_ms(PATIENCE_MS);
+                comparison.pace = Pace::Works { since: now };
+                let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
+                self.say(cx, with, self.next_round, Body::Compare { table, epoch, talk });
             }
-            comparison.asked = some.len();
-            let told = some.into_iter().map(|range| (range, self.summary(cx, Place { table, range })));
-            Talk::Sums(told.collect())
-        };
-        self.say_talk(cx, with, number, (table, epoch), talk);
+        }
+    }
+
+    fn next_of(&mut self, cx: &mut Cx<'_>, number: u64) -> Next {
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return Next::End };
+        let table = comparison.table;
+        if let Some(inside) = &mut comparison.now {
+            let range = inside.range;
+            if inside.keys.is_empty()
+                && let Some(from) = inside.from.take()
+            {
+                let talk = Talk::Keys { range, buckets: inside.buckets.clone(), from: from.clone() };
+                return Next::Ask(Asked::Keys(from), talk);
+            }
+            if inside.keys.is_empty() {
+                inside.keys.extend(core::mem::take(&mut inside.touched));
+            }
+            let keys: Vec<Bytes> = inside.keys.drain(..inside.keys.len().min(KEYS_AT_ONCE)).collect();
+            if !keys.is_empty() {
+                return Next::Ask(Asked::Read(keys.clone()), Talk::Read { range, keys });
+            }
+            let context = core::mem::take(&mut inside.context);
+            comparison.now = None;
+            self.learn_context(cx, Place { table, range }, &context);
+        }
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return Next::End };
+        if let Some(range) = comparison.differ.pop_front() {
+            return Next::Ask(Asked::Buckets(range), Talk::Buckets(range));
+        }
+        let mut told = Vec::new();
+        let mut most = limits::COMPARE_KEYS;
+        while let Some(&range) = self.comparisons.get(&number).and_then(|comparison| comparison.ranges.front())
+            && told.len() < RANGES_TOLD
+        {
+            let Some(summary) = self.summary(cx, Place { table, range }, &mut most) else { break };
+            told.push((range, summary));
+            if let Some(comparison) = self.comparisons.get_mut(&number) {
+                comparison.ranges.pop_front();
+            }
+        }
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return Next::End };
+        if !told.is_empty() {
+            let ranges = told.iter().map(|(range, _)| *range).collect();
+            return Next::Ask(Asked::Sums(ranges), Talk::Sums(told));
+        }
+        if !comparison.ranges.is_empty() {
+            return Next::Count;
+        }
+        match comparison.acceptors.take() {
+            Some(from) => Next::Ask(Asked::Acceptors, Talk::Acceptors { from }),
+            None => Next::End,
+        }
     }
 
     fn compared_all(&mut self, cx: &mut Cx<'_>, number: u64) {
@@ -252,117 +358,72 @@ impl Leaderless {
         }
     }
 
-    fn say_talk(&self, cx: &mut Cx<'_>, to: NodeId, number: u64, (table, epoch): (TableId, u64), talk: Talk) {
-        self.say(cx, to, number, Body::Compare { table, epoch, talk });
-    }
-
-    /// Another node says something in a comparison that it, or this node, began.
-    pub(super) fn talked(
-        &mut self,
-        cx: &mut Cx<'_>,
-        (from, round): (NodeId, RoundId),
-        (table, epoch): (TableId, u64),
-        talk: Talk,
-    ) {
-        if self.actor.is_none() || self.tables.get(&table).is_none_or(|known| known.epoch != epoch) {
+    /// The other answered the question of this number.
+    pub(super) fn told(&mut self, cx: &mut Cx<'_>, from: NodeId, asked: u64, talk: Talk) {
+        let answered = |comparison: &Comparison| {
+            let open = comparison.asked.as_ref().filter(|(number, _)| *number == asked);
+            comparison.with == from && open.is_some_and(|(_, asked)| asked.is_answered_by(&talk))
+        };
+        let Some((&number, comparison)) = self.comparisons.iter_mut().find(|(_, comparison)| answered(comparison))
+        else {
             return;
-        }
-        match talk {
-            Talk::Sums(_) | Talk::Buckets(_) | Talk::Keys { .. } | Talk::Acceptors { .. } => {
-                if let Some(answer) = self.tell(cx, from, table, talk) {
-                    let body = Body::Compare { table, epoch, talk: answer };
-                    cx.send(from, self.signed(round, body));
-                }
+        };
+        let Some((_, asked)) = comparison.asked.take() else { return };
+        match (asked, talk) {
+            (Asked::Sums(_), Talk::Differ { ranges, later }) => self.differ_arrived(cx, number, ranges, later),
+            (Asked::Buckets(range), Talk::BucketSums { sums, context }) => {
+                self.buckets_arrived(cx, number, range, &sums, context);
             }
-            Talk::Offer { ranges } => self.offered(cx, from, table, ranges),
-            Talk::Taken { ranges } => self.taken(cx, from, table, &ranges),
-            Talk::Differ { .. } | Talk::BucketSums { .. } | Talk::Digests { .. } | Talk::AcceptorsAre { .. } => {
-                let ours =
-                    self.comparisons.get(&round.number).is_some_and(|ours| ours.with == from && ours.table == table);
-                if ours && round.incarnation == self.config.incarnation {
-                    self.told(cx, round.number, talk);
-                }
+            (Asked::Keys(from), Talk::Digests { keys, next, context }) => {
+                self.keys_arrived(cx, number, &from, keys, next, &context);
             }
-        }
-    }
-
-    /// Answers one who compares.
-    fn tell(&mut self, cx: &mut Cx<'_>, to: NodeId, table: TableId, talk: Talk) -> Option<Talk> {
-        if let Talk::Buckets(range) | Talk::Keys { range, .. } = &talk
-            && self.is_doomed(Place { table, range: *range })
-        {
-            return None;
-        }
-        match talk {
-            Talk::Sums(theirs) => {
-                let mut ranges = Vec::new();
-                for (range, theirs) in theirs {
-                    let place = Place { table, range };
-                    if self.is_doomed(place) {
-                        continue;
-                    }
-                    let here = self.summary(cx, place);
-                    if here != theirs {
-                        ranges.push((range, here, self.context(cx, place).clone()));
-                    }
-                }
-                Some(Talk::Differ { ranges })
+            (Asked::Read(keys), Talk::Cells { cells, context }) => {
+                self.cells_arrived(cx, number, keys, cells, &context)
             }
-            Talk::Buckets(range) => {
-                let place = Place { table, range };
-                let sums = self.sums(cx, place).buckets();
-                Some(Talk::BucketSums { range, sums, context: self.context(cx, place).clone() })
-            }
-            Talk::Keys { range, buckets, from } => {
-                let place = Place { table, range };
-                let (keys, all) = sums::digests(cx.view(), place, &buckets, &from, limits::COMPARE_BYTES);
-                Some(Talk::Digests { range, keys, more: !all, context: self.context(cx, place).clone() })
-            }
-            Talk::Acceptors { from } => Some(self.tell_acceptors(cx.view(), table, to, &from)),
-            Talk::Differ { .. }
-            | Talk::BucketSums { .. }
-            | Talk::Digests { .. }
-            | Talk::AcceptorsAre { .. }
-            | Talk::Offer { .. }
-            | Talk::Taken { .. } => None,
+            (Asked::Acceptors, Talk::AcceptorsAre { list, next }) => self.acceptors_arrived(cx, number, list, next),
+            (
+                Asked::Sums(_) | Asked::Buckets(_) | Asked::Keys(_) | Asked::Read(_) | Asked::Acceptors,
+                Talk::Sums(_)
+                | Talk::Differ { .. }
+                | Talk::Buckets(_)
+                | Talk::BucketSums { .. }
+                | Talk::Keys { .. }
+                | Talk::Digests { .. }
+                | Talk::Read { .. }
+                | Talk::Cells { .. }
+                | Talk::Acceptors { .. }
+                | Talk::AcceptorsAre { .. }
+                | Talk::Offer { .. }
+                | Talk::Taken { .. },
+            ) => {}
         }
-    }
-
-    /// The other answered.
-    fn told(&mut self, cx: &mut Cx<'_>, number: u64, talk: Talk) {
-        match talk {
-            Talk::Differ { ranges } => self.differ_arrived(cx, number, ranges),
-            Talk::BucketSums { range, sums, context } => self.buckets_arrived(cx, number, range, &sums, context),
-            Talk::Digests { range, keys, more, context } => self.keys_arrived(cx, number, range, keys, more, &context),
-            Talk::AcceptorsAre { list, next } => self.acceptors_arrived(cx, number, list, next),
-            Talk::Sums(_)
-            | Talk::Buckets(_)
-            | Talk::Keys { .. }
-            | Talk::Acceptors { .. }
-            | Talk::Offer { .. }
-            | Talk::Taken { .. } => {}
-        }
+        self.piece_done(cx, number);
     }
 
     fn acceptors_arrived(&mut self, cx: &mut Cx<'_>, number: u64, list: Vec<Told>, next: Option<(Range, Bytes)>) {
-        let Some(table) = self.comparisons.get(&number).map(|comparison| comparison.table) else { return };
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
+        comparison.acceptors = next;
+        let table = comparison.table;
         self.take_over_acceptors(cx, table, list);
-        if let Some(comparison) = self.comparisons.get_mut(&number) {
-            comparison.acceptors = next;
-        }
-        self.compare_on(cx, number);
     }
 
-    fn differ_arrived(&mut self, cx: &mut Cx<'_>, number: u64, ranges: Vec<(Range, Summary, Context)>) {
+    fn differ_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u64,
+        ranges: Vec<(Range, Summary, Context)>,
+        later: Vec<Range>,
+    ) {
         let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        comparison.asked = 0;
         let table = comparison.table;
+        later.into_iter().rev().for_each(|range| comparison.ranges.push_front(range));
+        let mut most = limits::COMPARE_KEYS;
         for (range, theirs, context) in ranges {
             if !context.is_sound() {
                 continue;
             }
             let place = Place { table, range };
-            if self.summary(cx, place).sum == theirs.sum {
+            if self.summary(cx, place, &mut most).is_some_and(|here| here.sum == theirs.sum) {
                 // The cells are the same, so what is known beyond them is true here, too.
                 self.learn_context(cx, place, &context);
             } else if let Some(comparison) = self.comparisons.get_mut(&number) {
@@ -370,146 +431,97 @@ impl Leaderless {
                 self.progress.ranges_differed += 1;
             }
         }
-        self.compare_on(cx, number);
     }
 
     fn buckets_arrived(&mut self, cx: &mut Cx<'_>, number: u64, range: Range, theirs: &[u64], context: Context) {
         let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
-        if comparison.now.is_some() || theirs.len() != sums::BUCKETS || !context.is_sound() {
+        if theirs.len() != sums::BUCKETS || !context.is_sound() {
             return;
         }
-        comparison.asked = 0;
-        let place = Place { table, range };
-        let here = self.sums(cx, place).buckets();
+        let place = Place { table: comparison.table, range };
+        let Some(here) = self.sums(cx, place, &mut limits::COMPARE_KEYS.clone()).map(Sums::buckets) else {
+            // They were counted before this node was told to drop the range.
+            return;
+        };
         let pairs = here.iter().zip(theirs).enumerate();
         let buckets: Vec<u8> = pairs.filter(|(_, (here, theirs))| here != theirs).map(|(at, _)| at as u8).collect();
         if buckets.is_empty() {
-            self.learn_context(cx, place, &context);
-            return self.compare_on(cx, number);
+            return self.learn_context(cx, place, &context);
         }
-        let own = sums::digests(cx.view(), place, &buckets, &[], usize::MAX).0.into_iter().map(|(key, _)| key);
-        let inside = Inside {
-            range,
-            context,
-            buckets: buckets.clone(),
-            keys: VecDeque::new(),
-            asked: BTreeMap::new(),
-            more: None,
-            own: own.collect(),
-            told: BTreeSet::new(),
-            touched: BTreeSet::new(),
-        };
         if let Some(comparison) = self.comparisons.get_mut(&number) {
-            comparison.now = Some(inside);
+            comparison.now = Some(Inside {
+                range,
+                context,
+                buckets,
+                keys: VecDeque::new(),
+                from: Some(Bytes::new()),
+                told: BTreeSet::new(),
+                touched: BTreeSet::new(),
+            });
         }
-        self.say_talk(cx, with, number, (table, epoch), Talk::Keys { range, buckets, from: Bytes::new() });
     }
 
     fn keys_arrived(
         &mut self,
         cx: &mut Cx<'_>,
         number: u64,
-        range: Range,
+        from: &Bytes,
         keys: Vec<(Bytes, u64)>,
-        more: bool,
+        next: Option<Bytes>,
         context: &Context,
     ) {
-        let Some(comparison) = self.comparisons.get(&number) else { return };
-        let Some(inside) = comparison.now.as_ref().filter(|inside| inside.range == range) else { return };
+        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
+        let Some(inside) = &mut comparison.now else { return };
         if !context.is_sound() || keys.iter().any(|(key, _)| !inside.buckets.contains(&(bucket(key) as u8))) {
+            inside.from = Some(from.clone());
             return;
         }
-        let place = Place { table: comparison.table, range };
-        let next = keys.last().map(|(key, _)| [&key[..], &[0]].concat()).filter(|_| more).map(Bytes::from);
-        // What the other does not name, up to where its list goes on, it does not hold.
-        let named: BTreeSet<&Bytes> = keys.iter().map(|(key, _)| key).collect();
-        let in_list = |key: &&Bytes| next.as_ref().is_none_or(|next| *key < next);
-        let absent: Vec<Bytes> =
-            inside.own.iter().filter(in_list).filter(|key| !named.contains(key)).cloned().collect();
-        self.told_of(number, &absent);
+        let place = Place { table: comparison.table, range: inside.range };
+        let (own, own_next) = sums::digests(cx.view(), place, &inside.buckets, from, usize::MAX);
+        // As far as both have looked.
+        let next = [next, own_next].into_iter().flatten().min();
+        let seen = |key: &Bytes| next.as_ref().is_none_or(|next| key < next);
+        let own: BTreeMap<Bytes, u64> = own.into_iter().filter(|(key, _)| seen(key)).collect();
+        let theirs: BTreeMap<Bytes, u64> = keys.into_iter().filter(|(key, _)| seen(key)).collect();
+        let differ = theirs.iter().filter(|(key, digest)| own.get(*key) != Some(digest));
+        inside.keys.extend(differ.map(|(key, _)| key.clone()));
+        // What the other does not name, it does not hold.
+        let absent: Vec<Bytes> = own.into_keys().filter(|key| !theirs.contains_key(key)).collect();
+        inside.told.extend(absent.iter().cloned());
+        inside.from = next;
         for key in absent {
             let spot = Spot { place, key };
             let state = State { context: context.clone(), ..State::nothing(self.kind(&spot)) };
             self.take(cx, &spot, &state);
         }
-        let mut differ = VecDeque::new();
-        for (key, theirs) in keys {
-            let spot = Spot { place, key };
-            if digest_of(&self.record(cx, &spot).cell) != theirs {
-                differ.push_back(spot.key);
-            }
-        }
-        let Some(inside) = self.comparisons.get_mut(&number).and_then(|comparison| comparison.now.as_mut()) else {
-            return;
-        };
-        inside.own.retain(|key| next.as_ref().is_some_and(|next| key >= next));
-        inside.keys.extend(differ);
-        inside.more = next;
-        self.read_keys(cx, number);
     }
 
-    /// Reads keys that differ; when none are left, asks for more of the list; at its end, the range is done.
-    fn read_keys(&mut self, cx: &mut Cx<'_>, number: u64) {
+    /// Keys that differ were told, perhaps not all that were asked for.
+    fn cells_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u64,
+        asked: Vec<Bytes>,
+        cells: Vec<ToldCell>,
+        context: &Context,
+    ) {
         let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        comparison.until = cx.now().mono.after_ms(PATIENCE_MS);
-        let (table, epoch, with) = (comparison.table, comparison.epoch, comparison.with);
+        let table = comparison.table;
         let Some(inside) = &mut comparison.now else { return };
-        let mut ask = Vec::new();
-        while inside.asked.len() < KEYS_AT_ONCE
-            && let Some(key) = inside.keys.pop_front()
-        {
-            self.next_round += 1;
-            inside.asked.insert(self.next_round, key.clone());
-            ask.push((self.next_round, key));
-        }
-        if ask.is_empty() && inside.asked.is_empty() && inside.more.is_none() && !inside.touched.is_empty() {
-            inside.keys.extend(core::mem::take(&mut inside.touched));
-            return self.read_keys(cx, number);
-        }
-        if ask.is_empty() && inside.asked.is_empty() {
-            let range = inside.range;
-            if let Some(from) = inside.more.take() {
-                let talk = Talk::Keys { range, buckets: inside.buckets.clone(), from };
-                return self.say_talk(cx, with, number, (table, epoch), talk);
+        let place = Place { table, range: inside.range };
+        let told: BTreeSet<&Bytes> = cells.iter().map(|told| &told.key).filter(|key| asked.contains(key)).collect();
+        inside.told.extend(told.iter().map(|&key| key.clone()));
+        asked.iter().filter(|key| !told.contains(key)).rev().for_each(|key| inside.keys.push_front(key.clone()));
+        for ToldCell { key, cell, extra } in cells {
+            if !asked.contains(&key) {
+                continue;
             }
-            let Some(inside) = comparison.now.take() else { return };
-            self.learn_context(cx, Place { table, range }, &inside.context);
-            return self.compare_on(cx, number);
-        }
-        for (round, key) in ask {
-            self.fetching.insert(round, number);
-            let target = super::message::Target { table, epoch, key };
-            // No cell has this digest but by chance; then it is read by the next comparison.
-            self.say(cx, with, round, Body::Get { target, digest: 0, durable: false, version: 0 });
-        }
-    }
-
-    /// A key that differs was told. False if the number is none of a comparison.
-    pub(super) fn fetched(&mut self, cx: &mut Cx<'_>, from: NodeId, round: u64, body: &Body) -> bool {
-        let Some(&number) = self.fetching.get(&round) else { return false };
-        let Body::Held { cell, context } = body else { return true };
-        let Some(comparison) = self.comparisons.get_mut(&number).filter(|comparison| comparison.with == from) else {
-            return true;
-        };
-        let Some(inside) = &mut comparison.now else { return true };
-        let Some(key) = inside.asked.remove(&round) else { return true };
-        self.fetching.remove(&round);
-        inside.told.insert(key.clone());
-        let spot = Spot { place: Place { table: comparison.table, range: inside.range }, key };
-        if let Some(cell) = cell {
-            let state = State { cell: cell.clone(), context: context.clone() };
+            let mut context = context.clone();
+            context.join(&extra);
+            let (spot, state) = (Spot { place, key }, State { cell, context });
             if state.is_sound(self.kind(&spot)) {
                 self.take(cx, &spot, &state);
             }
-        }
-        self.read_keys(cx, number);
-        true
-    }
-
-    fn told_of(&mut self, number: u64, keys: &[Bytes]) {
-        if let Some(inside) = self.comparisons.get_mut(&number).and_then(|comparison| comparison.now.as_mut()) {
-            inside.told.extend(keys.iter().cloned());
         }
     }
 
@@ -541,15 +553,18 @@ impl Leaderless {
         self.keep_context(cx, place, both);
     }
 
-    pub(super) fn summary(&mut self, cx: &Cx<'_>, place: Place) -> Summary {
-        let sum = self.sums(cx, place).total();
-        Summary { sum, context: sums::of_context(self.context(cx, place)) }
+    /// What tells a range apart; none as long as its sums are not counted. So many keys may be counted for it in this step.
+    pub(super) fn summary(&mut self, cx: &Cx<'_>, place: Place, most: &mut usize) -> Option<Summary> {
+        let sum = self.sums(cx, place, most)?.total();
+        Some(Summary { sum, context: sums::of_context(self.context(cx, place)) })
     }
 
-    fn sums(&mut self, cx: &Cx<'_>, place: Place) -> &Sums {
+    /// As [`Leaderless::summary`].
+    pub(super) fn sums(&mut self, cx: &Cx<'_>, place: Place, most: &mut usize) -> Option<&Sums> {
         let mutants = self.config.mutants;
-        let held = self.range_mut(cx, place);
-        held.sums.get_or_insert_with(|| Sums::of(cx.view(), place, mutants))
+        let sums = self.range_mut(cx, place).sums.get_or_insert_with(Sums::begin);
+        *most -= sums.count(cx.view(), place, *most, mutants);
+        sums.is_counted().then_some(sums)
     }
 
     /// Gives up comparisons that nobody answers, or whose table moved.
@@ -558,15 +573,13 @@ impl Leaderless {
         let mut ended = Vec::new();
         self.comparisons.retain(|_, comparison| {
             let same = tables.get(&comparison.table).is_some_and(|table| table.epoch == comparison.epoch);
-            let goes_on = same && comparison.until > now;
+            let goes_on = same && (comparison.asked.is_none() || comparison.until > now);
             ended.extend((!goes_on).then_some((comparison.table, comparison.with)));
             goes_on
         });
         for (table, with) in ended {
             self.gave_up(table, with);
         }
-        let comparisons = &self.comparisons;
-        self.fetching.retain(|_, number| comparisons.contains_key(number));
     }
 
     /// Begins the next comparison of the turn, if it is time.

@@ -7,10 +7,10 @@
 
 use super::compare::Talk;
 use super::message::Body;
+use super::pace::Pace;
 use super::record::{self, ACCEPTOR, CELL, Place};
 use super::{Cx, Held, Leaderless};
 use crate::guarantee::NodeSet;
-use crate::limits;
 use crate::machine::{Mono, NodeId, Wake};
 use crate::operation::TableId;
 use crate::placement::Range;
@@ -24,6 +24,8 @@ pub(super) const DOOMED: u8 = 6;
 const OFFER_MS: u64 = 1_000;
 /// Ranges in one offer.
 const OFFERED: usize = 128;
+/// Keys of a kind that are deleted at once.
+const DELETED: usize = 256;
 
 /// Ranges that this node holds and that are no longer its own.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub(super) struct Leaving {
     ranges: BTreeMap<Place, NodeSet>,
     /// They are being deleted.
     doomed: BTreeSet<Place>,
+    /// When the next keys are deleted.
+    pace: Option<Pace>,
     offer_at: Mono,
 }
 
@@ -71,10 +75,14 @@ impl Leaderless {
     }
 
     pub(super) fn leave_wake(&self) -> Option<Wake> {
-        let at_once = self.leaving.look || !self.leaving.doomed.is_empty();
+        let look = self.leaving.look.then_some(Mono(0));
+        let delete = match self.leaving.pace {
+            _ if self.leaving.doomed.is_empty() => None,
+            None => Some(Mono(0)),
+            Some(pace) => pace.wake(),
+        };
         let offers = (!self.leaving.ranges.is_empty()).then_some(self.leaving.offer_at);
-        let at = if at_once { Some(Mono(0)) } else { offers };
-        at.map(|at| Wake { at, why: "leave ranges" })
+        [look, delete, offers].into_iter().flatten().min().map(|at| Wake { at, why: "leave ranges" })
     }
 
     /// Looks for ranges to leave, offers them, and deletes some of what was taken.
@@ -152,24 +160,33 @@ impl Leaderless {
         self.leaving.offer_at = cx.now().mono;
     }
 
-    fn delete_doomed(&mut self, cx: &mut Cx<'_>) {
+    /// Deletes some of what was taken, if it is time.
+    pub(super) fn delete_doomed(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now().mono;
         let Some(&place) = self.leaving.doomed.first() else { return };
+        if let Some(pace) = self.leaving.pace.map(|pace| self.paced(now, pace)) {
+            self.leaving.pace = Some(pace);
+            if !pace.is_rested(now) {
+                return;
+            }
+        }
         let mut keys: Vec<Bytes> = Vec::new();
         for kind in [CELL, ACCEPTOR] {
             let from = record::place_key(kind, place);
             cx.view().scan(&from, &after_prefix(&from), &mut |key, _| {
                 keys.push(Bytes::copy_from_slice(key));
-                keys.len() < limits::DELETE_PER_STEP
+                keys.len() < DELETED
             });
         }
-        if keys.len() < limits::DELETE_PER_STEP {
+        if keys.len() < DELETED {
             cx.delete(&record::place_key(DOOMED, place));
             self.leaving.doomed.remove(&place);
             // The node may be about to hold it again.
-            self.catch_up_at = cx.now().mono;
+            self.catch_up_at = now;
         }
         for key in keys {
             cx.delete(&key);
         }
+        self.leaving.pace = Some(Pace::Works { since: now }.done(cx, self.synced));
     }
 }

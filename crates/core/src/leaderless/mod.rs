@@ -35,7 +35,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
@@ -50,6 +50,7 @@ mod leave;
 mod leftover;
 mod look;
 mod message;
+mod pace;
 mod parts;
 mod read;
 mod record;
@@ -59,12 +60,13 @@ mod round;
 mod rule;
 mod stand_in;
 mod sums;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use catch_up::Told;
-pub use compare::{Summary, Talk};
+pub use compare::{Summary, Talk, ToldCell};
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
@@ -100,6 +102,8 @@ pub struct Config {
     pub hints: bool,
     /// A table is compared with another node this often, in milliseconds; 0 is never.
     pub compare_ms: u64,
+    /// What moves takes no more than this share of the time of disk and network while clients are served, in percent; 1 to 100.
+    pub share_percent: u8,
     /// Rules that are broken.
     pub mutants: Mutants,
 }
@@ -149,8 +153,8 @@ pub struct Leaderless {
     /// What this node answered to its own proposals, until it is durable.
     own_answers: VecDeque<(Seq, u64, (Tell<State>, State))>,
     comparisons: BTreeMap<u64, compare::Comparison>,
-    /// Reads of single keys for a comparison.
-    fetching: BTreeMap<u64, u64>,
+    /// Clients are served until then, as far as is known.
+    busy_until: Mono,
     /// Hints on their way.
     delivering: BTreeMap<u64, (NodeId, replica::Spot)>,
     compare_at: Mono,
@@ -198,7 +202,7 @@ impl Leaderless {
             settled: Vec::new(),
             own_answers: VecDeque::new(),
             comparisons: BTreeMap::new(),
-            fetching: BTreeMap::new(),
+            busy_until: now,
             delivering: BTreeMap::new(),
             compare_at: now.after_ms(config.compare_ms),
             compare_turn: 0,
@@ -309,7 +313,6 @@ impl Leaderless {
             | Body::Fenced { .. }
             | Body::NotBelieved { .. } => {
                 if round.incarnation != self.config.incarnation
-                    || self.fetched(cx, from, round.number, &body)
                     || self.hint_done(cx, from, round.number, &body)
                     || self.given_back(cx, from, round.number, &body)
                 {
@@ -333,6 +336,8 @@ impl Leaderless {
             self.own_write_synced(cx, number);
         }
         self.own_answers_synced(cx);
+        self.pace_all(cx);
+        self.delete_doomed(cx);
     }
 
     /// Time passed.
@@ -348,6 +353,7 @@ impl Leaderless {
         self.delete_leftovers(cx);
         self.leave(cx);
         self.catch_up(cx);
+        self.pace_all(cx);
         self.deliver_hints(cx);
         self.compare_in_turn(cx);
         self.repair_on(cx);
@@ -370,6 +376,7 @@ impl Leaderless {
             .chain(compare)
             .chain(self.repair_at())
             .chain(self.catch_up_wake())
+            .chain(self.pace_wake())
             .chain(self.leave_wake())
             .min_by_key(|wake| wake.at)
     }

@@ -36,6 +36,9 @@ impl Leaderless {
             return cx.send(from, self.signed(round, Body::Fenced { epoch: table.epoch }));
         }
         let spot = Spot { place, key: target.key.clone() };
+        if !matches!(body, Body::Mend { .. }) {
+            self.serves(cx.now().mono);
+        }
         match body {
             Body::Put { target: _, delta, after, volatile } => {
                 self.put_arrived(cx, (from, round), &spot, (delta, after), volatile);

@@ -2,6 +2,7 @@
 //! are sums, so that one changed key changes two of them.
 
 use super::record::{self, Place};
+use crate::limits;
 use crate::mutant::{Mutant, Mutants};
 use crate::store::View;
 use alloc::boxed::Box;
@@ -14,21 +15,44 @@ pub(super) const BUCKETS: usize = 256;
 
 /// The sums of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sums(Box<[u64; BUCKETS]>);
+pub(super) struct Sums {
+    buckets: Box<[u64; BUCKETS]>,
+    /// From this key on nothing is counted yet.
+    next: Option<Bytes>,
+}
 
 impl Sums {
-    /// Counts all that is stored of a range.
-    pub(super) fn of(view: &dyn View, place: Place, mutants: Mutants) -> Sums {
-        let mut sums = Sums(Box::new([0; BUCKETS]));
-        record::each_stored(view, place, &[], &mut |key, stored| {
-            sums.change(key, None, Some(stored), mutants);
+    /// Nothing is counted.
+    pub(super) fn begin() -> Sums {
+        Sums { buckets: Box::new([0; BUCKETS]), next: Some(Bytes::new()) }
+    }
+    /// Goes on with counting what is stored of a range, so many keys at most. Gives how much of that was used; to look costs as
+    /// much as a key.
+    pub(super) fn count(&mut self, view: &dyn View, place: Place, most: usize, mutants: Mutants) -> usize {
+        let Some(from) = self.next.take_if(|_| most > 0) else { return 0 };
+        let (mut used, mut next) = (1, None);
+        record::each_stored(view, place, &from, &mut |key, stored| {
+            if used == most {
+                next = Some(Bytes::copy_from_slice(key));
+                return false;
+            }
+            used += 1;
+            self.change(key, None, Some(stored), mutants);
             true
         });
-        sums
+        self.next = next;
+        used
+    }
+    /// Is all counted?
+    pub(super) fn is_counted(&self) -> bool {
+        self.next.is_none()
     }
     /// Something else is stored of a key now.
     pub(super) fn change(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>, mutants: Mutants) {
-        let sum = &mut self.0[bucket(key)];
+        if self.next.as_ref().is_some_and(|next| key >= &next[..]) {
+            return;
+        }
+        let sum = &mut self.buckets[bucket(key)];
         if let Some(old) = old {
             *sum = sum.wrapping_sub(weight(key, old, mutants));
         }
@@ -38,11 +62,11 @@ impl Sums {
     }
     /// The sum of all.
     pub(super) fn total(&self) -> u64 {
-        self.0.iter().fold(0, |total, sum| total.wrapping_add(*sum))
+        self.buckets.iter().fold(0, |total, sum| total.wrapping_add(*sum))
     }
     /// The sum of each bucket.
     pub(super) fn buckets(&self) -> Vec<u64> {
-        self.0.to_vec()
+        self.buckets.to_vec()
     }
 }
 
@@ -59,29 +83,31 @@ fn weight(key: &[u8], stored: &[u8], mutants: Mutants) -> u64 {
     xxh3_64_with_seed(key, digest)
 }
 
-/// The keys of some buckets with the digests of their cells, from a key on, until the bytes are enough; and whether that is all.
+/// The keys of some buckets with the digests of their cells, from a key on, until the bytes are enough or so many keys were looked
+/// at; and where the list goes on.
 pub(super) fn digests(
     view: &dyn View,
     place: Place,
     buckets: &[u8],
     from: &[u8],
     bytes: usize,
-) -> (Vec<(Bytes, u64)>, bool) {
-    let (mut found, mut size, mut all) = (Vec::new(), 0, true);
+) -> (Vec<(Bytes, u64)>, Option<Bytes>) {
+    let (mut found, mut size, mut seen, mut next) = (Vec::new(), 0, 0, None);
     record::each_stored(view, place, from, &mut |key, stored| {
+        if size > bytes || seen == limits::COMPARE_KEYS {
+            next = Some(Bytes::copy_from_slice(key));
+            return false;
+        }
+        seen += 1;
         if buckets.contains(&(bucket(key) as u8))
             && let Some(digest) = record::digest(stored)
         {
-            if size > bytes {
-                all = false;
-                return false;
-            }
             size += key.len() + size_of::<u64>();
             found.push((Bytes::copy_from_slice(key), digest));
         }
         true
     });
-    (found, all)
+    (found, next)
 }
 
 /// Tells contexts apart.

@@ -75,11 +75,14 @@ pub struct Repair {
     pub hints: bool,
     /// Ranges are compared in the background this often, in milliseconds, one table with one node at a time; 0 is never.
     pub compare_ms: u64,
+    /// What is compared, moved or deleted takes no more than this share of the time of disk and network while clients are
+    /// served, in percent; 1 to 100.
+    pub share_percent: u8,
 }
 
 impl Default for Repair {
     fn default() -> Repair {
-        Repair { reads: true, hints: true, compare_ms: 10_000 }
+        Repair { reads: true, hints: true, compare_ms: 10_000, share_percent: 25 }
     }
 }
 
@@ -256,13 +259,14 @@ impl Machine for Node {
             (group, Seat::new(consensus::Group::boot(config, now, disk)))
         };
         let seats: BTreeMap<u16, Seat> = groups.map(boot).collect();
-        let Repair { reads, hints, compare_ms } = config.repair;
+        let Repair { reads, hints, compare_ms, share_percent } = config.repair;
         let leaderless = leaderless::Config {
             node: config.node,
             incarnation: config.incarnation,
             mend_reads: reads,
             hints,
             compare_ms,
+            share_percent,
             mutants: config.mutants,
         };
         let mut node = Node {
@@ -346,6 +350,7 @@ impl Node {
             Request::Operate(mut operate) => {
                 self.say_founders(&mut operate.batch);
                 self.count_keys(cx.now().mono, &operate.batch);
+                self.leaderless.serves(cx.now().mono);
                 self.accept(cx, Origin::Local(call), operate, None);
             }
             Request::Hot => cx.answer(call, Reply::Hot(self.hot_status(cx.now().mono))),

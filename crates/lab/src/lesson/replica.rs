@@ -162,6 +162,7 @@ impl Machine for Replica {
             mend_reads: config.mend_reads,
             hints: config.hints,
             compare_ms: config.compare_ms,
+            share_percent: 100,
             mutants: config.broken.map_or(Mutants::none(), Mutants::only),
         };
         let mut room = Leaderless::boot(room, now.mono, disk);

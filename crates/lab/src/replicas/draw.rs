@@ -77,7 +77,7 @@ const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set
 impl Mix {
     /// No clients and no tables, and repair as nodes do it on their own.
     pub fn of_nobody() -> Mix {
-        let Repair { reads, hints, compare_ms } = Repair::default();
+        let Repair { reads, hints, compare_ms, share_percent: _ } = Repair::default();
         Mix {
             clients: 0,
             tables: Vec::new(),

@@ -146,7 +146,8 @@ pub fn config(options: &Options, node: NodeId) -> Config {
     config.keep.entries = options.keep_entries;
     config.mutants = options.mutants();
     if let Some(mix) = &options.replicas {
-        config.repair = Repair { reads: mix.mend_reads, hints: mix.hints, compare_ms: mix.compare_ms };
+        config.repair =
+            Repair { reads: mix.mend_reads, hints: mix.hints, compare_ms: mix.compare_ms, ..Repair::default() };
     }
     config
 }

@@ -201,6 +201,7 @@ fn configuration(memory: &Memory, layout: &Layout, member: &layout::Member) -> S
         security: config::Security::default(),
         timing: config::Timing::default(),
         disk: config::Disk::default(),
+        repair: config::Repair::default(),
         limits: config::Limits::default(),
         faults_allowed: true,
     };

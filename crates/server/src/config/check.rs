@@ -11,6 +11,7 @@ impl Config {
         self.check_members()?;
         self.check_tables()?;
         self.check_timing()?;
+        self.check_repair()?;
         self.check_limits()?;
         self.check_listen()
     }
@@ -104,6 +105,17 @@ impl Config {
         }
         if timing.election_ms > 600_000 || timing.clock_uncertainty_ms > 600_000 {
             return wrong("timing: more than ten minutes (600000) cannot be meant");
+        }
+        Ok(())
+    }
+
+    fn check_repair(&self) -> Result<(), ConfigError> {
+        let repair = &self.repair;
+        if !(1..=100).contains(&repair.share_percent) {
+            return wrong(format!("repair: share_percent = {} must be 1 to 100", repair.share_percent));
+        }
+        if repair.compare_ms > 86_400_000 {
+            return wrong("repair: compare_ms of more than a day (86400000) cannot be meant; 0 is never");
         }
         Ok(())
     }
@@ -243,6 +255,7 @@ mod tests {
             (refused(|config| config.listen.http = config.listen.resp.clone()), "the same address"),
             (refused(|config| config.listen.resp = "0.0.0.0:7379".to_string()), "security.password"),
             (refused(|config| config.listen.peer = "192.0.2.1:7479".to_string()), "security.peer_secret"),
+            (refused(|config| config.repair.share_percent = 0), "share_percent"),
             (refused(|config| config.limits.output_bytes = 10), "output_bytes"),
         ] {
             assert!(text.contains(part), "{text:?} does not say {part:?}");

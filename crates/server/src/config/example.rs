@@ -71,6 +71,13 @@ peer = "127.0.0.1:7481"
 # Memory for caching the base.
 # cache_bytes = 67108864
 
+[repair]
+# One leaderless table is compared with one other node this often; 0 is never.
+# compare_ms = 10000
+# What is compared, moved to other nodes or deleted takes no more than this share of the time of disk and network while clients are
+# served, in percent. Without clients it takes what it needs.
+# share_percent = 25
+
 [limits]
 # Connections of clients, unanswered commands of one connection, and bytes of replies that a client has not read.
 # connections = 10000

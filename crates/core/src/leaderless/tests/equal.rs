@@ -86,9 +86,12 @@ fn a_comparison_sends_little_where_little_differs() {
     let table = net.table();
     net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
     let (mut bytes, mut keys) = (0, 0);
-    while let Some((from, to, message)) = net.messages.pop() {
+    while net.count_on() || !net.messages.is_empty() {
+        let Some((from, to, message)) = net.messages.pop() else { continue };
         bytes += postcard::to_allocvec(&message).expect("it encodes").len();
-        keys += usize::from(matches!(message.body, Body::Get { .. }));
+        if let Body::Compare { talk: Talk::Read { keys: read, .. }, .. } = &message.body {
+            keys += read.len();
+        }
         net.messages.push((from, to, message));
         net.deliver(net.messages.len() - 1, true);
         (1..=3).for_each(|node| net.sync(node));
@@ -106,6 +109,66 @@ fn a_comparison_sends_little_where_little_differs() {
     net.heal();
     net.compare();
     assert_ne!(net.state(3, b"k").cell, net.state(1, b"k").cell);
+}
+
+/// The answer about the first ranges arrives twice, the second time as if it were that about the last ones, which differ.
+#[test]
+fn a_doubled_answer_answers_no_other_question() {
+    let mut net = net(Kind::Counter);
+    net.isolate(3);
+    let table = net.table();
+    let range = |net: &Net, key: &str| net.hosts[0].room.tables[&table].place(table, key.as_bytes()).range;
+    let key = (0..).map(|at| alloc::format!("k{at}")).find(|key| range(&net, key) > crate::placement::Range(1_000));
+    let key = key.expect("keys are spread");
+    net.done(1, &alloc::format!("INCR {key}"));
+    net.pass(5_000);
+    net.messages.clear();
+    net.heal();
+    net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
+    while net.hosts[2].room.progress().compared == 0 {
+        while net.count_on() {}
+        assert!(!net.messages.is_empty(), "every question is answered");
+        net.deliver(0, true);
+        if matches!(&net.messages[..], [(.., Message { body: Body::Compare { talk: Talk::Differ { .. }, .. }, .. })]) {
+            let again = net.messages[0].clone();
+            net.deliver(0, true);
+            net.messages.insert(0, again);
+        }
+        (1..=3).for_each(|node| net.sync(node));
+    }
+    assert_eq!(net.state(3, key.as_bytes()).cell, net.state(1, key.as_bytes()).cell);
+}
+
+/// A piece takes 10 ms; the node has two comparisons, and may give them a quarter of its time together while clients are served.
+#[test]
+fn what_is_compared_takes_no_more_than_its_share() {
+    let run = |served: bool| {
+        let mut net = net(Kind::Counter);
+        let table = net.table();
+        for with in [1, 2] {
+            net.step(3, |room, cx, _| room.compare(cx, table, NodeId(with)));
+        }
+        let (mut questions, begun) = (net.messages.len(), net.now_ms);
+        while net.hosts[2].room.progress().compared < 2 {
+            net.now_ms += 10;
+            if served {
+                (1..=3).for_each(|node| net.step(node, |room, cx, _| room.serves(cx.now().mono)));
+            }
+            for _ in 0..net.messages.len() {
+                net.deliver(0, true);
+            }
+            (1..=3).for_each(|node| net.sync(node));
+            net.count_on();
+            questions += net.messages.iter().filter(|(from, ..)| *from == NodeId(3)).count();
+        }
+        let took = net.now_ms - begun;
+        // A question and its answer are on their way for two turns.
+        (questions as u64 * 20, took)
+    };
+    let (worked, took) = run(true);
+    assert!(worked * 100 <= took * 30, "{worked} of {took} ms");
+    let (worked, took) = run(false);
+    assert!(worked > took, "two at a time, without a rest: {worked} of {took} ms");
 }
 
 #[test]

@@ -264,8 +264,10 @@ fn an_answer_to_a_comparison_of_a_table_that_is_gone_is_dropped() {
     net.heal();
     let table = net.table();
     net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
-    let told = |(.., message): &(NodeId, NodeId, Message)| matches!(message.body, Body::Held { .. });
+    let cells = |body: &Body| matches!(body, Body::Compare { talk: Talk::Cells { .. }, .. });
+    let told = |(.., message): &(NodeId, NodeId, Message)| cells(&message.body);
     while !net.messages.iter().any(told) {
+        net.count_on();
         net.deliver(0, true);
     }
     net.catalogue.remove(TABLE).expect("it is there");

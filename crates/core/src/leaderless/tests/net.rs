@@ -37,8 +37,15 @@ pub(super) fn members(count: u16) -> Vec<Member> {
 }
 
 pub(super) fn boot(node: u16, incarnation: u64, now_ms: u64, mutants: Mutants, disk: &MemoryStore) -> Leaderless {
-    let config =
-        Config { node: NodeId(node), incarnation, mend_reads: true, hints: true, compare_ms: COMPARE_MS, mutants };
+    let config = Config {
+        node: NodeId(node),
+        incarnation,
+        mend_reads: true,
+        hints: true,
+        compare_ms: COMPARE_MS,
+        share_percent: 25,
+        mutants,
+    };
     Leaderless::boot(config, Mono(now_ms * 1_000), disk)
 }
 
@@ -188,13 +195,27 @@ impl Net {
     pub(super) fn calm(&mut self) {
         for _ in 0..10_000 {
             (1..=self.hosts.len() as u16).for_each(|node| self.sync(node));
-            if self.messages.is_empty() {
+            let counts = self.count_on();
+            if self.messages.is_empty() && !counts {
                 return;
+            }
+            if self.messages.is_empty() {
+                continue;
             }
             let at = self.random.below(self.messages.len() as u64) as usize;
             self.deliver(at, true);
         }
         panic!("it never ends");
+    }
+
+    /// Comparisons that need nobody else go on. False if there are none.
+    pub(super) fn count_on(&mut self) -> bool {
+        let now = Mono(self.now_ms * 1_000);
+        let due = |host: &Host| host.up && host.room.pace_wake().is_some_and(|wake| wake.at <= now);
+        let nodes = (1..=self.hosts.len() as u16).filter(|&node| due(&self.hosts[usize::from(node) - 1]));
+        let nodes: Vec<u16> = nodes.collect();
+        nodes.iter().for_each(|&node| self.step(node, |room, cx, _| room.pace_all(cx)));
+        !nodes.is_empty()
     }
 
     /// Time passes for all that is up.
