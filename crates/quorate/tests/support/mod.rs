@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod cluster;
+pub mod ledger;
 pub mod recorder;
 
 use std::time::{Duration, Instant};
