@@ -3,7 +3,7 @@
 use super::{Experiment, Play, experiment};
 use crate::lesson::{
     balance, causes, compare, hot, joins, lost, new_then_old, overlap, presets, rings, sets, sloppy, stamps, surfaces,
-    update, writers,
+    update, updates, writers,
 };
 use quorate_core::mutant::Mutant;
 
@@ -207,6 +207,30 @@ pub(super) const CLAIMS: &[Experiment] = &[
         Play::Lesson(sets::converges_and_loses),
     ),
     experiment(
+        "crdt/doubled-update",
+        "May an update of a counter say how much to add?",
+        &["what arrives twice counts twice"],
+        Play::Lesson(updates::doubled),
+    ),
+    experiment(
+        "crdt/tombstones",
+        "Must a set keep what was removed, so that it does not come back?",
+        &["an empty set grows for ever"],
+        Play::Lesson(updates::tombstones),
+    ),
+    experiment(
+        "crdt/likes",
+        "May two regions count in a value that the last writer wins?",
+        &["likes are lost"],
+        Play::Lesson(updates::likes),
+    ),
+    experiment(
+        "crdt/mixed-words",
+        "May the place of a letter in a text be a number between those of its neighbours?",
+        &["two words are mixed letter by letter"],
+        Play::Lesson(updates::interleaving),
+    ),
+    experiment(
         "crdt/shared-balance",
         "May each side of a cut take from an account what it sees in it?",
         &["a balance below 0"],
@@ -247,6 +271,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         "May keys that are kept in order begin with the time?",
         &["one range takes all writes"],
         Play::Lesson(hot::by_time),
+    ),
+    experiment(
+        "placement/neighbours",
+        "May keys that are read together lie where their hash says?",
+        &["a read of neighbours asks every shard"],
+        Play::Lesson(hot::neighbours),
     ),
     experiment(
         "placement/celebrity",

@@ -1,10 +1,12 @@
-//! Placement spreads keys, not load: keys that grow with time all go to the last range, and one busy key is at one place wherever it is.
+//! Placement spreads keys, not load: keys that grow with time all go to the last range, and one busy key is at one place wherever it is. And
+//! what is spread by a hash is far apart for those who read neighbours.
 
 use super::{Run, failed, per_mille, percent, row, table, unexpected};
 use bytes::Bytes;
 use quorate_core::machine::NodeId;
 use quorate_core::placement::{Division, Member, Range, Ring, hash_of};
-use std::collections::BTreeMap;
+use quorate_core::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
 
 const WRITES: u64 = 10_000;
 
@@ -43,6 +45,33 @@ pub(crate) fn by_time(_seed: u64, broken: bool, _trace: bool) -> Run {
         })
     };
     Run::counted(WRITES, failure, table(&rows))
+}
+
+/// Neighbours in order are read together. With the rule broken keys lie where their hash says.
+pub(crate) fn neighbours(seed: u64, broken: bool, _trace: bool) -> Run {
+    const SHARDS: u64 = 8;
+    const KEYS: u64 = 100_000;
+    const READ: u64 = 1_000;
+    let key = |number: u64| format!("user:{number:06}");
+    let bounds = (1..SHARDS).map(|at| Bytes::from(key(at * KEYS / SHARDS)));
+    let division = if broken { Division::Hash } else { Division::Order(bounds.collect()) };
+    let ranges = division.ranges().count() as u64;
+    // A hash has more ranges than there are shards: they go round.
+    let shard = |number: u64| u64::from(division.range_of(key(number).as_bytes()).0) * SHARDS / ranges;
+    let first = Random::new(seed).below(KEYS - READ);
+    let asked: BTreeSet<u64> = (first..first + READ).map(shard).collect();
+    let rows = [
+        row(&["keys lie", "shards", "shards asked for 1000 neighbours"]),
+        row(&[if broken { "by hash" } else { "in order" }, &SHARDS.to_string(), &asked.len().to_string()]),
+    ];
+    let failure = if !broken && asked.len() > 2 {
+        Some(unexpected("neighbours are at more than two shards"))
+    } else {
+        (asked.len() as u64 == SHARDS).then(|| {
+            failed("a read of neighbours asks every shard", format!("{READ} neighbours lie on all of {SHARDS} shards"))
+        })
+    };
+    Run::counted(READ, failure, table(&rows))
 }
 
 const ZIPF_KEYS: u64 = 10_000;

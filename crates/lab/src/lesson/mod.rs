@@ -23,6 +23,7 @@ pub(crate) mod stamps;
 pub(crate) mod surfaces;
 pub mod trial;
 pub(crate) mod update;
+pub(crate) mod updates;
 pub(crate) mod writers;
 
 use crate::failure::{Failure, Kind};
