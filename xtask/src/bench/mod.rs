@@ -5,6 +5,7 @@ mod check;
 mod etcd;
 mod failover;
 mod measure;
+mod movement;
 mod replicas;
 mod report;
 mod systems;
@@ -31,31 +32,43 @@ struct Options {
     quick: bool,
 }
 
+/// A part that can be measured alone.
+enum Only {
+    Leaderless,
+    Movement,
+}
+
 /// Measures.
 pub fn bench(words: &[&str]) -> Result<(), String> {
     if let ["check", rest @ ..] = words {
         return check::bench(rest);
     }
-    let (leaderless_only, words) = match words {
-        ["leaderless", rest @ ..] => (true, rest),
-        all => (false, all),
+    let (only, words) = match words {
+        ["leaderless", rest @ ..] => (Some(Only::Leaderless), rest),
+        ["movement", rest @ ..] => (Some(Only::Movement), rest),
+        all => (None, all),
     };
     let options = options(words)?;
-    if leaderless_only && options.write {
-        return Err("bench leaderless only prints; bench --write measures all and writes it down".to_owned());
+    if only.is_some() && options.write {
+        return Err("a part of bench only prints; bench --write measures all and writes it down".to_owned());
     }
     println!("building the release binary …");
     run::shown(&mut run::cargo(&["build", "--quiet", "--release", "-p", "quorate"]))?;
     let mut report = Report::default();
-    if leaderless_only {
-        replicas::measure(&options, &mut report)?;
+    if let Some(only) = only {
+        match only {
+            Only::Leaderless => replicas::measure(&options, &mut report)?,
+            Only::Movement => movement::measure(&options, &mut report)?,
+        }
         let mut text = String::new();
         report.leaderless_table(&mut text);
+        report.movement(&mut text);
         println!("\n{text}");
         return Ok(());
     }
     compare(&options, &mut report)?;
     replicas::measure(&options, &mut report)?;
+    movement::measure(&options, &mut report)?;
     starts(&options, &mut report)?;
     failover::measure(options.failovers, &mut report)?;
     if !options.quick {

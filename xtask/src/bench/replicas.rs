@@ -101,7 +101,7 @@ fn rounds(options: &Options, sample: impl Fn() -> Result<Sample, String>) -> Res
 }
 
 /// Makes the tables, and waits until the first node has a life to write in.
-fn make_tables(quorate: &Quorate, replicas: u8) -> Result<(), String> {
+pub fn make_tables(quorate: &Quorate, replicas: u8) -> Result<(), String> {
     let mut client = quorate.client(1, 5_000);
     let (replicas, majority) = (replicas.to_string(), (replicas / 2 + 1).to_string());
     for (name, cell) in TABLES {

@@ -1,6 +1,7 @@
 //! The results as a text.
 
 use super::measure::{Load, Sample};
+use super::movement::Moved;
 use super::replicas::{Measured, NODES};
 use crate::run;
 use std::fmt::Write;
@@ -65,6 +66,8 @@ pub struct Report {
     pub memory: Vec<(String, f64)>,
     /// Loads on leaderless tables.
     pub leaderless: Vec<Measured>,
+    /// Data that move.
+    pub moved: Option<Moved>,
     curves: Vec<(&'static str, usize, Sample)>,
 }
 
@@ -88,6 +91,7 @@ impl Report {
         let _ = writeln!(out, "Everything, the load generators too, ran on this one machine over loopback.\n");
         self.targets(&mut out);
         self.leaderless_table(&mut out);
+        self.movement(&mut out);
         self.single(&mut out);
         self.curve_tables(&mut out);
         out
@@ -182,6 +186,28 @@ impl Report {
         out.push('\n');
     }
 
+    /// What clients feel while data move.
+    pub fn movement(&self, out: &mut String) {
+        let Some(Moved { keys, rows, busy, idle }) = &self.moved else { return };
+        let _ = writeln!(
+            out,
+            "## Data that move\n\nA fourth node takes its share of a table with {keys} keys on three replicas, while ten clients of another node read and \
+             write. The samples while data move last a second; the one with the longest p99 counts.\n\n\
+             | load | before | while data move | p99, at most 2× |\n|---|---|---|---|"
+        );
+        for (name, before, during) in rows {
+            let ratio = during.p99_us / before.p99_us.max(1.0);
+            let good = if ratio <= 2.0 { "met" } else { "missed" };
+            let _ = writeln!(out, "| {name} | {} | {} | **{ratio:.2}** {good} |", rate(before), rate(during));
+        }
+        let _ = writeln!(
+            out,
+            "\nIt took {:.1} s with these clients. The way back, without clients, took {:.1} s.\n",
+            busy.as_secs_f64(),
+            idle.as_secs_f64()
+        );
+    }
+
     fn curve_tables(&self, out: &mut String) {
         let mut last = "";
         for (name, at, sample) in &self.curves {
@@ -202,6 +228,10 @@ impl Report {
             );
         }
     }
+}
+
+fn rate(sample: &Sample) -> String {
+    format!("{:.0} ({}, {})", sample.ops_per_second, time(sample.p50_us), time(sample.p99_us))
 }
 
 fn figure(sample: &Sample) -> String {

@@ -148,7 +148,7 @@ impl Quorate {
     }
 }
 
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     run::root().join("target/release/quorate")
 }
 
