@@ -6,9 +6,10 @@
 //! answers nothing until it knows a catalogue that has its next life. So a write that was acknowledged in the old epoch was on W of the
 //! old replicas before, and of those that are compared at least one has it.
 
-use super::compare::{Comparison, Talk};
+use super::compare::Comparison;
 use super::record::{self, Place, State};
 use super::replica::Spot;
+use super::talk::Talk;
 use super::{Cx, Leaderless};
 use crate::guarantee::NodeSet;
 use crate::limits;
@@ -167,14 +168,14 @@ impl Leaderless {
         Talk::AcceptorsAre { list: told, next }
     }
 
-    /// Another node told its acceptors: those here continue what was agreed there.
-    pub(super) fn take_over_acceptors(&mut self, cx: &mut Cx<'_>, table: TableId, list: Vec<Told>) {
+    /// Another node told its acceptors: those here continue what was agreed there. False if one of them makes no sense.
+    pub(super) fn take_over_acceptors(&mut self, cx: &mut Cx<'_>, table: TableId, list: Vec<Told>) -> bool {
         for (range, key, told) in list {
-            let Some(known) = self.tables.get(&table) else { return };
+            let Some(known) = self.tables.get(&table) else { return false };
             let spot = Spot { place: Place { table, range }, key };
             let sound = told.value().is_none_or(|state| state.is_sound(known.spec.kind));
             if !sound || known.place(table, &spot.key) != spot.place {
-                continue;
+                return false;
             }
             if let Some(state) = told.value() {
                 self.take_in_at_once(cx, &spot, state);
@@ -184,5 +185,6 @@ impl Leaderless {
                 self.keep_acceptor(cx, &spot, &here);
             }
         }
+        true
     }
 }

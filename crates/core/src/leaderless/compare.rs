@@ -6,24 +6,21 @@
 //! left no data are learned as well, and holes close. A replica that catches up asks for Paxos acceptors, too. But for it nothing waits for a comparison; one that is not answered is given up.
 //! One thing is asked at a time, small enough for one step, and then the node rests (`pace.rs`).
 
-use super::catch_up::Told;
 use super::message::{Body, Round as RoundId};
 use super::pace::Pace;
-use super::record::{Place, State};
-use super::replica::Spot;
-use super::sums::{self, Sums, bucket};
+use super::record::Place;
+use super::sums::{self, Sums};
+use super::talk::{Summary, Talk};
 use super::{Cx, Leaderless};
 use crate::clock::Context;
-use crate::crdt::AnyCell;
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
 use crate::operation::TableId;
 use crate::placement::Range;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// Ranges whose sums travel in one message.
 const RANGES_TOLD: usize = 128;
@@ -31,103 +28,6 @@ const RANGES_TOLD: usize = 128;
 const PATIENCE_MS: u64 = 2_000;
 /// Keys that are read at the same time.
 const KEYS_AT_ONCE: usize = 64;
-
-/// What is said in a comparison. All of it is about one epoch of one table, and every question has a number of its own, which its answer bears.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Talk {
-    /// Where do yours differ from these? Lost: the next comparison asks again; so it is for all questions that follow.
-    Sums(Vec<(Range, Summary)>),
-    /// Here.
-    Differ {
-        /// These differ.
-        ranges: Vec<(Range, Summary, Context)>,
-        /// These are not counted yet: ask again.
-        later: Vec<Range>,
-    },
-    /// What are the sums of the buckets of this range?
-    Buckets(Range),
-    /// These.
-    BucketSums {
-        /// One for each bucket.
-        sums: Vec<u64>,
-        /// What was known of the range then.
-        context: Context,
-    },
-    /// Which keys are in these buckets?
-    Keys {
-        /// Of this range.
-        range: Range,
-        /// The buckets.
-        buckets: Vec<u8>,
-        /// From this key on.
-        from: Bytes,
-    },
-    /// These.
-    Digests {
-        /// Each key, and the digest of its cell.
-        keys: Vec<(Bytes, u64)>,
-        /// Where the list goes on.
-        next: Option<Bytes>,
-        /// What was known of the range then.
-        context: Context,
-    },
-    /// What do you hold of these keys?
-    Read {
-        /// All of this range.
-        range: Range,
-        /// The keys.
-        keys: Vec<Bytes>,
-    },
-    /// This. Of what is not told, ask again.
-    Cells {
-        /// At least one of those that were asked for.
-        cells: Vec<ToldCell>,
-        /// What is known of the range.
-        context: Context,
-    },
-    /// Which Paxos acceptors are there, from this key on?
-    Acceptors {
-        /// Its range, and the key.
-        from: (Range, Bytes),
-    },
-    /// These.
-    AcceptorsAre {
-        /// Of keys whose range the asker holds, too.
-        list: Vec<Told>,
-        /// Where the list goes on.
-        next: Option<(Range, Bytes)>,
-    },
-    /// The sender holds these ranges no longer: compare them with it. Lost: offered again.
-    Offer {
-        /// The ranges.
-        ranges: Vec<Range>,
-    },
-    /// They are compared, and what was found is durable. Lost: offered again.
-    Taken {
-        /// The ranges.
-        ranges: Vec<Range>,
-    },
-}
-
-/// What tells two copies of a range apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Summary {
-    /// Of all keys and cells.
-    pub sum: u64,
-    /// Of the context.
-    pub context: u64,
-}
-
-/// What a replica holds of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ToldCell {
-    /// The key.
-    pub key: Bytes,
-    /// Its cell.
-    pub cell: AnyCell,
-    /// What is known of this key beyond what is known of the range.
-    pub extra: Context,
-}
 
 /// A comparison on its way: this node asks.
 #[derive(Debug)]
@@ -138,24 +38,24 @@ pub(super) struct Comparison {
     /// Ranges that both hold.
     of: usize,
     /// Ranges that were not asked about.
-    ranges: VecDeque<Range>,
+    pub(super) ranges: VecDeque<Range>,
     /// Ranges that differ.
-    differ: VecDeque<Range>,
+    pub(super) differ: VecDeque<Range>,
     /// The range that is looked into.
-    now: Option<Inside>,
+    pub(super) now: Option<Inside>,
     /// Where the list of acceptors goes on, if they are wanted.
-    acceptors: Option<(Range, Bytes)>,
+    pub(super) acceptors: Option<(Range, Bytes)>,
     /// The other leaves these ranges, and waits for them to be taken.
     leaves: Vec<Range>,
     /// The question that is open, and when it is given up.
-    asked: Option<(u64, Asked)>,
+    pub(super) asked: Option<(u64, Asked)>,
     until: Mono,
     pub(super) pace: Pace,
 }
 
 /// A question that is open.
 #[derive(Debug)]
-enum Asked {
+pub(super) enum Asked {
     Sums(Vec<Range>),
     Buckets(Range),
     Keys(Bytes),
@@ -165,19 +65,19 @@ enum Asked {
 
 /// Looking into one range.
 #[derive(Debug)]
-struct Inside {
-    range: Range,
+pub(super) struct Inside {
+    pub(super) range: Range,
     /// What the other knew when it told the sums of the buckets: known here once all that differs was read.
-    context: Context,
-    buckets: Vec<u8>,
+    pub(super) context: Context,
+    pub(super) buckets: Vec<u8>,
     /// Keys that differ and are still to be read.
-    keys: VecDeque<Bytes>,
+    pub(super) keys: VecDeque<Bytes>,
     /// Where the list of keys goes on.
-    from: Option<Bytes>,
+    pub(super) from: Option<Bytes>,
     /// Keys whose state the other told: what changes them later is joined with that knowledge.
-    told: BTreeSet<Bytes>,
+    pub(super) told: BTreeSet<Bytes>,
     /// Other keys that changed here since the sums were compared. The other may have known that what came late was removed.
-    touched: BTreeSet<Bytes>,
+    pub(super) touched: BTreeSet<Bytes>,
 }
 
 /// What a comparison does next.
@@ -189,7 +89,7 @@ enum Next {
 }
 
 impl Asked {
-    fn is_answered_by(&self, talk: &Talk) -> bool {
+    pub(super) fn is_answered_by(&self, talk: &Talk) -> bool {
         matches!(
             (self, talk),
             (Asked::Sums(_), Talk::Differ { .. })
@@ -356,201 +256,6 @@ impl Leaderless {
             let body = Body::Compare { table, epoch: comparison.epoch, talk };
             cx.send_synced(with, self.signed(round, body));
         }
-    }
-
-    /// The other answered the question of this number.
-    pub(super) fn told(&mut self, cx: &mut Cx<'_>, from: NodeId, asked: u64, talk: Talk) {
-        let answered = |comparison: &Comparison| {
-            let open = comparison.asked.as_ref().filter(|(number, _)| *number == asked);
-            comparison.with == from && open.is_some_and(|(_, asked)| asked.is_answered_by(&talk))
-        };
-        let Some((&number, comparison)) = self.comparisons.iter_mut().find(|(_, comparison)| answered(comparison))
-        else {
-            return;
-        };
-        let Some((_, asked)) = comparison.asked.take() else { return };
-        match (asked, talk) {
-            (Asked::Sums(_), Talk::Differ { ranges, later }) => self.differ_arrived(cx, number, ranges, later),
-            (Asked::Buckets(range), Talk::BucketSums { sums, context }) => {
-                self.buckets_arrived(cx, number, range, &sums, context);
-            }
-            (Asked::Keys(from), Talk::Digests { keys, next, context }) => {
-                self.keys_arrived(cx, number, &from, keys, next, &context);
-            }
-            (Asked::Read(keys), Talk::Cells { cells, context }) => {
-                self.cells_arrived(cx, number, keys, cells, &context)
-            }
-            (Asked::Acceptors, Talk::AcceptorsAre { list, next }) => self.acceptors_arrived(cx, number, list, next),
-            (
-                Asked::Sums(_) | Asked::Buckets(_) | Asked::Keys(_) | Asked::Read(_) | Asked::Acceptors,
-                Talk::Sums(_)
-                | Talk::Differ { .. }
-                | Talk::Buckets(_)
-                | Talk::BucketSums { .. }
-                | Talk::Keys { .. }
-                | Talk::Digests { .. }
-                | Talk::Read { .. }
-                | Talk::Cells { .. }
-                | Talk::Acceptors { .. }
-                | Talk::AcceptorsAre { .. }
-                | Talk::Offer { .. }
-                | Talk::Taken { .. },
-            ) => {}
-        }
-        self.piece_done(cx, number);
-    }
-
-    fn acceptors_arrived(&mut self, cx: &mut Cx<'_>, number: u64, list: Vec<Told>, next: Option<(Range, Bytes)>) {
-        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        comparison.acceptors = next;
-        let table = comparison.table;
-        self.take_over_acceptors(cx, table, list);
-    }
-
-    fn differ_arrived(
-        &mut self,
-        cx: &mut Cx<'_>,
-        number: u64,
-        ranges: Vec<(Range, Summary, Context)>,
-        later: Vec<Range>,
-    ) {
-        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        let table = comparison.table;
-        later.into_iter().rev().for_each(|range| comparison.ranges.push_front(range));
-        let mut most = limits::COMPARE_KEYS;
-        for (range, theirs, context) in ranges {
-            if !context.is_sound() {
-                continue;
-            }
-            let place = Place { table, range };
-            if self.summary(cx, place, &mut most).is_some_and(|here| here.sum == theirs.sum) {
-                // The cells are the same, so what is known beyond them is true here, too.
-                self.learn_context(cx, place, &context);
-            } else if let Some(comparison) = self.comparisons.get_mut(&number) {
-                comparison.differ.push_back(range);
-                self.progress.ranges_differed += 1;
-            }
-        }
-    }
-
-    fn buckets_arrived(&mut self, cx: &mut Cx<'_>, number: u64, range: Range, theirs: &[u64], context: Context) {
-        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        if theirs.len() != sums::BUCKETS || !context.is_sound() {
-            return;
-        }
-        let place = Place { table: comparison.table, range };
-        let Some(here) = self.sums(cx, place, &mut limits::COMPARE_KEYS.clone()).map(Sums::buckets) else {
-            // They were counted before this node was told to drop the range.
-            return;
-        };
-        let pairs = here.iter().zip(theirs).enumerate();
-        let buckets: Vec<u8> = pairs.filter(|(_, (here, theirs))| here != theirs).map(|(at, _)| at as u8).collect();
-        if buckets.is_empty() {
-            return self.learn_context(cx, place, &context);
-        }
-        if let Some(comparison) = self.comparisons.get_mut(&number) {
-            comparison.now = Some(Inside {
-                range,
-                context,
-                buckets,
-                keys: VecDeque::new(),
-                from: Some(Bytes::new()),
-                told: BTreeSet::new(),
-                touched: BTreeSet::new(),
-            });
-        }
-    }
-
-    fn keys_arrived(
-        &mut self,
-        cx: &mut Cx<'_>,
-        number: u64,
-        from: &Bytes,
-        keys: Vec<(Bytes, u64)>,
-        next: Option<Bytes>,
-        context: &Context,
-    ) {
-        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        let Some(inside) = &mut comparison.now else { return };
-        if !context.is_sound() || keys.iter().any(|(key, _)| !inside.buckets.contains(&(bucket(key) as u8))) {
-            inside.from = Some(from.clone());
-            return;
-        }
-        let place = Place { table: comparison.table, range: inside.range };
-        let (own, own_next) = sums::digests(cx.view(), place, &inside.buckets, from, usize::MAX);
-        // As far as both have looked.
-        let next = [next, own_next].into_iter().flatten().min();
-        let seen = |key: &Bytes| next.as_ref().is_none_or(|next| key < next);
-        let own: BTreeMap<Bytes, u64> = own.into_iter().filter(|(key, _)| seen(key)).collect();
-        let theirs: BTreeMap<Bytes, u64> = keys.into_iter().filter(|(key, _)| seen(key)).collect();
-        let differ = theirs.iter().filter(|(key, digest)| own.get(*key) != Some(digest));
-        inside.keys.extend(differ.map(|(key, _)| key.clone()));
-        // What the other does not name, it does not hold.
-        let absent: Vec<Bytes> = own.into_keys().filter(|key| !theirs.contains_key(key)).collect();
-        inside.told.extend(absent.iter().cloned());
-        inside.from = next;
-        for key in absent {
-            let spot = Spot { place, key };
-            let state = State { context: context.clone(), ..State::nothing(self.kind(&spot)) };
-            self.take(cx, &spot, &state);
-        }
-    }
-
-    /// Keys that differ were told, perhaps not all that were asked for.
-    fn cells_arrived(
-        &mut self,
-        cx: &mut Cx<'_>,
-        number: u64,
-        asked: Vec<Bytes>,
-        cells: Vec<ToldCell>,
-        context: &Context,
-    ) {
-        let Some(comparison) = self.comparisons.get_mut(&number) else { return };
-        let table = comparison.table;
-        let Some(inside) = &mut comparison.now else { return };
-        let place = Place { table, range: inside.range };
-        let told: BTreeSet<&Bytes> = cells.iter().map(|told| &told.key).filter(|key| asked.contains(key)).collect();
-        inside.told.extend(told.iter().map(|&key| key.clone()));
-        asked.iter().filter(|key| !told.contains(key)).rev().for_each(|key| inside.keys.push_front(key.clone()));
-        for ToldCell { key, cell, extra } in cells {
-            if !asked.contains(&key) {
-                continue;
-            }
-            let mut context = context.clone();
-            context.join(&extra);
-            let (spot, state) = (Spot { place, key }, State { cell, context });
-            if state.is_sound(self.kind(&spot)) {
-                self.take(cx, &spot, &state);
-            }
-        }
-    }
-
-    /// A key changes here: comparisons that look into its range must hear of it from the other before they end.
-    pub(super) fn touch(&mut self, spot: &Spot) {
-        for comparison in self.comparisons.values_mut().filter(|comparison| comparison.table == spot.place.table) {
-            if let Some(inside) = &mut comparison.now
-                && inside.range == spot.place.range
-                && !inside.told.contains(&spot.key)
-            {
-                inside.touched.insert(spot.key.clone());
-            }
-        }
-    }
-
-    fn take(&mut self, cx: &mut Cx<'_>, spot: &Spot, state: &State) {
-        if self.take_in(cx, spot, state) {
-            self.progress.keys_taken += 1;
-        }
-    }
-
-    /// All that another replica knew of a range is known here.
-    fn learn_context(&mut self, cx: &mut Cx<'_>, place: Place, context: &Context) {
-        let mut both = self.context(cx, place).clone();
-        if both.covers(context) {
-            return;
-        }
-        both.join(context);
-        self.keep_context(cx, place, both);
     }
 
     /// What tells a range apart; none as long as its sums are not counted. So many keys may be counted for it in this step.

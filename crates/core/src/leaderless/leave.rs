@@ -5,10 +5,10 @@
 //! |---|---|
 //! | `[3, 6, table u16, range u16]` | nothing; the range is being deleted, and must be gone before this node may hold it again |
 
-use super::compare::Talk;
 use super::message::Body;
 use super::pace::Pace;
 use super::record::{self, ACCEPTOR, CELL, Place};
+use super::talk::Talk;
 use super::{Cx, Held, Leaderless};
 use crate::guarantee::NodeSet;
 use crate::machine::{Mono, NodeId, Wake};

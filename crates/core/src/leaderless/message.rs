@@ -92,7 +92,7 @@ pub enum Body {
         /// Its epoch, as the sender knows it.
         epoch: u64,
         /// What is said.
-        talk: super::compare::Talk,
+        talk: super::talk::Talk,
     },
     /// Take this change in place of a replica that does not answer, and give it to that one when you can. Lost: said again.
     Stand {

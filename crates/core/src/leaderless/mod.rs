@@ -35,13 +35,14 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `talk.rs`, `compare.rs`, `compared.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
 mod change;
 mod command;
 mod compare;
+mod compared;
 mod coordinate;
 mod escrow;
 mod hint;
@@ -60,16 +61,17 @@ mod round;
 mod rule;
 mod stand_in;
 mod sums;
+mod talk;
 mod tell;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use catch_up::Told;
-pub use compare::{Summary, Talk, ToldCell};
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
+pub use talk::{Summary, Talk, ToldCell};
 
 use crate::catalogue::{Catalogue, Layout, LeaderlessSpec};
 use crate::clock::{Actor, Context, Hybrid};

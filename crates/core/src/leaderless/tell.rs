@@ -1,9 +1,9 @@
 //! The side that is asked in a comparison. It keeps nothing of it.
 
-use super::compare::{Talk, ToldCell};
 use super::message::{Body, Round};
 use super::record::{self, Place, Record};
 use super::sums::{self, Sums};
+use super::talk::{Talk, ToldCell};
 use super::{Cx, Leaderless};
 use crate::limits;
 use crate::machine::NodeId;

@@ -139,6 +139,29 @@ fn a_doubled_answer_answers_no_other_question() {
     assert_eq!(net.state(3, key.as_bytes()).cell, net.state(1, key.as_bytes()).cell);
 }
 
+/// Ranges of which a replica says what makes no sense are not compared.
+#[test]
+fn an_answer_that_makes_no_sense_ends_the_comparison() {
+    let mut net = net(Kind::Counter);
+    net.isolate(3);
+    net.done(1, "INCR k");
+    net.pass(5_000);
+    net.messages.clear();
+    net.heal();
+    let table = net.table();
+    net.step(3, |room, cx, _| room.compare(cx, table, NodeId(1)));
+    for _ in 0..10_000 {
+        net.count_on();
+        let Some((.., message)) = net.messages.first_mut() else { break };
+        if let Body::Compare { talk: Talk::BucketSums { sums, .. }, .. } = &mut message.body {
+            sums.pop();
+        }
+        net.deliver(0, true);
+    }
+    let progress = net.hosts[2].room.progress();
+    assert_eq!((progress.compared, progress.given_up), (0, 1));
+}
+
 /// A piece takes 10 ms; the node has two comparisons, and may give them a quarter of its time together while clients are served.
 #[test]
 fn what_is_compared_takes_no_more_than_its_share() {
