@@ -68,6 +68,8 @@ pub enum Kind {
     WrongElements,
     /// A value that nobody replaced was dropped, or one that was replaced came back.
     WrongSiblings,
+    /// A value that was swapped for another is shown.
+    WrongSwap,
     /// A replica confirmed a stamp from further in the future than it may believe.
     FarStamp,
     /// Two runs of one seed differed.
@@ -113,6 +115,7 @@ impl Kind {
             Kind::WrongSum => "an amount is lost or counted twice".into(),
             Kind::WrongElements => "an element is lost or came back".into(),
             Kind::WrongSiblings => "siblings are not what was written concurrently".into(),
+            Kind::WrongSwap => "a value that was compared and set is still shown".into(),
             Kind::FarStamp => "a stamp from the future was believed".into(),
             Kind::NotDeterministic => "one seed, two runs".into(),
             Kind::Undecided => "the checker gave up".into(),

@@ -28,6 +28,10 @@ pub enum Fault {
     Restart(NodeId),
     /// The disk of a crashed node is lost: it starts again with an empty one.
     Lose(NodeId),
+    /// What is on the disk of a node is copied aside, as far as it would survive if the power went now.
+    Backup(NodeId),
+    /// A crashed node gets the copy in place of its disk. Without one, nothing happens.
+    Restore(NodeId),
     /// The wall clock of a node jumps, in milliseconds.
     Skew(NodeId, i64),
     /// Both clocks of a node run so many parts in a million too fast.
@@ -55,6 +59,8 @@ impl Fault {
             Fault::Crash(..) => "crash",
             Fault::Restart(_) => "restart",
             Fault::Lose(_) => "lose",
+            Fault::Backup(_) => "backup",
+            Fault::Restore(_) => "restore",
             Fault::Skew(..) => "skew",
             Fault::Drift(..) => "drift",
             Fault::SlowDisk(..) => "slowdisk",
@@ -91,7 +97,11 @@ impl fmt::Display for Fault {
             Fault::Pause(node, Some(us)) => write!(f, "{class} {} {}", node.0, time_text(*us)),
             Fault::Crash(node, 0) => write!(f, "{class} {}", node.0),
             Fault::Crash(node, keep) => write!(f, "{class} {} keep {keep}", node.0),
-            Fault::Resume(node) | Fault::Restart(node) | Fault::Lose(node) => write!(f, "{class} {}", node.0),
+            Fault::Resume(node)
+            | Fault::Restart(node)
+            | Fault::Lose(node)
+            | Fault::Backup(node)
+            | Fault::Restore(node) => write!(f, "{class} {}", node.0),
             Fault::Skew(node, ms) => write!(f, "{class} {} {ms}ms", node.0),
             Fault::Drift(node, ppm) => write!(f, "{class} {} {ppm}ppm", node.0),
             Fault::SlowDisk(node, us) | Fault::StallDisk(node, us) => {
@@ -173,6 +183,8 @@ impl FromStr for Fault {
             }
             ["restart", who] => Fault::Restart(node(who)?),
             ["lose", who] => Fault::Lose(node(who)?),
+            ["backup", who] => Fault::Backup(node(who)?),
+            ["restore", who] => Fault::Restore(node(who)?),
             ["skew", who, ms] => Fault::Skew(node(who)?, signed(ms, "ms")?),
             ["drift", who, ppm] => Fault::Drift(node(who)?, signed(ppm, "ppm")?),
             ["slowdisk", who, time] => Fault::SlowDisk(node(who)?, parse_time(time)?),
@@ -202,6 +214,9 @@ mod tests {
             "crash 3",
             "crash 3 keep 2",
             "restart 3",
+            "lose 3",
+            "backup 3",
+            "restore 3",
             "skew 2 -500ms",
             "drift 1 250ppm",
             "slowdisk 2 20ms",

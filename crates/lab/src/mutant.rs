@@ -8,6 +8,7 @@ use crate::script::{self, Casting};
 use crate::vopr::{self, Options, Plan, Swarm};
 use quorate_core::crdt::Kind;
 use quorate_core::limits::IDEMPOTENCY_KEEP_MS;
+use quorate_core::machine::NodeId;
 use quorate_core::mutant::Mutant;
 use quorate_core::random::Random;
 use std::fmt;
@@ -107,16 +108,13 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
     }
 }
 
-/// Rules whose breaking the tests of their room notice, and the lab cannot: it has no clients that compare and set on leaderless tables or
-/// name their increments, where it moves tables both places fence what comes late, and no message outlives a start and all that comes after it.
-const IN_THEIR_ROOM: [Mutant; 8] = [
-    Mutant::BlankReplicaCounts,
+/// Rules whose breaking the tests of their room notice, and seeds hardly ever: what they keep from happening needs a write, a proposal or a
+/// message at one moment of a movement, or of the start of a node, and is mended soon after.
+const IN_THEIR_ROOM: [Mutant; 5] = [
     Mutant::MovingWriteCountsOnce,
-    Mutant::PaxosIgnoresHighest,
     Mutant::EpochNotFenced,
     Mutant::HintReplayed,
     Mutant::AcceptorsStay,
-    Mutant::OperationForgotten,
     Mutant::EndedLifeHeard,
 ];
 
@@ -225,20 +223,24 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::SloppyCountsAsStrict
         | Mutant::MovesWithoutComparing
         | Mutant::EscrowTakenUnheard
-        | Mutant::EscrowGiftKept => target_replicas(mutant, options, &mut swarm),
-        Mutant::PaxosIgnoresHighest
-        | Mutant::EpochNotFenced
+        | Mutant::EscrowGiftKept
+        | Mutant::PaxosIgnoresHighest
+        | Mutant::BlankReplicaCounts
+        | Mutant::OperationForgotten => target_replicas(mutant, options, &mut swarm),
+        Mutant::EpochNotFenced
         | Mutant::HintReplayed
         | Mutant::AcceptorsStay
         | Mutant::MovingWriteCountsOnce
-        | Mutant::BlankReplicaCounts
-        | Mutant::OperationForgotten
         | Mutant::EndedLifeHeard => {
             unreachable!("{} is caught by the tests of its room", name(mutant))
         }
     }
     let mut random = Random::new(seed ^ 0x07A6_E700);
     plan.faults = vopr::draw_faults(&plan.options, swarm, &mut random);
+    if plan.options.voters == Some(1) {
+        plan.faults.extend(cuts_around_a_hub(plan.options.safety_us, &mut random));
+        plan.faults.sort_by_key(|(at_us, _)| *at_us);
+    }
     if mutant == Mutant::IdempotencyByLogTime {
         // All clocks jump by more than a record is kept, again and again, so that many retries come after a jump.
         let jumps = (1..).map(|jump| jump * JUMP_EVERY_US).take_while(|at_us| *at_us < plan.options.safety_us);
@@ -312,16 +314,50 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             kinds(&mut mix, &[Kind::Counter, Kind::Set]);
         }
         Mutant::QuorumFromPlan | Mutant::AnswerCountedTwice => swarm.crashes = true,
-        Mutant::MovesWithoutComparing => {
-            options.nodes = 5;
-            (mix.mend_reads, mix.hints, mix.compare_ms, mix.move_us) = (false, false, 5_000, 100_000);
-            (mix.named, mix.sloppy, mix.volatile, mix.clients, mix.think_us) = (0, 0, 0, 6, 5_000);
-            let three = |kind| replicas::Table { replicas: 3, read: 2, write: 2, ..replicas::Table::balanced(kind, 5) };
-            mix.tables = [Kind::Set, Kind::Counter].map(three).to_vec();
+        Mutant::MovesWithoutComparing => moving(&mut mix, options, &[Kind::Set, Kind::Counter]),
+        Mutant::OperationForgotten => {
+            moving(&mut mix, options, &[Kind::Counter]);
+            (mix.names, mix.reads) = (1_000, 200);
+        }
+        Mutant::PaxosIgnoresHighest => {
+            kinds(&mut mix, &[Kind::Latest, Kind::Register]);
+            mix.tables.iter_mut().for_each(|table| table.swaps = true);
+            (mix.clients, mix.keys, mix.think_us, mix.reads) = (6, 1, 2_000, 400);
+        }
+        Mutant::BlankReplicaCounts => {
+            moving(&mut mix, options, &[Kind::Set, Kind::Counter]);
+            (options.voters, mix.move_us, mix.lose_us, swarm.cuts) = (Some(1), 0, 100_000, false);
         }
         mutant => unreachable!("{} is no rule of leaderless tables that is hunted", name(mutant)),
     }
     options.replicas = Some(mix);
+}
+
+/// The first node, which alone decides who holds what, hears all others; those are cut two from two, each time along another line.
+fn cuts_around_a_hub(until_us: u64, random: &mut Random) -> Vec<(u64, Fault)> {
+    let (mut at_us, mut faults) = (0, Vec::new());
+    while at_us < until_us {
+        let mut others = vec![2, 3, 4, 5];
+        let friend = others.remove(1 + random.below(3) as usize);
+        let sides = vec![vec![NodeId(2), NodeId(friend)], others[1..].iter().copied().map(NodeId).collect()];
+        faults.push((at_us, Fault::Partition(sides)));
+        at_us += HUB_CUT_US / 2 + random.below(HUB_CUT_US);
+        faults.push((at_us, Fault::Heal));
+        at_us += random.below(HUB_CUT_US / 2);
+    }
+    faults
+}
+
+/// How long nodes around a hub are cut from each other, about, in microseconds.
+const HUB_CUT_US: u64 = 200_000;
+
+/// Tables on three of five nodes, of which others hold more or less again and again. Nothing but moving brings data anywhere.
+fn moving(mix: &mut replicas::Mix, options: &mut Options, kinds: &[Kind]) {
+    options.nodes = 5;
+    (mix.mend_reads, mix.hints, mix.compare_ms, mix.move_us) = (false, false, 5_000, 100_000);
+    (mix.named, mix.sloppy, mix.volatile, mix.clients, mix.think_us) = (0, 0, 0, 6, 5_000);
+    let three = |kind: &Kind| replicas::Table { replicas: 3, read: 2, write: 2, ..replicas::Table::balanced(*kind, 5) };
+    mix.tables = kinds.iter().map(three).collect();
 }
 
 /// How often clocks jump where they do so for a purpose, in microseconds.

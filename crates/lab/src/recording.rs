@@ -54,7 +54,9 @@ fn bands(faults: &[(u64, Fault)], end_us: u64) -> Vec<Band> {
         }
         open.retain(lasts_on);
         match fault {
-            Fault::Hint(..) | Fault::Lose(_) => bands.push(band(*at_us, *at_us, fault)),
+            Fault::Hint(..) | Fault::Lose(_) | Fault::Backup(_) | Fault::Restore(_) => {
+                bands.push(band(*at_us, *at_us, fault))
+            }
             Fault::Heal | Fault::Resume(_) | Fault::Restart(_) | Fault::Drift(_, 0) | Fault::SlowDisk(_, 0) => {}
             Fault::Partition(_)
             | Fault::Oneway(..)
@@ -79,7 +81,7 @@ fn bands(faults: &[(u64, Fault)], end_us: u64) -> Vec<Band> {
 fn own_end(from: u64, fault: &Fault) -> u64 {
     match fault {
         Fault::StallDisk(_, us) => from.saturating_add(*us),
-        Fault::Hint(..) | Fault::Lose(_) => from,
+        Fault::Hint(..) | Fault::Lose(_) | Fault::Backup(_) | Fault::Restore(_) => from,
         Fault::Partition(_)
         | Fault::Oneway(..)
         | Fault::Drop(..)

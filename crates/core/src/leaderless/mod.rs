@@ -16,9 +16,9 @@
 //! - L7 A name of an event is given once, though a disk lost its tail. (`a_lost_tail_does_not_give_its_names_to_the_next`)
 //! - L8 A comparison brings all that another replica knew, and sends little where little differs. (`a_comparison_brings_all_and_closes_the_holes`, `a_comparison_sends_little_where_little_differs`, `what_comes_late_during_a_comparison_does_not_bring_back_what_was_removed`)
 //! - L9 What a replica did not confirm is owed to it, across a restart. (`what_a_replica_did_not_confirm_is_owed_to_it`)
-//! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`)
+//! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`, `what_a_stand_in_took_is_at_home_when_the_key_moves_there`)
 //! - L11 An increment under a name counts once, whichever node repeats it. (`an_increment_under_a_name_counts_once`)
-//! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`)
+//! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`, `what_a_node_without_a_life_shows_is_told_as_eventual`)
 //! - L13 What was agreed on by compare-and-set moves with its key. (`no_number_is_reached_twice_when_acceptors_move`, `what_acceptors_agreed_on_moves_with_the_key`)
 //! - L14 The names of increments move with them. (`an_increment_under_a_name_counts_once_though_its_range_moved`)
 //! - L15 A bounded counter is never below its bound, whatever crashed, was lost, wiped or set back; and what an earlier life of a node held is

@@ -189,7 +189,8 @@ impl Leaderless {
         let majorities = Need { now: majority(round.parts.now), from: majority(round.parts.full()) };
         let need = if path == Path::PaxosWrite { round.rules.write } else { majorities };
         let Weakest { tally, needed, side } = round.parts.weakest(tally, need, Mutants::none());
-        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, side.rule.write()) };
+        let opposite = if path == Path::PaxosWrite { side.rule.read() } else { side.rule.write() };
+        let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, opposite) };
         let evidence = tally.settle_round(path, evident, self.config.node, side.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, state);
         let Round { token, want, mut session, spot, .. } = round;
@@ -200,7 +201,9 @@ impl Leaderless {
     pub(super) fn finish_read(&mut self, round: Round, tally: Tally, path: Path, merged: &State) {
         let Action::Look(look) = &round.action else { return };
         let (value, siblings) = look::read(look, &merged.cell, round.bound);
-        let evident = Evident { siblings, covered: round.covered_by(merged), ..round.evident_read() };
+        // Without a life this node does not know whether its disk is the one that it had.
+        let covered = self.actor.is_some() && round.covered_by(merged);
+        let evident = Evident { siblings, covered, ..round.evident_read() };
         let full = round.parts.full();
         let evidence = tally.within(full.nodes).settle_round(path, evident, self.config.node, full.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, merged);

@@ -31,7 +31,9 @@ impl Leaderless {
     /// The nodes that could stand in: those that hold no replica of the key, the nearest first.
     pub(super) fn stand_ins_for(&self, replicas: &[NodeId]) -> Vec<NodeId> {
         let first = replicas.first().map_or(0, |node| node.0);
-        let mut others: Vec<NodeId> = self.members.iter().copied().filter(|node| !replicas.contains(node)).collect();
+        // Who coordinates may be no replica any more, and has the write already.
+        let free = |node: &NodeId| *node != self.config.node && !replicas.contains(node);
+        let mut others: Vec<NodeId> = self.members.iter().copied().filter(free).collect();
         // Each owner begins at another one, so that one node is not the stand-in of all.
         others.sort_by_key(|node| (node.0 < first, node.0));
         others
@@ -77,12 +79,25 @@ impl Leaderless {
             let holds = table.takes_part(spot.place.range, target);
             let to = if holds { Some(target) } else { replicas.first().copied() };
             let Some(to) = to else { continue };
+            let state: State = postcard::from_bytes(&value).expect("a state on disk decodes");
+            if to == self.config.node {
+                self.keep_what_was_taken(cx, target, &spot, &state);
+                continue;
+            }
             self.next_round += 1;
             let number = self.next_round;
             let key = Target { table: spot.place.table, epoch, key: spot.key.clone() };
-            let state: State = postcard::from_bytes(&value).expect("a state on disk decodes");
             self.giving.insert(number, Giving { to, target, spot, state: state.clone() });
             self.say(cx, to, number, Body::Mend { target: key, state });
+        }
+    }
+
+    /// The key moved here meanwhile: what was taken in place of another is at home.
+    fn keep_what_was_taken(&mut self, cx: &mut Cx<'_>, target: NodeId, spot: &Spot, state: &State) {
+        if !self.is_doomed(spot.place) {
+            self.take_in(cx, spot, state);
+            cx.delete(&self.standing.key(target, spot));
+            self.standing.remove(target);
         }
     }
 

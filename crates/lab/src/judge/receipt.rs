@@ -51,7 +51,7 @@ impl Judge {
         }
         let in_log = claim.receipt.round().is_none();
         let broken = broken.or_else(|| self.asked_lie(claim).filter(|_| in_log)).filter(|_| !self.blind_to_receipts);
-        if let Some((kind, detail)) = broken.or_else(|| self.second_outcome(claim)) {
+        if let Some((kind, detail)) = broken.or_else(|| if in_log { self.second_outcome(claim) } else { None }) {
             self.accuse(simulator.now_us(), kind, format!("{detail}\n  {:?}", claim.receipt));
         }
     }
@@ -155,7 +155,8 @@ fn read_lie(simulator: &Simulator<Node>, claim: &Claim<'_>) -> Option<(Kind, Str
         let detail = format!("node {} consumed nothing since the read began, so it did not answer", node.0);
         return Some((Kind::ReceiptLies, detail));
     }
-    (!receipt.answered().contains(receipt.served_by()))
+    // A proposer is not one of those that it needs.
+    (receipt.path() != Path::PaxosRead && !receipt.answered().contains(receipt.served_by()))
         .then(|| (Kind::ReceiptLies, "the node that served is not among those that answered".to_string()))
 }
 

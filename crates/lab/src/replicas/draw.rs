@@ -1,7 +1,7 @@
 //! Which tables there are, and what a client asks next.
 
 use super::record::{COUNTER, MARK};
-use super::{Asked, Clients};
+use super::{Asked, Clients, Record, Shown, Told};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
 use quorate_core::guarantee::{Level, Quorum, Want};
@@ -40,6 +40,9 @@ pub struct Mix {
     /// Gifts of rights among writes of bounded counters.
     #[serde(default)]
     pub gifts: u64,
+    /// Increments under a name, among increments of counters without a bound.
+    #[serde(default)]
+    pub names: u64,
     /// What reads find out of date is mended.
     pub mend_reads: bool,
     /// Writes that a replica did not confirm are owed to it.
@@ -49,6 +52,10 @@ pub struct Mix {
     /// The mean time between two changes of who holds how much, in microseconds; 0 is never.
     #[serde(default)]
     pub move_us: u64,
+    /// The mean time between two disks that are copied, lost or set back, in microseconds; 0 is never. Only nodes that are in no consensus group
+    /// lose theirs.
+    #[serde(default)]
+    pub lose_us: u64,
 }
 
 /// A table that clients make.
@@ -66,10 +73,18 @@ pub struct Table {
     pub bound: i64,
     /// The first letters of its ranges but the first; none for ranges by hash.
     pub ranges: String,
+    /// Its registers are compared and set, and written in no other way.
+    #[serde(default)]
+    pub swaps: bool,
 }
 
 /// Keys begin with one of these, so that ranges by order part them; they have one tag, so that ranges by hash do not.
 const LETTERS: [char; 4] = ['a', 'h', 'o', 'v'];
+
+/// Linearizable reads among reads of registers that are compared and set.
+const LINEARIZABLE: u64 = 700;
+/// Increments under a name that was used before, among those under a name.
+const AGAIN: u64 = 300;
 
 /// The kinds of cells that clients use. Texts are drawn apart.
 const KINDS: [Kind; 6] = [Kind::Register, Kind::Latest, Kind::Counter, Kind::Set, Kind::Map, Kind::Bounded];
@@ -91,10 +106,12 @@ impl Mix {
             sloppy: 0,
             removals: 0,
             gifts: 0,
+            names: 0,
             mend_reads: reads,
             hints,
             compare_ms,
             move_us: 0,
+            lose_us: 0,
         }
     }
 
@@ -119,7 +136,9 @@ impl Mix {
             hints: random.chance(500),
             compare_ms: 50 + random.below(450),
             move_us: 0,
+            lose_us: 0,
             gifts: 150,
+            names: 0,
         }
     }
 }
@@ -141,7 +160,12 @@ impl Table {
         let by_hash = random.chance(60);
         let ranges = ranges[if by_hash { 4 } else { random.below(4) as usize }].to_string();
         let bound = [0, -20, 7][random.below(3) as usize];
-        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges }
+        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges, swaps: false }
+    }
+
+    /// The same table, whose registers are compared and set.
+    pub fn with_swaps(self) -> Table {
+        Table { swaps: true, ..self }
     }
 
     /// A table whose reads and writes wait for a majority of three replicas, or of all nodes if they are fewer.
@@ -149,7 +173,15 @@ impl Table {
         let replicas = nodes.min(3) as u8;
         let majority = replicas / 2 + 1;
         let ranges = "o".to_string();
-        Table { cell: kind.word().to_string(), replicas, read: majority, write: majority, bound: 0, ranges }
+        Table {
+            cell: kind.word().to_string(),
+            replicas,
+            read: majority,
+            write: majority,
+            bound: 0,
+            ranges,
+            swaps: false,
+        }
     }
 
     /// The kind of its cells.
@@ -184,6 +216,8 @@ pub(super) struct Drawn {
     pub table: usize,
     pub key: Bytes,
     pub asked: Asked,
+    /// Of an increment that counts once.
+    pub name: Option<Bytes>,
     pub words: Words,
     pub want: Want,
     pub seen: Option<Bytes>,
@@ -201,13 +235,78 @@ impl Clients {
         let key = Bytes::from(format!("{}{{t}}{}", LETTERS[number % LETTERS.len()], number));
         let kind = self.mix.tables[table].kind();
         let read = self.random.chance(self.mix.reads);
-        let drawn = if read { None } else { self.draw_write(at, table, &key, kind) };
-        let (asked, words, seen) = drawn.unwrap_or_else(|| (Asked::Read, read_words(kind, &key), None));
+        let swaps = self.mix.tables[table].swaps;
+        let (asked, words, seen) = match read {
+            true => None,
+            false if swaps => Some(self.draw_swap(table, &key)),
+            false => self.draw_write(at, table, &key, kind),
+        }
+        .unwrap_or_else(|| (Asked::Read, read_words(kind, &key), None));
+        let (asked, words, name) = self.draw_name(table, &key, kind, (asked, words));
         let mut want = self.draw_want(table, asked == Asked::Read);
+        if swaps && asked == Asked::Read && self.random.chance(LINEARIZABLE) {
+            want = Want { level: Some(Level::Linearizable), ..Want::default() };
+        }
         if kind == Kind::Bounded && asked.spends() {
             want.quorum.sloppy = false;
         }
-        Drawn { table, key, asked, words, want, seen }
+        Drawn { table, key, asked, name, words, want, seen }
+    }
+
+    /// Gives some increments a name, under which they count once; and sends some again that were made under one.
+    fn draw_name(
+        &mut self,
+        table: usize,
+        key: &Bytes,
+        kind: Kind,
+        (asked, words): (Asked, Words),
+    ) -> (Asked, Words, Option<Bytes>) {
+        let counts = matches!(asked, Asked::Add(_)) && kind != Kind::Bounded;
+        if !counts || self.mix.names == 0 || !self.random.chance(self.mix.names) {
+            return (asked, words, None);
+        }
+        let before = if self.random.chance(AGAIN) { self.some_named(table, key) } else { None };
+        match before {
+            Some((amount, name)) => (Asked::Repeat, add_words(kind, key, amount), Some(name)),
+            None => (asked, words, Some(Bytes::from(format!("i{}", self.next_value)))),
+        }
+    }
+
+    /// An increment that was made under a name, or may have been.
+    fn some_named(&mut self, table: usize, key: &Bytes) -> Option<(i64, Bytes)> {
+        let back = self.random.below(4) as usize;
+        let made = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
+        // One that is under way may yet be refused, and then the second would be the first.
+        let ended = |record: &&Record| record.end < u64::MAX && record.told != Told::Refused;
+        let mut made = made.filter(ended).filter_map(|record| match &record.asked {
+            Asked::Add(amount) => Some((*amount, record.name.clone()?)),
+            Asked::Read
+            | Asked::Repeat
+            | Asked::Replace { .. }
+            | Asked::Swap { .. }
+            | Asked::Give
+            | Asked::Put(_)
+            | Asked::Take(_) => None,
+        });
+        made.nth(back)
+    }
+
+    /// A value takes the place of one that somebody saw or put there lately, or of none.
+    fn draw_swap(&mut self, table: usize, key: &Bytes) -> (Asked, Words, Option<Bytes>) {
+        let new = Bytes::from(format!("v{}", self.next_value));
+        let back = self.random.below(3) as usize / 2;
+        let known = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
+        let mut known = known.filter_map(|record| match (&record.told, &record.asked) {
+            (Told::Shown(Shown::Values(values)), _) => Some(values.first().cloned()),
+            (Told::Took(true), Asked::Swap { new, .. }) => Some(Some(new.clone())),
+            _ => None,
+        });
+        let expected = known.nth(back).flatten();
+        let words = match &expected {
+            Some(expected) => words(&[b"CAS", key, expected, &new]),
+            None => words(&[b"SETNX", key, &new]),
+        };
+        (Asked::Swap { expected, new }, words, None)
     }
 
     fn draw_want(&mut self, table: usize, read: bool) -> Want {
@@ -268,11 +367,11 @@ impl Clients {
                 let grows = key.ends_with(b"0") && kind == Kind::Counter;
                 let amount = 1 + self.random.below(60) as i64;
                 let amount = if removes && !grows { -amount } else { amount };
-                plain(Asked::Add(amount), words(&[b"INCRBY", key, amount.to_string().as_bytes()]))
+                plain(Asked::Add(amount), add_words(kind, key, amount))
             }
             Kind::Map if self.random.chance(300) => {
                 let amount = 1 + self.random.below(60) as i64;
-                plain(Asked::Add(amount), words(&[b"HINCRBY", key, COUNTER, amount.to_string().as_bytes()]))
+                plain(Asked::Add(amount), add_words(kind, key, amount))
             }
             Kind::Map | Kind::Set => {
                 let (put, take): (&[u8], &[u8]) =
@@ -301,9 +400,23 @@ impl Clients {
         let added = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
         let mut added = added.filter_map(|record| match &record.asked {
             Asked::Put(element) => Some(element.clone()),
-            Asked::Read | Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Take(_) => None,
+            Asked::Read
+            | Asked::Replace { .. }
+            | Asked::Swap { .. }
+            | Asked::Add(_)
+            | Asked::Repeat
+            | Asked::Give
+            | Asked::Take(_) => None,
         });
         added.nth(back)
+    }
+}
+
+fn add_words(kind: Kind, key: &Bytes, amount: i64) -> Words {
+    let amount = amount.to_string();
+    match kind {
+        Kind::Map => words(&[b"HINCRBY", key, COUNTER, amount.as_bytes()]),
+        _ => words(&[b"INCRBY", key, amount.as_bytes()]),
     }
 }
 

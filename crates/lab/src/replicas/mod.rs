@@ -1,6 +1,7 @@
 //! Clients of leaderless tables: they make the tables, then read and write with quorums, levels and sessions of every kind, hand back
 //! what they saw, and write down what they hear. They have a random stream of their own, so a run without them is as it was.
 
+mod disks;
 mod draw;
 mod history;
 mod operator;
@@ -9,6 +10,7 @@ mod record;
 pub use draw::{Mix, Table};
 pub use record::{Asked, Record, Shown, Told, shown};
 
+use self::disks::Disks;
 use self::operator::Operator;
 use crate::digest::Digest;
 use crate::judge::{Claim, Judge};
@@ -17,13 +19,13 @@ use bytes::Bytes;
 use quorate_core::guarantee::{Session, Want};
 use quorate_core::machine::{CallId, NodeId};
 use quorate_core::node::Node;
-use quorate_core::operation::{Batch, Operate, Outcome, Refusal, Reply, Request, TableId, Words};
+use quorate_core::operation::{Batch, IdempotencyKey, Operate, Outcome, Refusal, Reply, Request, TableId, Words};
 use quorate_core::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a client waits beyond its deadline before it gives up, in microseconds.
 const PATIENCE_US: u64 = 500_000;
-/// Attempts of an add of an element, which may be repeated.
+/// Attempts of what may be repeated.
 const TRIES: u32 = 4;
 /// The numbers of their calls, apart from those of the other clients.
 const FIRST_CALL: u64 = 1 << 40;
@@ -71,6 +73,7 @@ pub struct Clients {
     next_call: u64,
     next_value: u64,
     operator: Operator,
+    disks: Disks,
     stopped: bool,
 }
 
@@ -88,6 +91,7 @@ impl Clients {
         let clients = (0..mix.clients).map(client).collect();
         Clients {
             operator: Operator::new(mix.move_us, &targets, seed),
+            disks: Disks::new(mix.lose_us, seed),
             targets,
             next_session: mix.clients,
             mix,
@@ -120,12 +124,18 @@ impl Clients {
             Some(pending) => Some(pending.at_us),
             None => (!self.stopped).then_some(client.at_us),
         };
-        let moves = self.operator.next_at().filter(|_| !self.stopped && self.all_made());
-        self.clients.iter().filter_map(at).chain(moves).min()
+        let others = self.operator.next_at().into_iter().chain(self.disks.next_at());
+        let others = others.filter(|_| !self.stopped && self.all_made());
+        self.clients.iter().filter_map(at).chain(others).min()
     }
     /// Clients begin nothing new.
     pub fn stop(&mut self) {
         self.stopped = true;
+    }
+    /// Data stay where they are from now on, and so do disks.
+    pub fn keep_still(&mut self) {
+        self.operator.rest();
+        self.disks.rest();
     }
     /// Clients go on.
     pub fn go_on(&mut self) {
@@ -145,6 +155,12 @@ impl Clients {
         let now = simulator.now_us();
         if !self.stopped && self.all_made() {
             self.operator.act(simulator, &mut self.next_call);
+            if let Some(node) = self.disks.act(simulator)
+                && self.operator.replace(simulator, node, &mut self.next_call)
+            {
+                // When the log will say so nobody knows, and a replica counts as lost from then on.
+                self.disks.rest();
+            }
         }
         for at in 0..self.clients.len() {
             let client = &self.clients[at];
@@ -241,7 +257,7 @@ impl Clients {
         let again = match pending.record.map(|place| &self.records[place]) {
             None => true,
             // Only what is safe to repeat is repeated, and only if it may not have been applied.
-            Some(record) => unknown && matches!(record.asked, Asked::Put(_)) && record.attempts < TRIES,
+            Some(record) => unknown && record.may_be_repeated() && record.attempts < TRIES,
         };
         if again && !(pending.record.is_none() && self.stopped) {
             pending.at_us = now_us + pause;
@@ -263,8 +279,11 @@ impl Clients {
             let drawn = self.draw(at);
             let id = self.made[drawn.table];
             let (client, session) = (at as u32, self.clients[at].session);
-            self.records.push(Record::new((client, session), drawn.table, drawn.key, drawn.asked, drawn.want, now));
-            (Some(self.records.len() - 1), one(id, drawn.words), drawn.want, drawn.seen)
+            let record = Record::new((client, session), drawn.table, drawn.key, drawn.asked, drawn.want, now);
+            let idempotency = drawn.name.clone().map(IdempotencyKey);
+            self.records.push(Record { name: drawn.name, ..record });
+            let batch = Batch { idempotency, ..one(id, drawn.words) };
+            (Some(self.records.len() - 1), batch, drawn.want, drawn.seen)
         } else if at == 0 {
             let words = self.mix.tables[self.made.len()].words(&self.name());
             (None, one(TableId::default(), words), Want::default(), None)

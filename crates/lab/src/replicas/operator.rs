@@ -12,6 +12,8 @@ use quorate_core::random::Random;
 
 /// How long the operator lets a call take, in milliseconds.
 const DEADLINE_MS: u32 = 1_000;
+/// This many of a thousand nodes that lost their disk are taken out.
+const REPLACED: u64 = 250;
 
 pub(super) struct Operator {
     random: Random,
@@ -31,6 +33,11 @@ impl Operator {
         (self.move_us > 0).then_some(self.at_us)
     }
 
+    /// Nothing moves any more but what does.
+    pub(super) fn rest(&mut self) {
+        self.move_us = 0;
+    }
+
     /// Changes the weight of a node, or the zone, if it is time.
     pub(super) fn act(&mut self, simulator: &mut Simulator<Node>, next_call: &mut u64) {
         let now = simulator.now_us();
@@ -42,6 +49,21 @@ impl Operator {
         let node = self.nodes[self.random.below(self.nodes.len() as u64) as usize];
         let (word, most) = if self.random.chance(800) { ("weight", 3) } else { ("zone", 4) };
         let text = format!("MEMBER.SET {} {word} {}", node.0, self.random.below(most));
+        self.say(simulator, asked, &text, next_call);
+    }
+
+    /// A disk was lost. Sometimes others take the place of the node then, until it is given a weight again. True if that is asked for.
+    pub(super) fn replace(&mut self, simulator: &mut Simulator<Node>, node: NodeId, next_call: &mut u64) -> bool {
+        let replaces = self.move_us > 0 && self.random.chance(REPLACED);
+        if replaces {
+            let asked = self.nodes[self.random.below(self.nodes.len() as u64) as usize];
+            self.say(simulator, asked, &format!("MEMBER.SET {} weight 0 lost yes", node.0), next_call);
+        }
+        replaces
+    }
+
+    fn say(&self, simulator: &mut Simulator<Node>, asked: NodeId, text: &str, next_call: &mut u64) {
+        let now = simulator.now_us();
         let words = text.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
         if simulator.machine(asked).is_none() {
             return;

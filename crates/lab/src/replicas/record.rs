@@ -22,6 +22,15 @@ pub enum Asked {
     },
     /// A counter, or the counter in a map, rises by this.
     Add(i64),
+    /// An increment that was made under a name is sent once more, under that name: it must not count again.
+    Repeat,
+    /// A register has the new value from now on if its value is the expected one, or if it has none.
+    Swap {
+        /// What must be there.
+        expected: Option<Bytes>,
+        /// The new value, that nobody else writes.
+        new: Bytes,
+    },
     /// Rights to decrease a bounded counter go to another node, which changes no value.
     Give,
     /// An element, or a word in a text, is there from now on; nobody else adds it.
@@ -36,7 +45,12 @@ impl Asked {
         match self {
             Asked::Add(amount) => *amount < 0,
             Asked::Give => true,
-            Asked::Read | Asked::Replace { .. } | Asked::Put(_) | Asked::Take(_) => false,
+            Asked::Read
+            | Asked::Replace { .. }
+            | Asked::Swap { .. }
+            | Asked::Repeat
+            | Asked::Put(_)
+            | Asked::Take(_) => false,
         }
     }
 }
@@ -63,6 +77,8 @@ pub enum Told {
     Refused,
     /// The change was made.
     Changed,
+    /// A value was compared with the expected one: was it that, and is it the new one? Or, was there something to remove?
+    Took(bool),
     /// What a read showed.
     Shown(Shown),
 }
@@ -80,6 +96,8 @@ pub struct Record {
     pub key: Bytes,
     /// What was asked.
     pub asked: Asked,
+    /// An increment that counts once under this name, however often it is sent.
+    pub name: Option<Bytes>,
     /// The guarantee asked for.
     pub want: Want,
     /// When it began.
@@ -109,7 +127,13 @@ impl Record {
         start: u64,
     ) -> Record {
         let told = Told::Unknown;
-        Record { client, session, table, key, asked, want, start, end: u64::MAX, told, receipt: None, attempts: 0 }
+        let (name, end, receipt, attempts) = (None, u64::MAX, None, 0);
+        Record { client, session, table, key, asked, name, want, start, end, told, receipt, attempts }
+    }
+
+    /// May it be sent again when its outcome is unknown?
+    pub(super) fn may_be_repeated(&self) -> bool {
+        matches!(self.asked, Asked::Put(_)) || self.name.is_some()
     }
 
     pub(super) fn hear(&mut self, value: &Value, receipt: &Receipt, now_us: u64, judge: &mut Judge) {
@@ -125,7 +149,9 @@ impl Record {
                     Told::Unknown
                 }
             },
-            (Asked::Replace { .. } | Asked::Add(_) | Asked::Give | Asked::Put(_) | Asked::Take(_), _) => Told::Changed,
+            // A removal that finds nothing removes nothing, though somebody else may be about to.
+            (Asked::Swap { .. } | Asked::Take(_), value) => Told::Took(*value == Value::Int(1)),
+            (Asked::Replace { .. } | Asked::Add(_) | Asked::Repeat | Asked::Give | Asked::Put(_), _) => Told::Changed,
         };
         if matches!(value, Value::Error(_)) && !self.asked.spends() {
             judge.accuse(now_us, Broken::WrongError, format!("{self:?}: {value:?}"));

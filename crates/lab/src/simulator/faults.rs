@@ -43,7 +43,18 @@ impl<M: Subject> Simulator<M> {
             }
             Fault::Lose(node) => {
                 if self.host(*node).life.is_none() {
-                    self.host_mut(*node).disk = Disk::default();
+                    self.replace_disk(*node, Disk::default());
+                }
+            }
+            Fault::Backup(node) => {
+                let mut copy = self.host(*node).disk.clone();
+                copy.crash(0);
+                self.host_mut(*node).copy = Some(copy);
+            }
+            Fault::Restore(node) => {
+                let host = self.host(*node);
+                if let Some(copy) = host.copy.clone().filter(|_| host.life.is_none()) {
+                    self.replace_disk(*node, copy);
                 }
             }
             Fault::Skew(node, ms) => {
@@ -102,6 +113,7 @@ impl<M: Subject> Simulator<M> {
     /// If the node is up.
     pub fn replace_disk(&mut self, node: NodeId, disk: Disk) {
         self.note(|| format!("fault: the disk of {} is replaced", node.0));
+        self.replaced.push((self.now_us, node));
         let host = self.host_mut(node);
         assert!(host.life.is_none(), "the disk of a node that is up stays");
         host.disk = disk;

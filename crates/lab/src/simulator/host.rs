@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 pub(super) struct Host<M: Subject> {
     pub config: M::Config,
     pub disk: Disk,
+    /// An earlier state of the disk, as a backup has it.
+    pub copy: Option<Disk>,
     pub clock: Clock,
     /// Decides how long syncs take.
     pub random: Random,
@@ -48,6 +50,7 @@ impl<M: Subject> Host<M> {
         Host {
             config,
             disk: Disk::default(),
+            copy: None,
             clock,
             random,
             incarnation: 0,

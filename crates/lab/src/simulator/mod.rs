@@ -132,6 +132,8 @@ pub struct Simulator<M: Subject> {
     pub violations: Vec<String>,
     /// The faults that struck, and when, in microseconds.
     pub struck: Vec<(u64, Fault)>,
+    /// The nodes whose disks were lost or set back, and when, in microseconds.
+    pub replaced: Vec<(u64, NodeId)>,
     /// What happened, one line each, when a trace was asked for.
     pub trace: Option<Vec<String>>,
     seed: u64,
@@ -156,6 +158,7 @@ impl<M: Subject> Simulator<M> {
             answers: Vec::new(),
             violations: Vec::new(),
             struck: Vec::new(),
+            replaced: Vec::new(),
             trace: None,
             seed,
             now_us: 0,
@@ -415,7 +418,8 @@ impl<M: Subject> Simulator<M> {
         let synced = self.host(node).disk.synced();
         for send in turn.sends.drain(..) {
             if send.to == node || !self.hosts.contains_key(&send.to) {
-                self.violations.push(format!("L8: node {} sends to {}, which is no peer", node.0, send.to.0));
+                let (to, message) = (send.to.0, &send.message);
+                self.violations.push(format!("L8: node {} sends to {to}, which is no peer: {message:?}", node.0));
             } else if send.leave == Leave::Now || after <= synced {
                 self.transmit(node, send.to, send.message);
             } else if let Some(life) = &mut self.host_mut(node).life {

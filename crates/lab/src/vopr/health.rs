@@ -34,7 +34,7 @@ pub(super) fn be_well(world: &mut World, options: &Options) {
 pub(super) fn lose_a_clock(world: &mut World, options: &Options) {
     let leads = |node: &Node| node.groups().any(|(_, group)| group.leads());
     let Some(leader) = each(world).find(|(_, node, _)| leads(node)).map(|(id, ..)| id) else { return };
-    if options.nodes < 3 {
+    if options.last_voters().len() < 3 {
         return;
     }
     let forward = Random::new(Digest::of(&(options.seed, "jump"))).chance(500);

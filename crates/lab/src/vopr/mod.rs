@@ -113,7 +113,10 @@ fn report(seed: u64, world: World) -> Report {
     let groups = 0..quorate_core::limits::GROUPS;
     let records = world.workload.records();
     let replicated = world.replicas.as_ref().map_or(&[][..], Clients::records);
-    let done = replicated.iter().filter(|record| matches!(record.told, Told::Changed | Told::Shown(_))).count();
+    let done = replicated
+        .iter()
+        .filter(|record| matches!(record.told, Told::Changed | Told::Took(_) | Told::Shown(_)))
+        .count();
     let failure = world.judge.failure();
     let recording = world.simulator.trace.as_ref().map(|_| Recording {
         operations: world.workload.history(least_level(failure)),
@@ -221,14 +224,14 @@ fn recover(world: &mut World, options: &Options) {
         world.note(happening);
     }
     members::include_all(world, options);
-    become_level(world, options, &options.members());
+    become_level(world, options, &options.last_voters());
     replicas::recover(world, options);
     expire(world, options);
-    become_level(world, options, &options.members());
+    become_level(world, options, &options.last_voters());
     health::be_well(world, options);
     health::lose_a_clock(world, options);
     health::be_well(world, options);
-    become_level(world, options, &options.members());
+    become_level(world, options, &options.last_voters());
 }
 
 /// What expired by true time must go, on every node. A log time that a bad clock carried into the future has to be

@@ -87,6 +87,13 @@ impl Options {
     }
 }
 
+impl Options {
+    /// The nodes that vote in the end: all, if members change at all.
+    pub fn last_voters(&self) -> Vec<NodeId> {
+        if self.mix.members == 0 { self.first_voters() } else { self.members() }
+    }
+}
+
 /// A run, completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -121,6 +128,7 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x0510_A2C5);
         let mut options = draw_options(seed, &mut random);
         draw_members(&mut options);
+        draw_disks(&mut options);
         let mut coin = || random.chance(500);
         let swarm = Swarm {
             cuts: coin(),
@@ -220,6 +228,17 @@ fn draw_members(options: &mut Options) {
     }
 }
 
+/// Lets disks of nodes that do not vote be lost or set back in some of the runs with leaderless tables.
+fn draw_disks(options: &mut Options) {
+    let mut random = Random::new(options.seed ^ 0xD15C_105E);
+    let Some(mix) = options.replicas.as_mut().filter(|_| options.nodes >= 3) else { return };
+    if random.chance(500) {
+        mix.lose_us = 60_000 + random.below(300_000);
+        options.voters = Some(1 + random.below(u64::from(options.nodes) - 1) as u16);
+        options.mix.members = 0;
+    }
+}
+
 /// Half of the seeds have leaderless tables too. They are drawn apart, so that everything else is as it is without them.
 fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mix> {
     let mut random = Random::new(seed ^ 0x1EAD_E21E);
@@ -231,6 +250,11 @@ fn draw_replicas(seed: u64, nodes: u16, election_ms: u64) -> Option<replicas::Mi
         if random.chance(400) {
             mix.tables.push(replicas::Table::draw(Kind::Text, nodes, &mut random));
         }
+        if random.chance(400) {
+            let kind = if random.chance(500) { Kind::Register } else { Kind::Latest };
+            mix.tables.push(replicas::Table::draw(kind, nodes, &mut random).with_swaps());
+        }
+        mix.names = [0, 300, 600][random.below(3) as usize];
         mix
     })
 }

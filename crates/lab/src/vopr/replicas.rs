@@ -2,6 +2,7 @@
 
 use super::{Options, patience_us};
 use crate::failure::Kind;
+use crate::fault::Fault;
 use crate::judge::replicas::equal;
 use crate::replicas::{Asked, Clients, Mix, Told};
 use crate::world::World;
@@ -28,10 +29,12 @@ pub(super) fn stop(world: &mut World) {
 /// All nodes are well: every table must take a write and show a read again, and then replicas must become equal.
 pub(super) fn recover(world: &mut World, options: &Options) {
     let Some(mix) = &options.replicas else { return };
+    start_again(world);
     let Some(clients) = &mut world.replicas else { return };
     let tables = mix.tables.len();
     let from = clients.records().len();
     clients.targets = options.members();
+    clients.keep_still();
     clients.go_on();
     let deadline = world.simulator.now_us() + patience_us(options) + patience_of(mix);
     loop {
@@ -49,11 +52,27 @@ pub(super) fn recover(world: &mut World, options: &Options) {
     become_equal(world, options, mix);
 }
 
+/// A node whose clock was ahead makes stamps of that time until it starts again, and nobody believes them.
+fn start_again(world: &mut World) {
+    let clock = |fault: &Fault| match fault {
+        Fault::Skew(node, _) | Fault::Drift(node, _) => Some(*node),
+        _ => None,
+    };
+    let wrong: BTreeSet<NodeId> = world.simulator.struck.iter().filter_map(|(_, fault)| clock(fault)).collect();
+    for node in wrong {
+        for fault in [Fault::Crash(node, usize::MAX), Fault::Restart(node)] {
+            let happening = world.simulator.inject(&fault);
+            world.note(happening);
+        }
+    }
+}
+
 /// The tables of which somebody wrote and read something since then.
 fn working(clients: &Clients, from: usize) -> usize {
     let records = &clients.records()[from..];
     let of = |read: bool| -> BTreeSet<usize> {
-        let done = records.iter().filter(|record| matches!(record.told, Told::Changed | Told::Shown(_)));
+        let done =
+            records.iter().filter(|record| matches!(record.told, Told::Changed | Told::Took(_) | Told::Shown(_)));
         done.filter(|record| (record.asked == Asked::Read) == read).map(|record| record.table).collect()
     };
     of(true).intersection(&of(false)).count()
@@ -90,6 +109,9 @@ fn different(world: &World) -> Option<String> {
         if let Some(node) = equal::stranger(&world.simulator, table, &key) {
             let name = String::from_utf8_lossy(&key);
             return Some(format!("node {} still holds {name} of table {}, which moved away", node.0, table.0));
+        }
+        if let Some(lacks) = equal::absent(&world.simulator, table, &key) {
+            return Some(format!("{} of table {}: {lacks}", String::from_utf8_lossy(&key), table.0));
         }
         let states = equal::states(&world.simulator, table, &key);
         let (a, b) = equal::difference(&states)?;

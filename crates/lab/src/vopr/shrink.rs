@@ -79,7 +79,7 @@ impl Shrinking {
     }
 
     fn simpler_options(&mut self) {
-        let edits: [fn(&mut Plan); 18] = [
+        let edits: [fn(&mut Plan); 20] = [
             |plan| plan.options.habits.weather.loss_per_mille = 0,
             |plan| plan.options.habits.weather.double_per_mille = 0,
             |plan| plan.options.habits.weather.spike_per_mille = 0,
@@ -95,6 +95,8 @@ impl Shrinking {
             |plan| plan.options.mix.pipelines = 0,
             |plan| plan.options.mix.clients = (plan.options.mix.clients / 2).max(1),
             |plan| plan.options.replicas = None,
+            |plan| plan.options.replicas.iter_mut().for_each(|mix| mix.lose_us = 0),
+            |plan| plan.options.replicas.iter_mut().for_each(|mix| mix.move_us = 0),
             |plan| plan.options.replicas.iter_mut().for_each(|mix| mix.tables.truncate((mix.tables.len() / 2).max(1))),
             |plan| plan.options.replicas.iter_mut().for_each(|mix| drop(mix.tables.drain(..mix.tables.len() / 2))),
             |plan| plan.options.replicas.iter_mut().for_each(|mix| mix.clients = (mix.clients / 2).max(1)),

@@ -373,3 +373,50 @@ fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
     assert!(!remove(&mut net, true));
     assert_eq!(net.get(4, "SMEMBERS k"), Value::Set(vec![bulk("a")]));
 }
+
+/// What was taken in place of a node that holds the key no longer goes to the nearest that holds it; and that may be the stand-in itself.
+#[test]
+fn what_a_stand_in_took_is_at_home_when_the_key_moves_there() {
+    let mut other = moving_net(Kind::Set, Mutants::none(), 1);
+    other.done(1, "SADD k a");
+    let State { cell, context } = other.state(1, b"k");
+    let mut net = moving_net(Kind::Set, Mutants::none(), 1);
+    let (first, table) = (net.reader(b"k"), net.table());
+    let round = message::Round { incarnation: 1, number: 1 };
+    let delta = crate::crdt::Delta { cell, context };
+    let epoch = net.catalogue.table(table).expect("it was made").epoch;
+    let target = message::Target { table, epoch, key: Bytes::from_static(b"k") };
+    net.step(first, |room, cx, _| room.stand_in(cx, (NodeId(5), round), &target, NodeId(4), delta));
+    assert_eq!(net.hosts[usize::from(first) - 1].room.standing.total(), 1);
+    for _ in 0..30 {
+        net.pass(100);
+        net.calm();
+    }
+    assert_eq!(net.hosts[usize::from(first) - 1].room.standing.total(), 0, "it is at home nowhere");
+    assert_eq!(net.get(first, "SMEMBERS k"), Value::Set(vec![bulk("a")]));
+}
+
+/// Who coordinates a write may hold the key no longer when others are asked to stand in.
+#[test]
+fn nobody_is_asked_to_stand_in_for_itself() {
+    let net = moving_net(Kind::Set, Mutants::none(), 1);
+    let room = &net.hosts[3].room;
+    assert!(!room.stand_ins_for(&[1, 2, 3].map(NodeId)).contains(&NodeId(4)));
+}
+
+/// A node that starts does not know whether its disk was set back: what it shows until it has its life is told as eventual.
+#[test]
+fn what_a_node_without_a_life_shows_is_told_as_eventual() {
+    let mut net = Net::new(3, Kind::Set, (3, 1, 3), Mutants::none(), 1);
+    net.done(1, "SADD k a");
+    let met = |net: &mut Net| {
+        let want = Want { level: Some(Level::Eventual), ..Want::default() };
+        let outcome = net.ask(2, want, &mut Session::default(), "SMEMBERS k");
+        let Outcome::Done { receipt, .. } = outcome else { panic!("{outcome:?}") };
+        receipt.met()
+    };
+    assert_eq!(met(&mut net), Met::Read(Level::Regular));
+    let catalogue = net.catalogue.clone();
+    net.step(2, |room, cx, _| room.learn(cx.now().mono, &catalogue, &net::members(3), None));
+    assert_eq!(met(&mut net), Met::Read(Level::Eventual));
+}

@@ -147,6 +147,7 @@ impl Net {
             host.written.0 += 1;
         }
         for send in turn.sends {
+            assert_ne!(send.to, NodeId(node), "a node says something to itself");
             match send.leave {
                 Leave::Now => self.messages.push((NodeId(node), send.to, send.message)),
                 Leave::AfterSync => host.held.push((turn.after, send)),

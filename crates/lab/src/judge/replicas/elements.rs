@@ -20,7 +20,7 @@ pub struct History {
 }
 
 /// What is wrong with a set, if anything.
-pub fn check(history: &History, rule: Rule) -> Option<String> {
+pub fn check(history: &History, rule: Rule<'_>) -> Option<String> {
     let mut removals: BTreeMap<&Bytes, Vec<&Write<Bytes>>> = BTreeMap::new();
     for removal in history.removals.iter().filter(|removal| removal.attempted()) {
         removals.entry(&removal.what).or_default().push(removal);
@@ -44,7 +44,7 @@ fn text(element: &Bytes) -> String {
 struct Element<'a> {
     add: &'a Write<(Bytes, bool)>,
     removals: &'a [&'a Write<Bytes>],
-    rule: Rule,
+    rule: Rule<'a>,
 }
 
 impl Element<'_> {

@@ -42,6 +42,24 @@ pub fn stranger(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Opt
     })
 }
 
+/// A replica of a key, as the newest catalogue has it, that does not hold the key as one.
+pub fn absent(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Option<String> {
+    let machines = simulator.nodes().filter_map(|node| simulator.machine(node));
+    let newest = machines.max_by_key(|machine| machine.catalogue().version())?;
+    let wanted = newest.catalogue().table(table)?.shape.leaderless()?.rule.replicas();
+    let holders: Vec<NodeId> = states(simulator, table, key).iter().map(|(node, _)| *node).collect();
+    lacking(newest.leaderless().replicas(table, key), usize::from(wanted), &holders)
+}
+
+/// What lacks where these nodes shall hold a key, as many as the table says, and those hold it.
+fn lacking(replicas: &[NodeId], wanted: usize, holders: &[NodeId]) -> Option<String> {
+    if replicas.len() != wanted {
+        return Some(format!("{wanted} nodes shall hold it, and its place is {replicas:?}"));
+    }
+    let lacks = replicas.iter().find(|node| !holders.contains(node))?;
+    Some(format!("node {} shall hold it and does not; {holders:?} do", lacks.0))
+}
+
 /// Two that know the same events of a key and hold different cells, if there are such.
 pub fn contradiction(states: &[(NodeId, State)]) -> Option<(NodeId, NodeId)> {
     let pairs = states.iter().enumerate().flat_map(|(at, a)| states[at + 1..].iter().map(move |b| (a, b)));
@@ -93,6 +111,15 @@ mod tests {
     use super::*;
     use quorate_core::clock::{Actor, Context};
     use quorate_core::crdt::Kind;
+
+    #[test]
+    fn each_key_has_all_its_replicas() {
+        let nodes = |numbers: &[u16]| numbers.iter().copied().map(NodeId).collect::<Vec<_>>();
+        let (all, two) = (nodes(&[1, 2, 3]), nodes(&[1, 3]));
+        assert_eq!(lacking(&all, 3, &all), None);
+        assert!(lacking(&all, 3, &two).is_some(), "node 2 does not hold it");
+        assert!(lacking(&two, 3, &two).is_some(), "nobody is the third");
+    }
 
     #[test]
     fn equal_knowledge_must_mean_equal_cells() {

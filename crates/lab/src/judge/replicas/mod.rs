@@ -6,8 +6,10 @@ pub mod equal;
 mod round;
 pub mod siblings;
 pub mod sums;
+pub mod swaps;
 
 use quorate_core::guarantee::{Level, NodeSet};
+use quorate_core::machine::NodeId;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +60,31 @@ pub struct Read<T> {
     pub met: Level,
 }
 
-/// The rule of a table.
+/// The rule of a table, and what happened to the disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct Rule<'a> {
     /// N.
     pub replicas: usize,
     /// W.
     pub write: usize,
+    /// Disks that were lost or set back, and when, in microseconds. At most one at a time lacks something.
+    pub replaced: &'a [(u64, NodeId)],
+}
+
+impl Rule<'_> {
+    /// Those of some nodes whose disks were not replaced in this time.
+    pub fn kept(&self, nodes: NodeSet, from: u64, until: u64) -> NodeSet {
+        let lost = |node: NodeId| self.replaced.iter().any(|&(at, of)| of == node && (from..=until).contains(&at));
+        nodes.iter().filter(|&node| !lost(node)).collect()
+    }
+
+    /// Must what these nodes held when it was acknowledged be there for ever? Each disk that is replaced takes one copy, which the next
+    /// comparison brings back, if W replicas held it; of fewer that is not promised.
+    pub fn survives(&self, nodes: NodeSet, start: u64, end: u64) -> bool {
+        let none_after = self.replaced.iter().all(|&(at, _)| at < start);
+        let held = self.kept(nodes, start, end);
+        none_after || (held.len() >= self.write.max(2)) || !self.kept(nodes, start, u64::MAX).is_empty()
+    }
 }
 
 impl<T> Write<T> {
@@ -74,21 +94,28 @@ impl<T> Write<T> {
     }
 
     /// Must the read know of it? Who answered held it, or the level that was met promises it.
-    pub fn is_met_by<S>(&self, read: &Read<S>, rule: Rule) -> bool {
+    pub fn is_met_by<S>(&self, read: &Read<S>, rule: Rule<'_>) -> bool {
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < read.start;
         let own = self.session == read.session && read.met >= Level::Session;
-        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.durable.len() >= rule.write;
-        acknowledged && (own || regular || self.durable.iter().any(|node| read.answered.contains(node)))
+        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let holds = !rule.kept(self.durable, self.start, read.end).intersection(read.answered).is_empty();
+        acknowledged && (own || regular || holds)
     }
 
     /// Must a later write, which reads before it writes, have seen it?
-    pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule) -> bool {
+    pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule<'_>) -> bool {
         let (nodes, count) = later.asked;
         // Of a write on fewer nodes than the table asks nothing is promised once its range has moved.
-        let must_meet = self.durable.len() >= rule.write && self.durable.len() + count > rule.replicas;
-        let meets = self.durable.iter().any(|node| nodes.contains(node)) || must_meet;
+        let certain = self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let must_meet = certain && self.durable.len() + count > rule.replicas;
+        let meets = !rule.kept(self.durable, self.start, later.end).intersection(nodes).is_empty() || must_meet;
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < later.start;
         acknowledged && (self.session == later.session || meets)
+    }
+
+    /// Did W replicas hold it when it was acknowledged?
+    fn is_held_by_enough(&self, rule: Rule<'_>) -> bool {
+        rule.kept(self.durable, self.start, self.end).len() >= rule.write
     }
 }
 
@@ -98,7 +125,6 @@ use tests::{MAJORITY, read, write};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_core::machine::NodeId;
 
     /// Forged operations, shared by the tests of the judges: `done 1..2 s1 @12` is acknowledged, of session 1, held by nodes 1 and 2.
     pub fn write<T>(what: T, text: &str) -> Write<T> {
@@ -134,7 +160,7 @@ mod tests {
         word[1..].chars().filter_map(|digit| digit.to_digit(10)).map(|digit| NodeId(digit as u16)).collect()
     }
 
-    pub const MAJORITY: Rule = Rule { replicas: 3, write: 2 };
+    pub const MAJORITY: Rule<'static> = Rule { replicas: 3, write: 2, replaced: &[] };
 
     #[test]
     fn a_read_meets_a_write_by_who_held_it_by_its_level_or_by_its_session() {

@@ -43,13 +43,17 @@ fn holder_lie(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round) -> O
     let replicas = reader.replicas(batch.table, key);
     let knows = |node| reader.peek(&simulator.disk(node).survivor(), batch.table, key);
     let holds = |node| knows(node).is_none_or(|state| state.context.contains(dot));
-    let lying = claim.receipt.durable().iter().find(|&node| replicas.contains(&node) && !holds(node))?;
+    // Whose disk went while the call was on its way may have held it.
+    let lost = |node| simulator.replaced.iter().any(|&(at, of)| of == node && at >= claim.start_us);
+    let lying = claim.receipt.durable().iter().find(|&node| replicas.contains(&node) && !holds(node) && !lost(node))?;
     Some(format!("node {} does not hold the event {dot:?} durably", lying.0))
 }
 
 /// A replica whose clock was never wrong confirmed a stamp that it must not believe.
 fn far_stamp(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round) -> Option<String> {
-    let (dot, batch) = (round.dot?, &claim.operate.batch);
+    // What a majority agreed on has an order of its own, whatever its stamp.
+    let plain = claim.receipt.path() != Path::PaxosWrite;
+    let (dot, batch) = (round.dot.filter(|_| plain)?, &claim.operate.batch);
     let key = batch.commands.first()?.get(1)?;
     let wrong = |node: NodeId| {
         let is = |fault: &Fault| matches!(fault, Fault::Skew(other, _) | Fault::Drift(other, _) if *other == node);
@@ -79,7 +83,7 @@ fn rule_lie(claim: &Claim<'_>, round: Round, spec: &LeaderlessSpec) -> Option<St
         return Some(format!("there are {replicas} replicas, and the receipt says {}", receipt.members()));
     }
     let writes = matches!(receipt.path(), Path::QuorumWrite | Path::PaxosWrite);
-    let (needed, opposite) = asked_for(want, writes, spec);
+    let (needed, opposite) = asked_for(want, receipt.path(), spec);
     // An error of a write is the result of a read, and was held to the rule of the table.
     let error = claim.value.is_error();
     if !error && (round.needed, round.opposite) != (needed, opposite) {
@@ -98,10 +102,14 @@ fn rule_lie(claim: &Claim<'_>, round: Round, spec: &LeaderlessSpec) -> Option<St
 }
 
 /// How many had to answer, and what the table asks of the other side.
-fn asked_for(want: Want, writes: bool, spec: &LeaderlessSpec) -> (u8, u8) {
+fn asked_for(want: Want, path: Path, spec: &LeaderlessSpec) -> (u8, u8) {
     let rule = spec.rule;
     let (count, majority) = (rule.replicas(), rule.replicas() / 2 + 1);
-    if writes {
+    // What a majority agreed on it accepted, whatever the table says.
+    if path == Path::PaxosRead {
+        return (majority, rule.write());
+    }
+    if matches!(path, Path::QuorumWrite | Path::PaxosWrite) {
         let by_ack = match want.ack {
             None => rule.write(),
             Some(Ack::All) => count,

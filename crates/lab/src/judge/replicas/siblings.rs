@@ -25,7 +25,7 @@ pub struct History {
 }
 
 /// What is wrong with a register, if anything.
-pub fn check(history: &History, rule: Rule) -> Option<String> {
+pub fn check(history: &History, rule: Rule<'_>) -> Option<String> {
     let known: BTreeSet<&Bytes> =
         history.writes.iter().filter(|write| write.attempted()).filter_map(|write| write.what.by.as_ref()).collect();
     let mut shown = history.reads.iter().flat_map(|read| &read.shown).chain(history.end.iter().flatten());

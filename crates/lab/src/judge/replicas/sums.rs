@@ -19,7 +19,7 @@ pub struct History {
 }
 
 /// What is wrong with a counter, if anything.
-pub fn check(history: &History, rule: Rule) -> Option<String> {
+pub fn check(history: &History, rule: Rule<'_>) -> Option<String> {
     let seen = history.reads.iter().map(|read| read.shown).chain(history.end);
     if let Some((value, bound)) = history.bound.and_then(|bound| Some((seen.min()?, bound)))
         && value < bound
@@ -31,7 +31,7 @@ pub fn check(history: &History, rule: Rule) -> Option<String> {
 }
 
 /// Is the value one that the amounts it must hold, and some of those that it may hold, can add up to?
-fn out_of_range(history: &History, read: &Read<i64>, rule: Rule) -> Option<String> {
+fn out_of_range(history: &History, read: &Read<i64>, rule: Rule<'_>) -> Option<String> {
     let (mut least, mut most) = (history.base, history.base);
     for write in history.writes.iter().filter(|write| write.attempted() && write.start <= read.end) {
         let sure = write.is_met_by(read, rule);
