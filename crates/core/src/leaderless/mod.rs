@@ -25,6 +25,7 @@
 //!   spent by the next. (`no_state_is_below_the_bound`, `what_an_earlier_life_held_is_spent_by_the_next`)
 //! - L16 A replica that lacks rights knows who holds them. (`who_lacks_rights_names_those_that_hold_them`, `a_decrease_goes_where_the_rights_are`)
 //! - L17 What several nodes write into one text is all there, once. (`nothing_is_lost_when_several_put_a_text_together`, `both_sides_of_a_cut_write_one_text`)
+//! - L18 A read is served by the round of another only if that began after it, or if it may miss what was acknowledged meanwhile. (`a_read_goes_only_with_a_round_that_begins_after_it`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
@@ -35,7 +36,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `join.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `compare.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
@@ -45,6 +46,7 @@ mod compare;
 mod coordinate;
 mod escrow;
 mod hint;
+mod join;
 mod kept;
 mod leave;
 mod leftover;
@@ -138,6 +140,8 @@ pub struct Leaderless {
     /// The ranges that were used since the start.
     ranges: BTreeMap<Place, Held>,
     rounds: BTreeMap<u64, round::Round>,
+    /// Reads that serve others of their key.
+    flights: BTreeMap<join::Heading, join::Flight>,
     next_round: u64,
     /// When rounds want to be looked at.
     timers: BTreeSet<(Mono, u64)>,
@@ -191,6 +195,7 @@ impl Leaderless {
             tables: BTreeMap::new(),
             ranges: BTreeMap::new(),
             rounds: BTreeMap::new(),
+            flights: BTreeMap::new(),
             next_round: 0,
             timers: BTreeSet::new(),
             unsynced: VecDeque::new(),

@@ -243,6 +243,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         Play::Lesson(rings::weights),
     ),
     experiment(
+        "quorum/joined-read",
+        "May reads of one key at the same moment share the answers to the first of them?",
+        &["not linearizable"],
+        Play::Script(Mutant::JoinsEarlierRead, "leaderless/joined_read"),
+    ),
+    experiment(
         "placement/keys-of-time",
         "May keys that are kept in order begin with the time?",
         &["one range takes all writes"],
