@@ -31,7 +31,8 @@ impl Leaderless {
     /// The nodes that could stand in: those that hold no replica of the key, the nearest first.
     pub(super) fn stand_ins_for(&self, replicas: &[NodeId]) -> Vec<NodeId> {
         let first = replicas.first().map_or(0, |node| node.0);
-        let mut others: Vec<NodeId> = self.members.iter().copied().filter(|node| !replicas.contains(node)).collect();
+        let free = |node: &NodeId| *node != self.config.node && !replicas.contains(node);
+        let mut others: Vec<NodeId> = self.members.iter().copied().filter(free).collect();
         // Each owner begins at another one, so that one node is not the stand-in of all.
         others.sort_by_key(|node| (node.0 < first, node.0));
         others

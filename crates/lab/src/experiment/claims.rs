@@ -260,4 +260,10 @@ pub(super) const CLAIMS: &[Experiment] = &[
         &["one key is more than a share"],
         Play::Lesson(hot::celebrity),
     ),
+    experiment(
+        "placement/split-counter",
+        "Is a counter in several parts read from one of them?",
+        &["a read shows a part for the whole"],
+        Play::Lesson(hot::parts),
+    ),
 ];

@@ -5,6 +5,7 @@ use super::{Asked, Clients};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
 use quorate_core::guarantee::{Level, Quorum, Want};
+use quorate_core::leaderless::part_key;
 use quorate_core::node::Repair;
 use quorate_core::operation::Words;
 use quorate_core::random::Random;
@@ -66,6 +67,9 @@ pub struct Table {
     pub bound: i64,
     /// The first letters of its ranges but the first; none for ranges by hash.
     pub ranges: String,
+    /// In so many parts is each key; 0 and 1 are whole.
+    #[serde(default)]
+    pub split: u8,
 }
 
 /// Keys begin with one of these, so that ranges by order part them; they have one tag, so that ranges by hash do not.
@@ -140,8 +144,10 @@ impl Table {
         let ranges = ["h", "o", "ho", "hov", ""];
         let by_hash = random.chance(60);
         let ranges = ranges[if by_hash { 4 } else { random.below(4) as usize }].to_string();
+        let splits = matches!(kind, Kind::Counter | Kind::Set | Kind::Map) && random.chance(200);
+        let (split, ranges) = if splits { (2 + random.below(4) as u8, String::new()) } else { (1, ranges) };
         let bound = [0, -20, 7][random.below(3) as usize];
-        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges }
+        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges, split }
     }
 
     /// A table whose reads and writes wait for a majority of three replicas, or of all nodes if they are fewer.
@@ -149,7 +155,12 @@ impl Table {
         let replicas = nodes.min(3) as u8;
         let majority = replicas / 2 + 1;
         let ranges = "o".to_string();
-        Table { cell: kind.word().to_string(), replicas, read: majority, write: majority, bound: 0, ranges }
+        Table { cell: kind.word().to_string(), replicas, read: majority, write: majority, bound: 0, ranges, split: 1 }
+    }
+
+    /// The keys under which what stands at a key is kept.
+    pub fn kept(&self, key: &Bytes) -> Vec<Bytes> {
+        if self.split > 1 { (0..self.split).map(|part| part_key(key, part)).collect() } else { vec![key.clone()] }
     }
 
     /// The kind of its cells.
@@ -170,6 +181,9 @@ impl Table {
         words.extend(["cell".to_string(), self.cell.clone()]);
         if self.kind() == Kind::Bounded {
             words.extend(["bound".to_string(), self.bound.to_string()]);
+        }
+        if self.split > 1 {
+            words.extend(["split".to_string(), self.split.to_string()]);
         }
         if !self.ranges.is_empty() {
             words.push("ranges".to_string());
@@ -222,6 +236,10 @@ impl Clients {
                 3..=5 => Some(Level::Session),
                 _ => Some(Level::Regular),
             };
+        }
+        // What is in parts is read at different moments.
+        if mix.tables[table].split > 1 {
+            want.level = want.level.map(|level| level.min(Level::Regular));
         }
         let number = if random.chance(mix.named) { 1 + random.below(replicas) as u8 } else { 0 };
         // Atomic reads keep to the rule: what they write back must be found by the next.

@@ -22,8 +22,12 @@ impl Clients {
         }
         for ((at, key), records) in keys {
             let Some((id, table)) = self.tables().nth(at) else { continue };
-            let states = equal::states(simulator, id, key);
-            let end = states.first().filter(|_| ended).and_then(|(_, state)| shown(&state.cell, table.bound));
+            let part = |key: &Bytes| {
+                let states = equal::states(simulator, id, key);
+                states.first().and_then(|(_, state)| shown(&state.cell, table.bound))
+            };
+            let parts = table.kept(key).iter().map(part).collect::<Option<Vec<Shown>>>().filter(|_| ended);
+            let end = parts.and_then(|parts| parts.into_iter().reduce(Shown::with));
             let history = History { table, records: &records, end };
             if let Some((kind, detail)) = history.check() {
                 let name = String::from_utf8_lossy(key);
@@ -84,7 +88,9 @@ impl History<'_> {
             record.told = Told::Shown(shown.clone());
             record.reread(self.table.kind());
             let Told::Shown(shown) = record.told else { return None };
-            let (session, start, end, answered) = (record.session, record.start, record.end, receipt.answered());
+            let (session, start, end) = (record.session, record.start, record.end);
+            // Of a key in parts the receipt names who answered for the weakest.
+            let answered = if self.table.split > 1 { NodeSet::default() } else { receipt.answered() };
             Some(Read { shown: what(shown)?, session, start, end, answered, met })
         };
         self.records.iter().filter_map(read).collect()

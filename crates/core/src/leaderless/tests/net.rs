@@ -55,7 +55,7 @@ impl Net {
     ) -> Net {
         let mut catalogue = Catalogue::default();
         let rule = Rule::new(replicas, read, write).expect("it is one");
-        let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash };
+        let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 };
         catalogue.create(TABLE, Shape::Leaderless(spec)).expect("it can be given");
         Net::of(count, catalogue, mutants, seed)
     }
@@ -140,6 +140,7 @@ impl Net {
             host.written.0 += 1;
         }
         for send in turn.sends {
+            assert_ne!(send.to, NodeId(node), "nobody is its own peer");
             match send.leave {
                 Leave::Now => self.messages.push((NodeId(node), send.to, send.message)),
                 Leave::AfterSync => host.held.push((turn.after, send)),
