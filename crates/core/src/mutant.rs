@@ -60,6 +60,7 @@ pub enum Mutant {
     EscrowTakenUnheard,
     EscrowGiftKept,
     EndedLifeHeard,
+    JoinsEarlierRead,
 }
 
 impl Mutant {
@@ -258,6 +259,11 @@ impl Mutant {
         ),
         (Mutant::EscrowGiftKept, "escrow-gift-kept", "a node that gives rights away keeps them as well"),
         (Mutant::EndedLifeHeard, "ended-life-heard", "a message of a life that is over is heard"),
+        (
+            Mutant::JoinsEarlierRead,
+            "joins-earlier-read",
+            "a read is served by the round of another that may have begun to be answered before it",
+        ),
     ];
 }
 

@@ -35,6 +35,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("leaderless/lost_disk", include_str!("../../../scripts/leaderless/lost_disk.txt")),
     ("leaderless/riak_kv_1094", include_str!("../../../scripts/leaderless/riak_kv_1094.txt")),
     ("leaderless/replaced_meanwhile", include_str!("../../../scripts/leaderless/replaced_meanwhile.txt")),
+    ("leaderless/joined_read", include_str!("../../../scripts/leaderless/joined_read.txt")),
     ("leaderless/escrow", include_str!("../../../scripts/leaderless/escrow.txt")),
     ("node/steady_time", include_str!("../../../scripts/node/steady_time.txt")),
 ];
@@ -73,6 +74,7 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         Mutant::BlankReplicaCounts => Some("leaderless/lost_disk"),
         Mutant::ChangeTakenAlone => Some("leaderless/replaced_meanwhile"),
         Mutant::EscrowTakenUnheard => Some("leaderless/escrow"),
+        Mutant::JoinsEarlierRead => Some("leaderless/joined_read"),
         Mutant::AckBeforeSync
         | Mutant::ElectionRestrictionOff
         | Mutant::MajorityIsHalf
@@ -212,6 +214,7 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::AnswerCountedTwice
         | Mutant::FarFutureStampAdopted
         | Mutant::WriteBackSkipped
+        | Mutant::JoinsEarlierRead
         | Mutant::MendReplaces
         | Mutant::StateTakenForRange
         | Mutant::SiblingDropped
@@ -275,6 +278,13 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
             options.nodes = 5;
             mix.tables =
                 vec![replicas::Table { replicas: 5, read: 3, write: 3, ..replicas::Table::balanced(Kind::Latest, 5) }];
+        }
+        Mutant::JoinsEarlierRead => {
+            // Many ask for one key at one node while answers are long on their way.
+            let weather = &mut options.habits.weather;
+            (weather.ordered, weather.jitter_us) = (false, 30_000);
+            (mix.reads, mix.keys, mix.named, mix.clients, mix.think_us) = (750, 1, 0, 12, 2_000);
+            kinds(&mut mix, &[Kind::Latest, Kind::Counter]);
         }
         Mutant::IdentityReused => {
             // Others have what the node itself loses with the power.

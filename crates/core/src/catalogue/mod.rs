@@ -28,7 +28,7 @@ mod table;
 
 pub use member::{Founders, MemberChange, MemberError, MemberSpec};
 pub use placed::{Layout, Moving, Placed};
-pub use table::{LeaderlessSpec, Shape, TableError, TableSpec};
+pub use table::{LeaderlessSpec, PARTS, Shape, TableError, TableSpec};
 
 use crate::clock::Actor;
 use crate::limits;
@@ -45,7 +45,7 @@ pub const CATALOGUE_GROUP: u16 = 0;
 /// The first number of a table that is made at run time: those below belong to the configuration.
 pub const FIRST_TABLE: u16 = limits::TABLES as u16;
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// A node as a writer of leaderless tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -44,7 +44,12 @@ pub struct LeaderlessSpec {
     pub bound: i64,
     /// How the keys are divided into ranges.
     pub division: Division,
+    /// In so many parts is what stands at a key, each of which has a place of its own; 1 if it is whole.
+    pub parts: u8,
 }
+
+/// Parts of a key at most: each is asked when the whole is read.
+pub const PARTS: u8 = 64;
 
 /// Why a table cannot be made or changed. Nothing was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +68,8 @@ pub enum TableError {
     Bound,
     /// The bounds of ranges are not in order, or too many.
     Ranges,
+    /// What is to be split has no parts, or is to have none or too many.
+    Parts,
     /// More replicas than nodes that hold data.
     TooFewNodes {
         /// Of the table.
@@ -87,6 +94,10 @@ impl fmt::Display for TableError {
             TableError::TooFewNodes { replicas, nodes } => {
                 write!(f, "a table of {replicas} replicas needs as many nodes; there are {nodes}")
             }
+            TableError::Parts => write!(
+                f,
+                "split is 1 to {PARTS}; only counters, sets and maps whose keys are divided by hash can be in several parts"
+            ),
             TableError::Bound => f.write_str("only a table of bounded counters has a bound"),
             TableError::Ranges => f.write_str("the bounds of ranges must be different keys in order, at most 1023"),
         }
@@ -134,6 +145,11 @@ impl Shape {
         if spec.bound != 0 && spec.kind != Kind::Bounded {
             return Err(TableError::Bound);
         }
+        let joins = matches!(spec.kind, Kind::Counter | Kind::Set | Kind::RemoveWinsSet | Kind::Map);
+        let splits = joins && spec.division == Division::Hash && spec.parts <= PARTS;
+        if spec.parts != 1 && !(splits && spec.parts > 0) {
+            return Err(TableError::Parts);
+        }
         if spec.division.is_sound() { Ok(()) } else { Err(TableError::Ranges) }
     }
 
@@ -151,6 +167,9 @@ impl Shape {
                     Err(TableError::Fixed("bound"))
                 } else if old.division != new.division {
                     Err(TableError::Fixed("division"))
+                } else if old.parts != new.parts {
+                    // Elements would be looked for in other parts.
+                    Err(TableError::Fixed("split"))
                 } else {
                     Ok(())
                 }

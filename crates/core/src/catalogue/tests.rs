@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 fn leaderless(kind: Kind) -> LeaderlessSpec {
     let rule = Rule::new(3, 2, 2).expect("it is one");
-    LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash }
+    LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 }
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_catalogue_has_these_bytes() {
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(
         hex,
-        "020302800205 73746f636b 01 01 03 02 02 07 03 01 01 01 6d 00 00 8102 03 6c6f67 02 00 00 00 02 01 02 01 ac02 00 00"
+        "030302800205 73746f636b 01 01 03 02 02 07 03 01 01 01 6d 01 00 00 8102 03 6c6f67 02 00 00 00 02 01 02 01 ac02 00 00"
             .replace(' ', "")
     );
     assert_eq!(Catalogue::decode(&bytes), Some(catalogue));

@@ -143,6 +143,8 @@ pub enum Path {
     PaxosWrite,
     /// A read for which a majority of the replicas accepted the value again.
     PaxosRead,
+    /// What a read of R of N replicas found that had begun before this one.
+    JoinedRead,
 }
 
 impl Path {
@@ -158,6 +160,7 @@ impl Path {
             Path::WriteBack => "write-back",
             Path::PaxosWrite => "paxos-write",
             Path::PaxosRead => "paxos-read",
+            Path::JoinedRead => "joined-read",
         }
     }
 }
@@ -282,6 +285,8 @@ impl Evidence {
             Path::SessionReplica => Met::Read(Level::Session),
             Path::LeaderRound | Path::PaxosRead | Path::Replica => Met::Read(Level::Eventual),
             Path::QuorumRead | Path::WriteBack => Met::Read(self.read_of_replicas()),
+            // Who had answered already need not have what was acknowledged since.
+            Path::JoinedRead => Met::Read(self.read_of_replicas().min(Level::Session)),
         }
     }
     /// What reading from these replicas gives: it depends on who answered and on how the table writes.

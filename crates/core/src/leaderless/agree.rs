@@ -7,6 +7,7 @@
 
 use super::change::{self, Author, Change};
 use super::command::Action;
+use super::join::{Found, Heading};
 use super::look::{self, Look};
 use super::message::{Body, Round as RoundId};
 use super::record::{self, State};
@@ -174,7 +175,9 @@ impl Leaderless {
                 round.phase = Phase::Agreeing(Box::new(agreeing));
                 verdict
             }
-            Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => Verdict::Open,
+            Phase::Waiting | Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => {
+                Verdict::Open
+            }
         };
         let spot = round.spot.clone();
         self.rounds.insert(number, round);
@@ -314,7 +317,11 @@ impl Leaderless {
         agreeing.accepted.iter().for_each(|node| tally.answered(node));
         self.take_in(cx, &round.spot, &state);
         match dot {
-            None => self.finish_agreed(round, tally, Path::PaxosRead, value, None, &state),
+            None => {
+                let (heading, path) = (Heading::of(&round), Path::PaxosRead);
+                self.finish_agreed(round, tally, path, value, None, &state);
+                self.landed(cx, number, heading, Found { tally, path, merged: &state });
+            }
             // Plain reads must meet it, too.
             Some(dot) => self.bring(cx, number, round, tally, state, (value, dot)),
         }

@@ -5,6 +5,7 @@
 
 use super::command::{self, Action};
 use super::escrow::spends;
+use super::join::Heading;
 use super::message::Body;
 use super::record::{Place, State};
 use super::replica::Spot;
@@ -122,12 +123,6 @@ impl Leaderless {
         }
         let seen = job.seen.map(|token| command::seen_of_token(job.table.0, &spot.key, &token)).transpose();
         let session = job.session.of_range(spot.place.table, spot.place.range);
-        let reading = Reading {
-            merged: State::nothing(table.spec.kind),
-            tally: Tally::default(),
-            asked: NodeSet::default(),
-            told: BTreeMap::new(),
-        };
         Ok(Round {
             token: job.token,
             spot,
@@ -142,12 +137,25 @@ impl Leaderless {
             seek: None,
             until: job.until,
             look_at: job.until,
-            phase: Phase::Reading(reading),
+            phase: Phase::Waiting,
             parts,
         })
     }
 
-    fn start(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+    fn start(&mut self, cx: &mut Cx<'_>, number: u64, round: Round) {
+        let reads = !round.action.writes();
+        let lacks = |room: &mut Leaderless| {
+            round.rules.waits_for_session() && !round.is_seen_by(room.context(cx, round.spot.place))
+        };
+        let shares = reads && (round.needs_others() || lacks(self));
+        let round = if shares { self.share(number, round) } else { Some(round) };
+        if let Some(round) = round {
+            self.set_out(cx, number, round, false);
+        }
+    }
+
+    /// Begins a round; `all` replicas are asked at once, or as many as must answer.
+    pub(super) fn set_out(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, all: bool) {
         if round.agrees() {
             return self.agree(cx, number, round);
         }
@@ -165,16 +173,14 @@ impl Leaderless {
         if round.needs_no_other(covered) {
             return self.finish_read(round, tally, Path::QuorumRead, &own);
         }
-        let Phase::Reading(reading) = &mut round.phase else { return };
-        reading.tally = tally;
-        reading.merged = own.clone();
-        reading.told.insert(self.config.node, own);
+        let (merged, told) = (own.clone(), BTreeMap::from([(self.config.node, own)]));
+        round.phase = Phase::Reading(Reading { merged, tally, asked: NodeSet::default(), told });
         let seek = round.seek;
         self.hold(cx, number, round);
         if let Some(seek) = seek {
             self.look_sooner(number, seek.until);
         }
-        self.ask_more(cx, number, false);
+        self.ask_more(cx, number, all);
         self.read_on(cx, number);
     }
 
@@ -231,7 +237,7 @@ impl Leaderless {
             }
             (Body::Done { durable: true }, Phase::Back(back)) => {
                 back.tally.durable(from);
-                self.back_on(number);
+                self.back_on(cx, number);
             }
             // Another epoch: the catalogue is on its way here or there. The next look asks again; so it does of one who does
             // not believe the clock here.
@@ -263,20 +269,26 @@ impl Leaderless {
         let Some(round) = self.rounds.get(&number).filter(|round| round.look_at == at) else { return };
         let over = match &round.phase {
             Phase::Writing(writing) => writing.answered.is_some_and(|until| now >= until),
-            Phase::Reading(_) | Phase::Back(_) | Phase::Agreeing(_) => now >= round.until,
+            Phase::Waiting | Phase::Reading(_) | Phase::Back(_) | Phase::Agreeing(_) => now >= round.until,
         };
         if now >= round.until {
             self.give_up(now, number);
         }
         let Some(round) = self.rounds.remove(&number) else { return };
         if over {
-            return self.owe_the_missing(cx, &round);
+            self.owe_the_missing(cx, &round);
+            return self.left_alone(cx, number, Heading::of(&round));
         }
         self.hold(cx, number, round);
         let Some(round) = self.rounds.get(&number) else { return };
         match &round.phase {
             Phase::Reading(_) if round.seek.is_some() => self.seek_on(cx, number),
-            Phase::Reading(_) => self.ask_more(cx, number, true),
+            Phase::Reading(_) => {
+                let heading = Heading::of(round);
+                self.is_slow(number, &heading);
+                self.ask_more(cx, number, true);
+            }
+            Phase::Waiting => {}
             Phase::Writing(_) => {
                 self.say_put(cx, number);
                 self.say_stand(cx, number);
@@ -303,6 +315,8 @@ impl Leaderless {
         let mutants = self.config.mutants;
         let Some(round) = self.rounds.get_mut(&number) else { return };
         let outcome = match &mut round.phase {
+            // The round that it was to go with did not end.
+            Phase::Waiting => Outcome::Refused(Refusal::TooFewReplicas { answered: 0, needed: round.rules.read }),
             Phase::Reading(reading) => {
                 let (answered, needed) = (reading.tally.answers().len() as u8, round.rules.read);
                 Outcome::Refused(if answered < needed {
@@ -351,7 +365,7 @@ impl Leaderless {
         for number in moved {
             let Some(mut round) = self.rounds.remove(&number) else { continue };
             let begins_anew = match &round.phase {
-                Phase::Reading(_) => true,
+                Phase::Waiting | Phase::Reading(_) => true,
                 Phase::Back(back) => back.swapped.is_none(),
                 Phase::Agreeing(agreeing) => !agreeing.is_unknown(),
                 Phase::Writing(_) => false,
@@ -368,6 +382,7 @@ impl Leaderless {
                 self.rounds.remove(&number);
             }
         }
+        self.forget_flights();
     }
 
     /// Takes a round that wrote to the places of this epoch. False if it cannot go on there.
@@ -376,7 +391,7 @@ impl Leaderless {
         let parts = table.parts(round.spot.place.range);
         let Ok(rules) = rule::resolve(&parts, round.want, true) else { return false };
         match &mut round.phase {
-            Phase::Reading(_) => return false,
+            Phase::Waiting | Phase::Reading(_) => return false,
             Phase::Writing(_) => {}
             Phase::Back(back) => back.needed = rules.write,
             Phase::Agreeing(agreeing) => {

@@ -25,6 +25,8 @@
 //!   spent by the next. (`no_state_is_below_the_bound`, `what_an_earlier_life_held_is_spent_by_the_next`)
 //! - L16 A replica that lacks rights knows who holds them. (`who_lacks_rights_names_those_that_hold_them`, `a_decrease_goes_where_the_rights_are`)
 //! - L17 What several nodes write into one text is all there, once. (`nothing_is_lost_when_several_put_a_text_together`, `both_sides_of_a_cut_write_one_text`)
+//! - L18 A read is served by the round of another only if that began after it, or if it may miss what was acknowledged meanwhile. (`a_read_goes_only_with_a_round_that_begins_after_it`)
+//! - L19 A key in parts shows all that was acknowledged to any of them, and an increment under a name counts once, whichever node repeats it. (`a_key_in_parts_is_as_one_that_is_whole`, `core/tests/cluster/split.rs`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
@@ -35,7 +37,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `talk.rs`, `compare.rs`, `compared.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `join.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `talk.rs`, `compare.rs`, `compared.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `split.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
@@ -46,6 +48,7 @@ mod compared;
 mod coordinate;
 mod escrow;
 mod hint;
+mod join;
 mod kept;
 mod leave;
 mod leftover;
@@ -59,6 +62,7 @@ mod repair;
 mod replica;
 mod round;
 mod rule;
+mod split;
 mod stand_in;
 mod sums;
 mod talk;
@@ -71,6 +75,7 @@ pub use catch_up::Told;
 pub use coordinate::{Begun, Job, Settled};
 pub use message::{Body, Message};
 pub use record::{Place, State};
+pub use split::{Split, Together, kept_at, part_key, split};
 pub use talk::{Summary, Talk, ToldCell};
 
 use crate::catalogue::{Catalogue, Layout, LeaderlessSpec};
@@ -144,6 +149,8 @@ pub struct Leaderless {
     /// The ranges that were used since the start.
     ranges: BTreeMap<Place, Held>,
     rounds: BTreeMap<u64, round::Round>,
+    /// Reads that serve others of their key.
+    flights: BTreeMap<join::Heading, join::Flight>,
     next_round: u64,
     /// When rounds want to be looked at.
     timers: BTreeSet<(Mono, u64)>,
@@ -197,6 +204,7 @@ impl Leaderless {
             tables: BTreeMap::new(),
             ranges: BTreeMap::new(),
             rounds: BTreeMap::new(),
+            flights: BTreeMap::new(),
             next_round: 0,
             timers: BTreeSet::new(),
             unsynced: VecDeque::new(),
@@ -386,6 +394,11 @@ impl Leaderless {
     /// The operations that ended since this was asked last.
     pub fn take_settled(&mut self) -> Vec<Settled> {
         core::mem::take(&mut self.settled)
+    }
+
+    /// The policy of a table, if it is known here.
+    pub fn policy(&self, table: TableId) -> Option<&LeaderlessSpec> {
+        self.tables.get(&table).map(|table| &table.spec)
     }
 
     /// The nodes that hold a key of a table, the nearest on the ring first.

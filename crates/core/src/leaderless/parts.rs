@@ -42,7 +42,7 @@ pub(super) struct Parts {
 }
 
 /// How many must hold something in each place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Need {
     pub(super) now: u8,
     pub(super) from: u8,

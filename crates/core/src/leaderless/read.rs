@@ -1,6 +1,7 @@
 //! Reading: what replicas hold is joined until enough of them answered; where that is asked, it is written back before the answer.
 
 use super::command::{self, Action};
+use super::join::{Found, Heading};
 use super::look;
 use super::message::{Body, Target};
 use super::parts::{Need, Side, Weakest};
@@ -56,6 +57,10 @@ impl Leaderless {
             if unasked {
                 self.ask_more(cx, number, true);
             }
+            // The others need not wait for what its session saw.
+            if let Some(heading) = self.rounds.get(&number).map(Heading::of) {
+                self.left_alone(cx, number, heading);
+            }
             return;
         }
         let Some(round) = self.rounds.remove(&number) else { return };
@@ -73,11 +78,11 @@ impl Leaderless {
             Some(_) => {
                 let mut tally = reading.tally;
                 tally.answers().iter().for_each(|node| tally.durable(node));
-                self.finish_read(round, tally, Path::WriteBack, &merged);
+                self.found(cx, number, round, Found { tally, path: Path::WriteBack, merged: &merged });
             }
             None => {
                 let tally = reading.tally;
-                self.finish_read(round, tally, Path::QuorumRead, &merged);
+                self.found(cx, number, round, Found { tally, path: Path::QuorumRead, merged: &merged });
             }
         }
     }
@@ -128,7 +133,7 @@ impl Leaderless {
         round.phase = Phase::Back(Back { merged: reading.merged, tally, needed, swapped: None });
         self.hold(cx, number, round);
         self.say_back(cx, number);
-        self.back_on(number);
+        self.back_on(cx, number);
     }
 
     pub(super) fn say_back(&mut self, cx: &mut Cx<'_>, number: u64) {
@@ -159,7 +164,7 @@ impl Leaderless {
         self.say_back(cx, number);
     }
 
-    pub(super) fn back_on(&mut self, number: u64) {
+    pub(super) fn back_on(&mut self, cx: &mut Cx<'_>, number: u64) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Back(back) = &round.phase else { return };
         if !round.parts.enough(back.tally, back.needed, self.config.mutants) {
@@ -171,7 +176,14 @@ impl Leaderless {
         if let Some((value, dot)) = swapped.clone() {
             return self.finish_agreed(round, tally, Path::PaxosWrite, value, Some(dot), &merged);
         }
-        self.finish_read(round, tally, Path::WriteBack, &merged);
+        self.found(cx, number, round, Found { tally, path: Path::WriteBack, merged: &merged });
+    }
+
+    /// Answers a read, and those that went with it.
+    fn found(&mut self, cx: &mut Cx<'_>, number: u64, round: Round, found: Found<'_>) {
+        let heading = Heading::of(&round);
+        self.finish_read(round, found.tally, found.path, found.merged);
+        self.landed(cx, number, heading, found);
     }
 
     /// Answers what a majority agreed on.

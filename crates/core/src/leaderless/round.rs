@@ -44,6 +44,8 @@ pub(super) struct Round {
 
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// It has not set out; if it is kept, another read of the key is to serve it (`join.rs`).
+    Waiting,
     /// A majority must agree on it.
     Agreeing(Box<Agreeing>),
     Reading(Reading),
@@ -112,8 +114,12 @@ impl Round {
     }
     /// Does a state hold all that the session saw of the range?
     pub(super) fn covered_by(&self, state: &State) -> bool {
+        self.is_seen_by(&state.context)
+    }
+    /// Are all events that the session saw of the range among these?
+    pub(super) fn is_seen_by(&self, context: &Context) -> bool {
         let seen = self.session.events(self.spot.place.table, self.spot.place.range);
-        seen.is_none_or(|seen| state.context.covers(seen))
+        seen.is_none_or(|seen| context.covers(seen))
     }
     /// What the receipt of this round says, but for what it found.
     pub(super) fn evident(&self, needed: u8, opposite: u8) -> Evident {

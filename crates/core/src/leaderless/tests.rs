@@ -18,6 +18,7 @@ use bytes::Bytes;
 mod agree;
 mod equal;
 mod escrow;
+mod join;
 mod movement;
 mod net;
 mod repair;

@@ -113,9 +113,9 @@ impl Leaderless {
             }
             Phase::Back(back) => {
                 back.tally.durable(node);
-                self.back_on(number);
+                self.back_on(cx, number);
             }
-            Phase::Reading(_) | Phase::Agreeing(_) => {}
+            Phase::Waiting | Phase::Reading(_) | Phase::Agreeing(_) => {}
         }
     }
 

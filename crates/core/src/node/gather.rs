@@ -4,6 +4,7 @@ use super::plan::{Gathering, Join};
 use super::seat::{Call, Origin};
 use super::{Cx, Node};
 use crate::guarantee::{Met, Receipt, Session};
+use crate::leaderless::{Split, Together};
 use crate::mutant::Mutant;
 use crate::operation::{Doubt, Operate, Outcome, Value};
 use alloc::string::ToString;
@@ -19,10 +20,16 @@ pub(super) struct Gather {
     parts: Vec<Option<Outcome>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum How {
     Join(Join),
-    Scan { first: u16, groups: u16, group: u16 },
+    /// Parts of one key.
+    Together(Together),
+    Scan {
+        first: u16,
+        groups: u16,
+        group: u16,
+    },
 }
 
 impl Node {
@@ -60,6 +67,20 @@ impl Node {
         }
     }
 
+    /// Asks the parts of a key that a command concerns.
+    pub(super) fn gather_parts(&mut self, cx: &mut Cx<'_>, Split { commands, together }: Split, call: Call) {
+        let id = self.next_gather;
+        self.next_gather += 1;
+        let (parts, session) = (commands.iter().map(|_| None).collect(), call.operate.session.clone());
+        self.gathers.insert(id, Gather { origin: call.origin, session, how: How::Together(together), parts });
+        for (part, words) in commands.into_iter().enumerate() {
+            let mut part = Call { origin: Origin::Part { gather: id, part: part as u16 }, ..call.clone() };
+            part.operate.batch.commands = alloc::vec![words];
+            self.calls += 1;
+            self.route(cx, part);
+        }
+    }
+
     pub(super) fn part_answered(&mut self, cx: &mut Cx<'_>, id: u64, part: u16, outcome: Outcome, session: Session) {
         let Some(gather) = self.gathers.get_mut(&id) else { return };
         gather.session.merge(&session);
@@ -74,14 +95,14 @@ impl Node {
             {
                 parts.retain(|part| matches!(part, Outcome::Done { .. }));
             }
-            let outcome = join(gather.how, parts);
+            let outcome = join(&gather.how, parts);
             self.answer(cx, gather.origin, outcome, gather.session);
         }
     }
 }
 
 /// The part of which least is known speaks for all; otherwise the values become one, under the weakest receipt.
-fn join(how: How, parts: Vec<Outcome>) -> Outcome {
+fn join(how: &How, parts: Vec<Outcome>) -> Outcome {
     let refused = |part: &Outcome| matches!(part, Outcome::Refused(_));
     let wrote = |part: &Outcome| match part {
         Outcome::Done { receipt, .. } | Outcome::Short { receipt, .. } => matches!(receipt.met(), Met::Write(_)),
@@ -104,7 +125,7 @@ fn join(how: How, parts: Vec<Outcome>) -> Outcome {
     for part in parts {
         if let Outcome::Done { value, receipt } = part {
             values.push(value);
-            let weaker = |than: Receipt| receipt.answered().len() < than.answered().len();
+            let weaker = |than: Receipt| strength(&receipt) < strength(&than);
             if weakest.is_none_or(weaker) {
                 weakest = Some(receipt);
             }
@@ -117,8 +138,18 @@ fn join(how: How, parts: Vec<Outcome>) -> Outcome {
     Outcome::Done { value: join_values(how, values), receipt }
 }
 
-fn join_values(how: How, values: Vec<Value>) -> Value {
+/// What was met, and then by how many.
+fn strength(receipt: &Receipt) -> (u8, usize) {
+    let met = match receipt.met() {
+        Met::Read(level) => level as u8,
+        Met::Write(ack) => ack.map_or(0, |ack| 1 + ack as u8),
+    };
+    (met, receipt.answered().len())
+}
+
+fn join_values(how: &How, values: Vec<Value>) -> Value {
     match how {
+        How::Together(together) => together.join(values),
         How::Join(Join::Sum) => {
             Value::Int(values.iter().map(|value| if let Value::Int(number) = value { *number } else { 0 }).sum())
         }
@@ -131,7 +162,7 @@ fn join_values(how: How, values: Vec<Value>) -> Value {
         }
         How::Join(Join::AnyOf) => values.into_iter().find(|value| *value != Value::Nil).unwrap_or(Value::Nil),
         How::Join(Join::Same) => values.into_iter().next().unwrap_or(Value::Nil),
-        How::Scan { first, groups, group } => scan_reply((first, groups), group, values),
+        &How::Scan { first, groups, group } => scan_reply((first, groups), group, values),
     }
 }
 
@@ -173,7 +204,7 @@ mod tests {
         let short = Outcome::Short { value: Value::OK, receipt: receipt(&[1, 2], Ack::All) };
         let refused = Outcome::Refused(Refusal::NoLeader);
         let unknown = Outcome::Unknown(Doubt::LeaderLost);
-        let join = |parts: &[&Outcome]| join(How::Join(Join::Same), parts.iter().copied().cloned().collect());
+        let join = |parts: &[&Outcome]| join(&How::Join(Join::Same), parts.iter().copied().cloned().collect());
         let (two, three) = (done(&[1, 2]), done(&[1, 2, 3]));
         assert_eq!(join(&[&two, &three]), two);
         assert_eq!(join(&[&three, &two]), two);

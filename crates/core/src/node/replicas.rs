@@ -5,7 +5,7 @@ use super::seat::{Call, Origin};
 use super::{Cx, Message, Node};
 use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::{NodeSet, Session};
-use crate::leaderless::{self, Begun, Job, Place, Settled};
+use crate::leaderless::{self, Begun, Job, Place, Settled, Split, part_key};
 use crate::machine::{CallId, Mono, NodeId};
 use crate::operation::{Doubt, MoveStatus, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
@@ -36,6 +36,8 @@ pub(super) struct Calls {
     /// Those that this node coordinates, by the token of their job.
     here: BTreeMap<u64, Call>,
     next_token: u64,
+    /// Increments of keys in parts take turns from here.
+    next_part: u64,
     /// Those that another coordinates, by the number of the message.
     passed: BTreeMap<CallId, Passed>,
     /// Those that nobody took: they are looked at again with the deadlines.
@@ -47,7 +49,37 @@ pub(super) struct Calls {
 impl Node {
     /// A call for a leaderless table.
     pub(super) fn coordinate(&mut self, cx: &mut Cx<'_>, call: Call) {
-        self.coordinate_but(cx, call, NodeSet::only(self.config.node));
+        match self.split(&call) {
+            None => self.coordinate_but(cx, call, NodeSet::only(self.config.node)),
+            Some(Ok(split)) => self.gather_parts(cx, split, call),
+            Some(Err(refusal)) => self.refuse(cx, call, refusal),
+        }
+    }
+
+    /// What a call of a client asks of the parts of its key; none if the key is whole, or the call is for one part already.
+    fn split(&mut self, call: &Call) -> Option<Result<Split, Refusal>> {
+        let (operate, batch) = (&call.operate, &call.operate.batch);
+        let spec = self.leaderless.policy(batch.table).filter(|spec| spec.parts > 1)?;
+        let ([words], false, []) = (&batch.commands[..], batch.transaction, &batch.guards[..]) else { return None };
+        match call.origin {
+            Origin::Local(_) | Origin::Node => {}
+            Origin::Remote { .. } | Origin::Part { .. } => return None,
+        }
+        if operate.seen.is_some() {
+            return Some(Err(impossible("a key in parts hands out nothing to be handed back with a write")));
+        }
+        self.replica_calls.next_part = self.replica_calls.next_part.wrapping_add(1);
+        let here = self.config.node;
+        // An increment stays at this node, if it holds a part, and those parts take turns; other nodes are at other parts.
+        let first = self.replica_calls.next_part.wrapping_add(u64::from(here.0));
+        let near = |key: &[u8]| {
+            let mut turns =
+                (0..spec.parts).map(|turn| (first.wrapping_add(u64::from(turn)) % u64::from(spec.parts)) as u8);
+            let holds = |&part: &u8| self.leaderless.replicas(batch.table, &part_key(key, part)).contains(&here);
+            turns.find(holds).unwrap_or((first % u64::from(spec.parts)) as u8)
+        };
+        let once = batch.idempotency.as_ref().map(|key| &key.0);
+        Some(leaderless::split(spec, words, (operate.want, once), near))
     }
 
     fn coordinate_but(&mut self, cx: &mut Cx<'_>, call: Call, tried: NodeSet) {

@@ -137,6 +137,9 @@ fn shown(id: TableId, spec: &TableSpec) -> Value {
         if policy.kind == Kind::Bounded {
             pairs.push(("bound", Value::Int(policy.bound)));
         }
+        if policy.parts > 1 {
+            pairs.push(("split", number(policy.parts)));
+        }
         if let Division::Order(bounds) = &policy.division {
             pairs.push(("ranges", Value::Array(bounds.iter().cloned().map(Value::Bulk).collect())));
         }
@@ -162,6 +165,7 @@ struct Asked {
     kind: Option<Kind>,
     bound: Option<i64>,
     division: Option<Division>,
+    parts: Option<u8>,
     /// The first word that only a leaderless table knows.
     policy: Option<String>,
 }
@@ -181,6 +185,7 @@ impl Asked {
                 "read" => once(&mut asked.read, word, small(word, value)?)?,
                 "write" => once(&mut asked.write, word, small(word, value)?)?,
                 "bound" => once(&mut asked.bound, word, integer(word, value)?)?,
+                "split" => once(&mut asked.parts, word, small(word, value)?)?,
                 "preset" => {
                     let known = |preset: &Preset| value.eq_ignore_ascii_case(preset.word().as_bytes());
                     let preset = Preset::ALL.into_iter().find(known);
@@ -212,7 +217,7 @@ impl Asked {
             return self.without_policy();
         }
         let rule = Preset::Balanced.rule(self.replicas.unwrap_or(REPLICAS)).map_err(refused)?;
-        self.with_policy(&LeaderlessSpec { rule, kind: Kind::Register, bound: 0, division: Division::Hash })
+        self.with_policy(&LeaderlessSpec { rule, kind: Kind::Register, bound: 0, division: Division::Hash, parts: 1 })
     }
 
     fn to_alter(&self, before: &Shape) -> Result<Shape, Failure> {
@@ -244,6 +249,7 @@ impl Asked {
             kind: self.kind.unwrap_or(before.kind),
             bound: self.bound.unwrap_or(before.bound),
             division: self.division.clone().unwrap_or_else(|| before.division.clone()),
+            parts: self.parts.unwrap_or(before.parts),
         }))
     }
 }
@@ -269,7 +275,7 @@ pub(super) fn integer(word: &str, value: &[u8]) -> Result<i64, Failure> {
     number::integer(value).ok_or_else(|| refused(format!("'{word}' needs an integer of 64 bits")))
 }
 
-/// A number of replicas. One that is out of bounds stays so.
+/// A number of replicas, or of parts. One that is out of bounds stays so.
 fn small(word: &str, value: &[u8]) -> Result<u8, Failure> {
     Ok(integer(word, value)?.clamp(0, i64::from(u8::MAX)) as u8)
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod net;
+mod split;
 mod tables;
 
 use bytes::Bytes;

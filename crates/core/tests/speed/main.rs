@@ -40,13 +40,14 @@ fn an_operation() {
             make(&mut cluster, name, cell, nodes, 1);
         }
         let majority = (nodes / 2 + 1) as u8;
-        let rows: [(&str, Option<&str>, &str, u8); 9] = [
+        let rows: [(&str, Option<&str>, &str, u8); 10] = [
             ("consensus write", None, "SET", 0),
             ("consensus read, linearizable", None, "GET", 0),
             ("write, W = 1", Some("registers"), "SET", 1),
             ("write, W = majority", Some("registers"), "SET", majority),
             ("read, R = 1", Some("registers"), "GET", 1),
             ("read, R = majority", Some("registers"), "GET", majority),
+            ("read of one key, R = majority", Some("registers"), "GET", majority),
             ("counter increment", Some("counters"), "INCR", majority),
             ("set add", Some("sets"), "SADD", majority),
             ("set members", Some("sets"), "SMEMBERS", majority),
@@ -55,10 +56,11 @@ fn an_operation() {
             let table = table.map_or(TableId(0), |name| cluster.table(name));
             let (mut random, mut sessions) = (Random::new(7), vec![Session::default(); CLIENTS]);
             let name = Bytes::copy_from_slice(word.as_bytes());
+            let keys = if row.contains("one key") { 1 } else { KEYS };
             let mut rounds = |cluster: &mut Cluster, count: u64| {
                 for _ in 0..count {
                     cluster.round(&mut sessions, |session| {
-                        let key = Bytes::from(format!("key:{:08}", random.below(KEYS)));
+                        let key = Bytes::from(format!("key:{:08}", random.below(keys)));
                         let value = matches!(word, "SET" | "SADD").then(|| value.clone());
                         let mut operate = operate(table, [name.clone(), key].into_iter().chain(value));
                         operate.want.quorum = Quorum { read: wait_for, write: wait_for, ..Quorum::default() };

@@ -267,6 +267,12 @@ pub(super) const CLAIMS: &[Experiment] = &[
         Play::Lesson(rings::weights),
     ),
     experiment(
+        "quorum/joined-read",
+        "May reads of one key at the same moment share the answers to the first of them?",
+        &["not linearizable"],
+        Play::Script(Mutant::JoinsEarlierRead, "leaderless/joined_read"),
+    ),
+    experiment(
         "placement/keys-of-time",
         "May keys that are kept in order begin with the time?",
         &["one range takes all writes"],
@@ -283,5 +289,11 @@ pub(super) const CLAIMS: &[Experiment] = &[
         "Do more points on the ring spread the load of one busy key?",
         &["one key is more than a share"],
         Play::Lesson(hot::celebrity),
+    ),
+    experiment(
+        "placement/split-counter",
+        "Is a counter in several parts read from one of them?",
+        &["a read shows a part for the whole"],
+        Play::Lesson(hot::parts),
     ),
 ];

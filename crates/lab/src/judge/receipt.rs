@@ -44,7 +44,8 @@ impl Judge {
             | Path::QuorumRead
             | Path::WriteBack
             | Path::PaxosRead => read_lie(simulator, claim),
-            Path::QuorumWrite | Path::PaxosWrite => None,
+            // It says that they answered an earlier read.
+            Path::QuorumWrite | Path::PaxosWrite | Path::JoinedRead => None,
         };
         if let Some(round) = claim.receipt.round() {
             self.judge_round(simulator, claim, round);

@@ -3,6 +3,7 @@
 
 use super::{Run, failed, per_mille, percent, row, table, unexpected};
 use bytes::Bytes;
+use quorate_core::leaderless::part_key;
 use quorate_core::machine::NodeId;
 use quorate_core::placement::{Division, Member, Range, Ring, hash_of};
 use quorate_core::random::Random;
@@ -132,4 +133,37 @@ pub(crate) fn celebrity(_seed: u64, broken: bool, _trace: bool) -> Run {
         })
     };
     Run::counted(ZIPF_KEYS, failure, found)
+}
+
+/// A counter is increased at every node, in parts. With the rule broken a read asks one part, as if that were the counter; else it asks all.
+pub(crate) fn parts(_seed: u64, broken: bool, _trace: bool) -> Run {
+    const INCREMENTS: u64 = 16_000;
+    let members: Vec<Member> = (1..=NODES).map(|node| Member { node: NodeId(node), weight: 1, zone: node }).collect();
+    let ring = Ring::new(&members, 256);
+    let mut rows = vec![row(&["parts", "the busiest node takes", "a read asks", "and shows"])];
+    let (mut shown, mut busiest) = (Vec::new(), Vec::new());
+    for parts in [1u8, 4, 16, 64] {
+        let (mut sums, mut nodes) = (vec![0; usize::from(parts)], BTreeMap::new());
+        for number in 0..INCREMENTS {
+            let part = (number % u64::from(parts)) as u8;
+            sums[usize::from(part)] += 1;
+            *nodes.entry(ring.owner(hash_of(&part_key(b"likes", part)))).or_default() += 1;
+        }
+        let asked = if broken { 1 } else { sums.len() };
+        let sum: u64 = sums.iter().take(asked).sum();
+        shown.push(sum);
+        busiest.push(most(nodes));
+        let busiest = percent(busiest[busiest.len() - 1], INCREMENTS);
+        rows.push(row(&[&parts.to_string(), &busiest, &format!("{asked} of {parts}"), &sum.to_string()]));
+    }
+    let spread = busiest.windows(2).all(|pair| pair[1] < pair[0]) && per_mille(busiest[2], INCREMENTS) < 300;
+    let failure = if !spread || shown[0] != INCREMENTS {
+        Some(unexpected("more parts do not spread the increments over more nodes"))
+    } else {
+        let least = shown.iter().min().copied().unwrap_or(0);
+        (least < INCREMENTS).then(|| {
+            failed("a read shows a part for the whole", format!("{least} of {INCREMENTS} increments are shown"))
+        })
+    };
+    Run::counted(INCREMENTS, failure, table(&rows))
 }

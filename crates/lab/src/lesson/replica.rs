@@ -154,7 +154,8 @@ impl Machine for Replica {
 
     fn boot(config: &Config, now: Now, disk: &dyn View) -> Replica {
         let mut catalogue = Catalogue::default();
-        let spec = LeaderlessSpec { rule: config.rule, kind: config.kind, bound: 0, division: Division::Hash };
+        let spec =
+            LeaderlessSpec { rule: config.rule, kind: config.kind, bound: 0, division: Division::Hash, parts: 1 };
         let table = catalogue.create("t", Shape::Leaderless(spec)).expect("the first table");
         let room = leaderless::Config {
             node: config.node,

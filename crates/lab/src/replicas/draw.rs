@@ -5,6 +5,7 @@ use super::{Asked, Clients, Record, Shown, Told};
 use bytes::Bytes;
 use quorate_core::crdt::Kind;
 use quorate_core::guarantee::{Level, Quorum, Want};
+use quorate_core::leaderless::part_key;
 use quorate_core::node::Repair;
 use quorate_core::operation::Words;
 use quorate_core::random::Random;
@@ -76,6 +77,9 @@ pub struct Table {
     /// Its registers are compared and set, and written in no other way.
     #[serde(default)]
     pub swaps: bool,
+    /// In so many parts is each key; 0 and 1 are whole.
+    #[serde(default)]
+    pub split: u8,
 }
 
 /// Keys begin with one of these, so that ranges by order part them; they have one tag, so that ranges by hash do not.
@@ -159,8 +163,10 @@ impl Table {
         let ranges = ["h", "o", "ho", "hov", ""];
         let by_hash = random.chance(60);
         let ranges = ranges[if by_hash { 4 } else { random.below(4) as usize }].to_string();
+        let splits = matches!(kind, Kind::Counter | Kind::Set | Kind::Map) && random.chance(200);
+        let (split, ranges) = if splits { (2 + random.below(4) as u8, String::new()) } else { (1, ranges) };
         let bound = [0, -20, 7][random.below(3) as usize];
-        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges, swaps: false }
+        Table { cell: kind.word().to_string(), replicas, read, write, bound, ranges, swaps: false, split }
     }
 
     /// The same table, whose registers are compared and set.
@@ -181,7 +187,13 @@ impl Table {
             bound: 0,
             ranges,
             swaps: false,
+            split: 1,
         }
+    }
+
+    /// The keys under which what stands at a key is kept.
+    pub fn kept(&self, key: &Bytes) -> Vec<Bytes> {
+        if self.split > 1 { (0..self.split).map(|part| part_key(key, part)).collect() } else { vec![key.clone()] }
     }
 
     /// The kind of its cells.
@@ -202,6 +214,9 @@ impl Table {
         words.extend(["cell".to_string(), self.cell.clone()]);
         if self.kind() == Kind::Bounded {
             words.extend(["bound".to_string(), self.bound.to_string()]);
+        }
+        if self.split > 1 {
+            words.extend(["split".to_string(), self.split.to_string()]);
         }
         if !self.ranges.is_empty() {
             words.push("ranges".to_string());
@@ -321,6 +336,10 @@ impl Clients {
                 3..=5 => Some(Level::Session),
                 _ => Some(Level::Regular),
             };
+        }
+        // What is in parts is read at different moments.
+        if mix.tables[table].split > 1 {
+            want.level = want.level.map(|level| level.min(Level::Regular));
         }
         let number = if random.chance(mix.named) { 1 + random.below(replicas) as u8 } else { 0 };
         // Atomic reads keep to the rule: what they write back must be found by the next.

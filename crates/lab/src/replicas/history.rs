@@ -23,8 +23,12 @@ impl Clients {
         }
         for ((at, key), records) in keys {
             let Some((id, table)) = self.tables().nth(at) else { continue };
-            let states = equal::states(simulator, id, key);
-            let end = states.first().filter(|_| ended).and_then(|(_, state)| shown(&state.cell, table.bound));
+            let part = |key: &Bytes| {
+                let states = equal::states(simulator, id, key);
+                states.first().and_then(|(_, state)| shown(&state.cell, table.bound))
+            };
+            let parts = table.kept(key).iter().map(part).collect::<Option<Vec<Shown>>>().filter(|_| ended);
+            let end = parts.and_then(|parts| parts.into_iter().reduce(Shown::with));
             let replaced = &simulator.replaced[..];
             let history = History { table, records: &records, replaced, end };
             if let Some((kind, detail)) = history.check() {
@@ -99,9 +103,12 @@ impl History<'_> {
             record.told = Told::Shown(shown.clone());
             record.reread(self.table.kind());
             let Told::Shown(shown) = record.told else { return None };
-            // Who only took what was written back answered, too, and was not read.
-            let written_back = receipt.path() == Path::WriteBack;
-            let answered = if written_back { NodeSet::only(receipt.served_by()) } else { receipt.answered() };
+            // Who only took what was written back answered, too, and was not read. Of a key in parts the receipt names who answered for the weakest.
+            let answered = match (self.table.split > 1, receipt.path()) {
+                (true, _) => NodeSet::default(),
+                (false, Path::WriteBack) => NodeSet::only(receipt.served_by()),
+                (false, _) => receipt.answered(),
+            };
             let (session, start, end) = (record.session, record.start, record.end);
             Some(Read { shown: what(shown)?, session, start, end, answered, met })
         };

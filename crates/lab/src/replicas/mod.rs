@@ -114,9 +114,15 @@ impl Clients {
     pub fn tables(&self) -> impl Iterator<Item = (TableId, &Table)> {
         self.made.iter().copied().zip(&self.mix.tables)
     }
-    /// Each key that somebody wrote or read.
+    /// Each key that somebody wrote or read, and the parts of those that are split.
     pub fn keys(&self) -> BTreeSet<(TableId, Bytes)> {
-        self.records.iter().filter_map(|record| Some((*self.made.get(record.table)?, record.key.clone()))).collect()
+        let keys = self.records.iter().map(|record| (record.table, &record.key)).collect::<BTreeSet<_>>();
+        let kept = |(table, key): (usize, &Bytes)| {
+            let id = self.made.get(table).copied();
+            let kept = self.mix.tables[table].kept(key).into_iter();
+            kept.filter_map(move |key| Some((id?, key)))
+        };
+        keys.into_iter().flat_map(kept).collect()
     }
     /// When a client acts next.
     pub fn next_at(&self) -> Option<u64> {
@@ -237,7 +243,7 @@ impl Clients {
             self.clients[at].seen.insert((table, key.clone()), seen);
         }
         if let Some(id) = self.made.get(table) {
-            judge.judge_replicas(simulator, *id, &key);
+            self.mix.tables[table].kept(&key).iter().for_each(|key| judge.judge_replicas(simulator, *id, key));
         }
     }
 

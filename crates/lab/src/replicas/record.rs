@@ -68,6 +68,21 @@ pub enum Shown {
     Fields(BTreeSet<Bytes>, Option<i64>),
 }
 
+impl Shown {
+    /// What two parts of a key show together.
+    pub fn with(self, other: Shown) -> Shown {
+        let both = |a: BTreeSet<Bytes>, b: BTreeSet<Bytes>| a.into_iter().chain(b).collect();
+        let sum = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).reduce(|a, b| a + b);
+        match (self, other) {
+            (Shown::Values(a), Shown::Values(b)) => Shown::Values(both(a, b)),
+            (Shown::Sum(a), Shown::Sum(b)) => Shown::Sum(sum(a, b)),
+            (Shown::Elements(a), Shown::Elements(b)) => Shown::Elements(both(a, b)),
+            (Shown::Fields(a, count), Shown::Fields(b, other)) => Shown::Fields(both(a, b), sum(count, other)),
+            (shown, _) => shown,
+        }
+    }
+}
+
 /// What was heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {

@@ -152,8 +152,15 @@ impl Stage {
     pub(super) fn state(&mut self, table: &str, key: &str) -> Result<Vec<String>, String> {
         let (id, _) = self.table(table)?;
         let simulator = &self.world()?.simulator;
-        let states = equal::states(simulator, id, &Bytes::copy_from_slice(key.as_bytes()));
-        Ok(states.iter().map(|(node, state)| format!("{} holds {}", node.0, text(shown(&state.cell, 0)))).collect())
+        let key = Bytes::copy_from_slice(key.as_bytes());
+        let mut lines = Vec::new();
+        for kept in equal::kept(simulator, id, &key) {
+            let part = if kept == key { String::new() } else { format!("{}: ", String::from_utf8_lossy(&kept)) };
+            let states = equal::states(simulator, id, &kept);
+            let held = states.iter().map(|(node, state)| (node.0, text(shown(&state.cell, 0))));
+            lines.extend(held.map(|(node, text)| format!("{part}{node} holds {text}")));
+        }
+        Ok(lines)
     }
 
     /// What each node owes to others, and what repair did.
@@ -206,7 +213,8 @@ pub(super) fn answered(
     }
     let batch = &asked.operate.batch;
     if let Some(key) = batch.commands[0].get(1) {
-        judge.judge_replicas(simulator, batch.table, key);
+        let kept = equal::kept(simulator, batch.table, key);
+        kept.iter().for_each(|key| judge.judge_replicas(simulator, batch.table, key));
     }
     asked.said = Some(told(outcome));
 }

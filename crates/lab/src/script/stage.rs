@@ -678,5 +678,6 @@ fn receipt_text(receipt: &Receipt) -> String {
         Path::QuorumRead | Path::WriteBack | Path::PaxosRead => {
             format!("{met}, answered by {}", set_text(receipt.answered()))
         }
+        Path::JoinedRead => format!("{met}, answered to an earlier read by {}", set_text(receipt.answered())),
     }
 }

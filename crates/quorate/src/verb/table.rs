@@ -88,6 +88,9 @@ struct Policy {
     /// What a bounded counter never falls below
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     bound: Option<i64>,
+    /// Keep each key in so many parts, so that a busy one is spread over more nodes: counters, sets and maps [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    split: Option<u8>,
     /// Divide the keys by their order: the first key of each range but the first [default: by hash]
     #[arg(long, value_name = "KEY", num_args = 1..)]
     ranges: Vec<String>,
@@ -104,6 +107,7 @@ impl Policy {
             ("preset", self.preset.clone()),
             ("cell", self.cell.clone()),
             ("bound", self.bound.map(|bound| bound.to_string())),
+            ("split", number(self.split)),
         ];
         let said = options.into_iter().filter_map(|(word, value)| Some([word.to_owned(), value?]));
         let ranges = if self.ranges.is_empty() { None } else { Some("ranges".to_owned()) };
@@ -174,8 +178,8 @@ impl Table {
 }
 
 /// What a table tells of itself, in this order.
-const FIELDS: [&str; 11] =
-    ["name", "id", "shape", "replicas", "read", "write", "cell", "bound", "ranges", "epoch", "warning"];
+const FIELDS: [&str; 12] =
+    ["name", "id", "shape", "replicas", "read", "write", "cell", "bound", "split", "ranges", "epoch", "warning"];
 
 /// A table as an object, whether the protocol gave pairs or a flat list.
 fn one_as_json(table: &Reply) -> serde_json::Value {
@@ -208,9 +212,13 @@ mod tests {
             preset: None,
             cell: Some("set".to_owned()),
             bound: Some(-3),
+            split: Some(16),
             ranges: vec!["f".to_owned(), "p".to_owned()],
         };
-        assert_eq!(policy.words().join(" "), "shape leaderless replicas 5 write 2 cell set bound -3 ranges f p");
+        assert_eq!(
+            policy.words().join(" "),
+            "shape leaderless replicas 5 write 2 cell set bound -3 split 16 ranges f p"
+        );
     }
 
     #[test]

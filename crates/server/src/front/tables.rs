@@ -122,7 +122,7 @@ fn help() -> Value {
         "QTABLE <subcommand>. Subcommands are:",
         "CREATE <name> [shape consensus] -- a table in the logs of the first table's groups.",
         "CREATE <name> shape leaderless [replicas N] [read R] [write W] [preset fast-reads|fast-writes|balanced]",
-        "    [cell KIND] [bound N] [ranges <bound> ...] -- a table on R and W of N replicas.",
+        "    [cell KIND] [bound N] [split PARTS] [ranges <bound> ...] -- a table on R and W of N replicas.",
         "ALTER <name> <words> -- change what the words name.",
         "DROP <name> -- remove the table with all that it holds.",
         "LIST -- the tables that were made at run time.",

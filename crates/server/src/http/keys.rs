@@ -126,7 +126,12 @@ pub async fn increment(asked: Asked, content: Body) -> Answer {
     let (Increment { by }, _share) = body::json(&asked, content, Some(Increment { by: 1 })).await?;
     let commands = vec![words([&b"INCRBY"[..], &key, by.to_string().as_bytes()])];
     let done = operate(&asked, Action { table, commands, guards: condition.guards, ..Action::default() }).await?;
-    let Value::Int(value) = done.value else { return Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)) };
+    let value = match done.value {
+        Value::Int(value) => Some(value),
+        // Of a key in parts one was increased, and the sum is not known.
+        Value::Nil => None,
+        _ => return Err(done.failed(Kind::Precondition).unwrap_or_else(misfit)),
+    };
     Ok(done.json(json!({ "value": value, "version": done.version() })))
 }
 

@@ -3,6 +3,7 @@
 use super::operate;
 use super::problem::Kind;
 use super::routes::{Content, Family, ROUTES, Route};
+use quorate_core::catalogue::PARTS;
 use quorate_core::crdt::Kind as Cell;
 use quorate_core::guarantee::{Ack, Level};
 use quorate_core::limits;
@@ -183,7 +184,7 @@ fn schemas() -> Json {
         "Value": { "description": "null, a number, a string, a list, {\"base64\": …}, {\"map\": [[key, value], …]}, or {\"error\": …}" },
         "Removed": object(&["removed"], json!({ "removed": boolean(), "receipt": reference("Receipt") })),
         "Increment": object(&["by"], json!({ "by": integer() })),
-        "Incremented": object(&["value", "version"], json!({ "value": integer(), "version": { "type": ["integer", "null"] }, "receipt": reference("Receipt") })),
+        "Incremented": object(&["value", "version"], json!({ "value": { "type": ["integer", "null"], "description": "null for a key in parts" }, "version": { "type": ["integer", "null"] }, "receipt": reference("Receipt") })),
         "Swap": object(&["expected", "new"], json!({ "expected": { "oneOf": [word.clone(), { "type": "null" }] }, "new": word.clone() })),
         "Swapped": object(&["swapped", "version"], json!({ "swapped": boolean(), "version": { "type": ["integer", "null"] }, "receipt": reference("Receipt") })),
         "Page": object(&["keys", "cursor"], json!({ "keys": list(word.clone()), "cursor": { "type": ["string", "null"] }, "receipt": reference("Receipt") })),
@@ -229,6 +230,7 @@ fn policy() -> Json {
         "preset": { "enum": Preset::ALL.map(Preset::word) },
         "cell": { "enum": Cell::ALL.map(|(_, word)| word) },
         "bound": { "type": "integer", "description": "What a bounded counter never falls below" },
+        "split": { "type": "integer", "minimum": 1, "maximum": PARTS, "description": "In so many parts is each key" },
         "ranges": { "type": "array", "items": reference("Word"), "description": "The first key of each range but the first" },
     })
 }

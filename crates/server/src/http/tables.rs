@@ -39,6 +39,7 @@ struct Policy {
     preset: Option<String>,
     cell: Option<String>,
     bound: Option<i64>,
+    split: Option<u64>,
     ranges: Option<Vec<json::Word>>,
 }
 
@@ -189,7 +190,8 @@ async fn change(asked: &Asked, words: Words, name: &[u8]) -> Answer {
 fn words(command: &'static str, name: &[u8], policy: Policy) -> Result<Words, Problem> {
     let mut words = vec![Bytes::from_static(command.as_bytes()), Bytes::copy_from_slice(name)];
     let texts = [("shape", policy.shape), ("preset", policy.preset), ("cell", policy.cell)];
-    let counts = [("replicas", policy.replicas), ("read", policy.read), ("write", policy.write)];
+    let counts =
+        [("replicas", policy.replicas), ("read", policy.read), ("write", policy.write), ("split", policy.split)];
     let counts = counts.into_iter().map(|(word, count)| (word, count.map(|count| count.to_string())));
     let bound = ("bound", policy.bound.map(|bound| bound.to_string()));
     for (word, value) in texts.into_iter().chain(counts).chain([bound]) {

@@ -12,7 +12,7 @@ pub(super) fn moving_net(kind: Kind, mutants: Mutants, seed: u64) -> Net {
     let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
     catalogue.found(&Founders { voters: members.clone(), members });
     let rule = Rule::new(3, 2, 2).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash };
+    let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 };
     catalogue.create(TABLE, Shape::Leaderless(spec)).expect("it can be given");
     Net::of(NODES, catalogue, mutants, seed)
 }
@@ -356,7 +356,7 @@ fn a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared() {
 fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
     let mut net = moving_net(Kind::Set, Mutants::none(), 3);
     let rule = Rule::new(3, 3, 1).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash };
+    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
     net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("the data stay");
     net.tell_all();
     net.done(1, "SADD k a");
@@ -419,4 +419,21 @@ fn what_a_node_without_a_life_shows_is_told_as_eventual() {
     let catalogue = net.catalogue.clone();
     net.step(2, |room, cx, _| room.learn(cx.now().mono, &catalogue, &net::members(3), None));
     assert_eq!(met(&mut net), Met::Read(Level::Eventual));
+}
+
+/// The range moves away from a node whose write waits for stand-ins: it is none itself.
+#[test]
+fn a_coordinator_is_not_its_own_stand_in() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 5);
+    net.cut_between(&[1], &[2, 3, 4, 5]);
+    let sloppy = Want { quorum: Quorum { sloppy: true, write: 3, ..Quorum::default() }, ..Want::default() };
+    net.begin(1, sloppy, &Session::default(), "SADD k a", None).expect("a replica");
+    net.send_away();
+    for _ in 0..8 {
+        net.calm();
+        net.pass(100);
+        net.hear_caught_up();
+        net.tell_all();
+    }
+    assert!(!net.moves());
 }

@@ -62,7 +62,7 @@ impl Net {
     ) -> Net {
         let mut catalogue = Catalogue::default();
         let rule = Rule::new(replicas, read, write).expect("it is one");
-        let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash };
+        let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 };
         catalogue.create(TABLE, Shape::Leaderless(spec)).expect("it can be given");
         Net::of(count, catalogue, mutants, seed)
     }

@@ -6,7 +6,7 @@ use crate::simulator::Simulator;
 use bytes::Bytes;
 use quorate_core::crdt::Cell as _;
 use quorate_core::crdt::{AnyCell, Leaf};
-use quorate_core::leaderless::State;
+use quorate_core::leaderless::{State, kept_at};
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
 use quorate_core::operation::TableId;
@@ -20,6 +20,13 @@ pub fn states(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Vec<(
         Some((node, state))
     };
     simulator.nodes().filter_map(of).collect()
+}
+
+/// The keys under which what stands at a key is kept.
+pub fn kept(simulator: &Simulator<Node>, table: TableId, key: &Bytes) -> Vec<Bytes> {
+    let machines = simulator.nodes().filter_map(|node| simulator.machine(node));
+    let mut specs = machines.filter_map(|machine| machine.catalogue().table(table)?.shape.leaderless());
+    specs.next().map_or_else(|| vec![key.clone()], |spec| kept_at(spec, key))
 }
 
 /// A table that still moves, or a node that has not handed on what it holds no longer.

@@ -8,6 +8,7 @@ use crate::simulator::Simulator;
 use quorate_core::catalogue::LeaderlessSpec;
 use quorate_core::crdt::{AnyCell, Cell, Leaf};
 use quorate_core::guarantee::{Ack, Level, Met, Path, Receipt, Round, Want};
+use quorate_core::leaderless::kept_at;
 use quorate_core::limits::CLOCK_OFF_MS;
 use quorate_core::machine::NodeId;
 use quorate_core::node::Node;
@@ -20,7 +21,7 @@ impl Judge {
             catalogue.table(claim.operate.batch.table)?.shape.leaderless().cloned()
         });
         let Some(spec) = spec else { return };
-        let lie = holder_lie(simulator, claim, round).or_else(|| rule_lie(claim, round, &spec));
+        let lie = holder_lie(simulator, claim, round, &spec).or_else(|| rule_lie(claim, round, &spec));
         if let Some(detail) = far_stamp(simulator, claim, round) {
             self.accuse(simulator.now_us(), Kind::FarStamp, format!("{detail}\n  {:?}", claim.receipt));
         }
@@ -31,10 +32,12 @@ impl Judge {
 }
 
 /// Somebody is named who does not hold the write.
-fn holder_lie(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round) -> Option<String> {
+fn holder_lie(simulator: &Simulator<Node>, claim: &Claim<'_>, round: Round, spec: &LeaderlessSpec) -> Option<String> {
     let dot = round.dot?;
     let batch = &claim.operate.batch;
-    let key = batch.commands.first()?.get(1)?;
+    // Of a key in parts the receipt is about one.
+    let mut kept = kept_at(spec, batch.commands.first()?.get(1)?).into_iter();
+    let key = &kept.find(|key| spec.division.range_of(key).0 == round.range)?;
     // Any node that is up can read the disk of any other.
     let machines = simulator.nodes().filter_map(|node| simulator.machine(node));
     let newest = machines.max_by_key(|machine| machine.catalogue().version())?;
