@@ -61,6 +61,7 @@ pub enum Mutant {
     EscrowGiftKept,
     EndedLifeHeard,
     JoinsEarlierRead,
+    NameOnAnyPart,
 }
 
 impl Mutant {
@@ -263,6 +264,11 @@ impl Mutant {
             Mutant::JoinsEarlierRead,
             "joins-earlier-read",
             "a read is served by the round of another that may have begun to be answered before it",
+        ),
+        (
+            Mutant::NameOnAnyPart,
+            "name-on-any-part",
+            "an increment that is repeated under its name may go to another part of the key",
         ),
     ];
 }

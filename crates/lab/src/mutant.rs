@@ -106,7 +106,8 @@ pub fn script_for(mutant: Mutant) -> Option<&'static str> {
         | Mutant::AcceptorsStay
         | Mutant::OperationForgotten
         | Mutant::EscrowGiftKept
-        | Mutant::EndedLifeHeard => None,
+        | Mutant::EndedLifeHeard
+        | Mutant::NameOnAnyPart => None,
     }
 }
 
@@ -229,7 +230,8 @@ pub fn target(mutant: Mutant, seed: u64) -> Plan {
         | Mutant::EscrowGiftKept
         | Mutant::PaxosIgnoresHighest
         | Mutant::BlankReplicaCounts
-        | Mutant::OperationForgotten => target_replicas(mutant, options, &mut swarm),
+        | Mutant::OperationForgotten
+        | Mutant::NameOnAnyPart => target_replicas(mutant, options, &mut swarm),
         Mutant::EpochNotFenced
         | Mutant::HintReplayed
         | Mutant::AcceptorsStay
@@ -328,6 +330,11 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
         Mutant::OperationForgotten => {
             moving(&mut mix, options, &[Kind::Counter]);
             (mix.names, mix.reads) = (1_000, 200);
+        }
+        Mutant::NameOnAnyPart => {
+            let split =
+                replicas::Table { split: 4, ranges: String::new(), ..replicas::Table::balanced(Kind::Counter, nodes) };
+            (mix.tables, mix.names, mix.reads) = (vec![split], 1_000, 200);
         }
         Mutant::PaxosIgnoresHighest => {
             kinds(&mut mix, &[Kind::Latest, Kind::Register]);

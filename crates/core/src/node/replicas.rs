@@ -7,6 +7,7 @@ use crate::detector::TO_ROUTE_AROUND;
 use crate::guarantee::{NodeSet, Session};
 use crate::leaderless::{self, Begun, Job, Place, Settled, Split, part_key};
 use crate::machine::{CallId, Mono, NodeId};
+use crate::mutant::Mutant;
 use crate::operation::{Doubt, MoveStatus, Operate, Outcome, Refusal, Reply};
 use crate::placement::Member;
 use crate::state::command;
@@ -78,7 +79,8 @@ impl Node {
             let holds = |&part: &u8| self.leaderless.replicas(batch.table, &part_key(key, part)).contains(&here);
             turns.find(holds).unwrap_or((first % u64::from(spec.parts)) as u8)
         };
-        let once = batch.idempotency.as_ref().map(|key| &key.0);
+        let anywhere = self.config.mutants.has(Mutant::NameOnAnyPart);
+        let once = batch.idempotency.as_ref().map(|key| &key.0).filter(|_| !anywhere);
         Some(leaderless::split(spec, words, (operate.want, once), near))
     }
 

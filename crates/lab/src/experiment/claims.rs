@@ -296,4 +296,10 @@ pub(super) const CLAIMS: &[Experiment] = &[
         &["a read shows a part for the whole"],
         Play::Lesson(hot::parts),
     ),
+    experiment(
+        "placement/repeated-increment",
+        "May an increment be repeated at another part of its key?",
+        &["lost or counted twice"],
+        Play::Swarm(Mutant::NameOnAnyPart),
+    ),
 ];

@@ -103,9 +103,10 @@ impl History<'_> {
             record.told = Told::Shown(shown.clone());
             record.reread(self.table.kind());
             let Told::Shown(shown) = record.told else { return None };
-            // Who only took what was written back answered, too, and was not read. Of a key in parts the receipt names who answered for the weakest.
+            // Who only took what was written back answered, too, and was not read. Of a key in parts the receipt names who answered for the
+            // weakest, and of a joined read who answered before it began.
             let answered = match (self.table.split > 1, receipt.path()) {
-                (true, _) => NodeSet::default(),
+                (true, _) | (false, Path::JoinedRead) => NodeSet::default(),
                 (false, Path::WriteBack) => NodeSet::only(receipt.served_by()),
                 (false, _) => receipt.answered(),
             };
