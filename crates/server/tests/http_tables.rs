@@ -51,9 +51,14 @@ fn what_cannot_be_is_refused_with_its_kind() {
     post(&node, json!({})).is_problem(400, "malformed", "no");
     post(&node, json!({ "name": "a", "colour": "red" })).is_problem(400, "malformed", "no");
     post(&node, json!({ "name": "a", "shape": "leaderless", "ranges": [] })).is_problem(400, "malformed", "no");
+    let split = |cell: &str, split: u16| json!({ "name": "b", "shape": "leaderless", "cell": cell, "split": split });
+    post(&node, split("text", 16)).is_problem(422, "impossible", "no");
+    post(&node, split("counter", 300)).is_problem(422, "impossible", "no");
+    assert_eq!(post(&node, split("counter", 16)).json()["split"], json!(16));
     let patch = |name: &str, body: &[u8]| node.ask("PATCH", &format!("/v1/tables/{name}"), &[], body);
     patch("notes", br#"{"name": "letters"}"#).is_problem(400, "malformed", "no");
     patch("notes", br#"{"shape": "leaderless"}"#).is_problem(422, "impossible", "no");
+    patch("b", br#"{"split": 8}"#).is_problem(422, "impossible", "no");
     patch("letters", b"{}").is_problem(404, "unknown-table", "no");
     patch("db1", b"{}").is_problem(422, "impossible", "no");
     for name in ["db1", "1", "default"] {
