@@ -163,6 +163,33 @@ mod tests {
     pub const MAJORITY: Rule<'static> = Rule { replicas: 3, write: 2, replaced: &[] };
 
     #[test]
+    fn what_enough_disks_held_survives_one_that_goes_and_what_fewer_held_does_not() {
+        let nodes = |numbers: &[u16]| numbers.iter().copied().map(NodeId).collect::<NodeSet>();
+        let survives = |numbers: &[u16], write: usize, replaced: &[(u64, NodeId)]| {
+            Rule { replicas: 3, write, replaced }.survives(nodes(numbers), 10, 20)
+        };
+        let (before, during, after) = ([(5, NodeId(1))], [(15, NodeId(1))], [(25, NodeId(1)), (40, NodeId(2))]);
+        assert!(survives(&[1], 1, &before), "it was written on the new disk");
+        assert!(survives(&[1, 2], 2, &after), "the first compared before the second went");
+        assert!(survives(&[1, 3], 3, &after), "node 3 still has it");
+        assert!(!survives(&[1, 2], 3, &after), "fewer than W held it, and all of them went");
+        assert!(!survives(&[1], 1, &after));
+        assert!(survives(&[1, 2], 2, &during), "node 2 still has it");
+        assert!(!survives(&[1], 2, &during));
+        let both = [during[0], (40, NodeId(2))];
+        assert!(!survives(&[1, 2], 2, &both), "one went before all that was to hold it had it");
+    }
+
+    #[test]
+    fn who_lost_its_disk_since_need_not_show_a_write() {
+        let rule = Rule { replaced: &[(3, NodeId(2))], ..MAJORITY };
+        let done = write((), "done 1..2 s1 @12");
+        assert!(!done.is_met_by(&read((), "4..5 s2 @2 eventual"), rule));
+        assert!(done.is_met_by(&read((), "4..5 s2 @1 eventual"), rule));
+        assert!(done.is_met_by(&read((), "4..5 s2 @23 regular"), rule), "the level promises it");
+    }
+
+    #[test]
     fn a_read_meets_a_write_by_who_held_it_by_its_level_or_by_its_session() {
         let done = write((), "done 1..2 s1 @12");
         for (text, met) in [
