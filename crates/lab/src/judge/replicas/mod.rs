@@ -97,7 +97,7 @@ impl<T> Write<T> {
     pub fn is_met_by<S>(&self, read: &Read<S>, rule: Rule<'_>) -> bool {
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < read.start;
         let own = self.session == read.session && read.met >= Level::Session;
-        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.is_held_by_enough(rule, read.end);
         let holds = !rule.kept(self.durable, self.start, read.end).intersection(read.answered).is_empty();
         acknowledged && (own || regular || holds)
     }
@@ -106,16 +106,17 @@ impl<T> Write<T> {
     pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule<'_>) -> bool {
         let (nodes, count) = later.asked;
         // Of a write on fewer nodes than the table asks nothing is promised once its range has moved.
-        let certain = self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let certain = self.fate == Fate::Done && self.is_held_by_enough(rule, later.end);
         let must_meet = certain && self.durable.len() + count > rule.replicas;
         let meets = !rule.kept(self.durable, self.start, later.end).intersection(nodes).is_empty() || must_meet;
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < later.start;
         acknowledged && (self.session == later.session || meets)
     }
 
-    /// Did W replicas hold it when it was acknowledged?
-    fn is_held_by_enough(&self, rule: Rule<'_>) -> bool {
-        rule.kept(self.durable, self.start, self.end).len() >= rule.write
+    /// Did W replicas hold it when it was acknowledged, so that no disk that went until then takes it from those who are asked?
+    fn is_held_by_enough(&self, rule: Rule<'_>, until: u64) -> bool {
+        let spare = rule.write > 1 || rule.replaced.iter().all(|(at, _)| !(self.start..=until).contains(at));
+        spare && rule.kept(self.durable, self.start, self.end).len() >= rule.write
     }
 }
 
@@ -187,6 +188,8 @@ mod tests {
         assert!(!done.is_met_by(&read((), "4..5 s2 @2 eventual"), rule));
         assert!(done.is_met_by(&read((), "4..5 s2 @1 eventual"), rule));
         assert!(done.is_met_by(&read((), "4..5 s2 @23 regular"), rule), "the level promises it");
+        let one = Rule { write: 1, ..rule };
+        assert!(!done.is_met_by(&read((), "4..5 s2 @3 regular"), one), "of one copy nothing is left");
     }
 
     #[test]
