@@ -313,7 +313,7 @@ fn target_replicas(mutant: Mutant, options: &mut Options, swarm: &mut Swarm) {
         }
         Mutant::StateTakenForRange => {
             (mix.keys, mix.mend_reads) = (4, true);
-            mix.tables.iter_mut().for_each(|table| table.ranges = "z".to_string());
+            mix.tables.iter_mut().for_each(|table| (table.ranges, table.split) = ("z".to_string(), 1));
         }
         Mutant::MendReplaces => {
             (mix.mend_reads, mix.hints, mix.compare_ms) = (true, false, 500);

@@ -14,7 +14,7 @@ use super::record::{self, State};
 use super::replica::Spot;
 use super::round::{Phase, Round};
 use super::{Cx, Leaderless};
-use crate::clock::Actor;
+use crate::clock::{Actor, Dot};
 use crate::guarantee::{NodeSet, Path, Tally};
 use crate::machine::{Mono, NodeId};
 use crate::mutant::Mutant;
@@ -43,9 +43,9 @@ pub(super) struct Agreeing {
     ask: Ask<State>,
     answered: NodeSet,
     /// What the operation gave, once it was evaluated; and the event, if it changes something.
-    result: Option<(Value, Option<crate::clock::Dot>)>,
-    /// An earlier attempt may have been made: its event.
-    perhaps: Option<crate::clock::Dot>,
+    result: Option<(Value, Option<Dot>)>,
+    /// The events of earlier attempts. Somebody may have gone on with any of them, also with one before the last.
+    perhaps: Vec<Dot>,
     attempts: u32,
     /// Overtaken: the next attempt begins then, above this ballot.
     pause: Option<(Mono, u64)>,
@@ -54,16 +54,21 @@ pub(super) struct Agreeing {
 impl Agreeing {
     /// Might the change be made although nobody goes on with it?
     pub(super) fn is_unknown(&self) -> bool {
-        self.perhaps.is_some()
+        !self.perhaps.is_empty()
             || (self.proposer.is_unknown() && self.result.as_ref().is_some_and(|(_, dot)| dot.is_some()))
     }
     /// The replicas are others from now on: what was asked is asked anew, with a higher ballot.
     pub(super) fn begin_again(&mut self) {
-        self.perhaps = self.result.take().and_then(|(_, dot)| dot).or(self.perhaps);
+        self.doubt_result();
         let number = match &self.ask {
             Ask::Prepare(ballot) | Ask::Accept(ballot, _) => ballot.number,
         };
         self.pause = Some((Mono(0), self.pause.map_or(number, |(_, above)| above.max(number))));
+    }
+    /// What this attempt proposed may be made by somebody else.
+    fn doubt_result(&mut self) {
+        let dot = self.result.take().and_then(|(_, dot)| dot).filter(|dot| !self.perhaps.contains(dot));
+        self.perhaps.extend(dot);
     }
     /// Who answered the question that is open.
     pub(super) fn answers(&self) -> NodeSet {
@@ -214,30 +219,29 @@ impl Leaderless {
             if let Some(before) = before.filter(|_| !ignores) {
                 merged.join(before);
             }
-            let (next, value, dot) = self.evaluate(cx, round, merged, *perhaps);
-            *perhaps = None;
+            let (next, value, dot) = self.evaluate(cx, round, merged, perhaps);
             *result = Some((value, dot));
             Given::Next(next)
         });
         (verdict, agreeing)
     }
 
-    /// Evaluates the operation on what was agreed before. `perhaps` is the event of an earlier attempt.
+    /// Evaluates the operation on what was agreed before. `perhaps` are the events of earlier attempts.
     fn evaluate(
         &mut self,
         cx: &mut Cx<'_>,
         round: &Round,
         merged: &State,
-        perhaps: Option<crate::clock::Dot>,
-    ) -> (State, Value, Option<crate::clock::Dot>) {
+        perhaps: &[Dot],
+    ) -> (State, Value, Option<Dot>) {
         let (expected, new) = match &round.action {
             Action::Swap { expected, new } => (expected, new),
             Action::Look(look) => return (merged.clone(), look::read(look, &merged.cell, round.bound).0, None),
             // Nobody agrees on a change: it needs no order.
             Action::Change(_) => return (merged.clone(), Value::Nil, None),
         };
-        if perhaps.is_some_and(|dot| merged.context.contains(dot)) {
-            return (merged.clone(), Value::Int(1), perhaps);
+        if let Some(&made) = perhaps.iter().find(|&&dot| merged.context.contains(dot)) {
+            return (merged.clone(), Value::Int(1), Some(made));
         }
         let (found, _) = look::read(&Look::Get, &merged.cell, round.bound);
         let wanted = expected.clone().map_or(Value::Nil, Value::Bulk);
@@ -248,7 +252,7 @@ impl Leaderless {
         let actor = Actor { incarnation: actor.incarnation | PROPOSES, ..actor };
         let held = self.range_mut(cx, round.spot.place);
         held.proposed += 1;
-        let dot = crate::clock::Dot { actor, count: held.proposed };
+        let dot = Dot { actor, count: held.proposed };
         let wall = cx.now().wall;
         let stamp = self.clock.tick(wall.shown_ms());
         let mut next = merged.clone();
@@ -276,7 +280,7 @@ impl Leaderless {
             }
             Verdict::Overtaken { by, unknown } => {
                 if unknown {
-                    agreeing.perhaps = agreeing.result.take().and_then(|(_, dot)| dot).or(agreeing.perhaps);
+                    agreeing.doubt_result();
                 }
                 agreeing.attempts += 1;
                 let longest = PAUSE_MS << agreeing.attempts.min(DOUBLINGS);
@@ -297,7 +301,7 @@ impl Leaderless {
         if at > now {
             return self.look_sooner(number, at);
         }
-        let (perhaps, attempts) = (agreeing.perhaps, agreeing.attempts);
+        let (perhaps, attempts) = (agreeing.perhaps.clone(), agreeing.attempts);
         let (spot, quorum) = (round.spot.clone(), round.parts.quorum());
         let nothing = State::nothing(self.kind(&spot));
         let mut next = self.attempt(cx, &spot, quorum, nothing, above);
@@ -342,7 +346,7 @@ impl Agreeing {
             accepted: NodeSet::default(),
             answered: NodeSet::default(),
             result: None,
-            perhaps: None,
+            perhaps: Vec::new(),
             attempts: 0,
             pause: None,
         }

@@ -12,7 +12,7 @@
 //! - L3 What an acknowledged write replaced or removed does not come back. (`what_was_removed_does_not_come_back`, `deletes_do_not_come_back_however_long_a_replica_was_away`)
 //! - L4 A write that missed its quorum is told as unknown, and a read that missed it as refused. (`a_missed_quorum_is_unknown`)
 //! - L5 What one atomic read saw no later one misses. (`what_one_atomic_read_saw_no_later_one_misses`)
-//! - L6 Compare-and-set changes a key in one line, met by plain reads. (`no_number_is_reached_twice_by_compare_and_set`, `a_compare_and_set_is_met_by_plain_reads_and_meets_plain_writes`)
+//! - L6 Compare-and-set changes a key in one line, met by plain reads. (`no_number_is_reached_twice_by_compare_and_set`, `a_swap_that_somebody_else_made_is_not_told_as_missed`, `a_compare_and_set_is_met_by_plain_reads_and_meets_plain_writes`)
 //! - L7 A name of an event is given once, though a disk lost its tail. (`a_lost_tail_does_not_give_its_names_to_the_next`)
 //! - L8 A comparison brings all that another replica knew, and sends little where little differs. (`a_comparison_brings_all_and_closes_the_holes`, `a_comparison_sends_little_where_little_differs`, `what_comes_late_during_a_comparison_does_not_bring_back_what_was_removed`)
 //! - L9 What a replica did not confirm is owed to it, across a restart. (`what_a_replica_did_not_confirm_is_owed_to_it`)

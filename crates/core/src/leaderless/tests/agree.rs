@@ -117,6 +117,64 @@ fn no_number_is_reached_twice_when_acceptors_move() {
     assert!((0..1_000).any(|seed| count_by_swaps(broken, seed, true).is_err()), "nobody notices");
 }
 
+/// The first attempt of a swap is left with one acceptor, the second with none; then a reader goes on with the first. The swap was made, though by its
+/// last attempt but one.
+#[test]
+fn a_swap_that_somebody_else_made_is_not_told_as_missed() {
+    let mut net = Net::new(3, Kind::Register, (3, 2, 2), Mutants::none(), 1);
+    net.done(1, "SET k v0");
+    net.messages.clear();
+    let carry = |net: &mut Net, from: u16, to: u16| {
+        let these = |message: &(NodeId, NodeId, Message)| (message.0.0, message.1.0) == (from, to);
+        while let Some(at) = net.messages.iter().position(these) {
+            net.deliver(at, true);
+        }
+    };
+    let read = |net: &mut Net| {
+        net.begin(3, Want::of_level(Level::Linearizable), &Session::default(), "GET k", None).expect("a replica")
+    };
+    // Node 1 promises and accepts; node 2 has promised to the reader at node 3 meanwhile.
+    read(&mut net);
+    net.messages.retain(|(_, to, _)| *to == NodeId(2));
+    let swap = net.begin(2, Want::default(), &Session::default(), "CAS k v0 v1", None).expect("a replica");
+    net.sync(2);
+    carry(&mut net, 2, 1);
+    net.sync(1);
+    carry(&mut net, 3, 2);
+    carry(&mut net, 1, 2);
+    carry(&mut net, 2, 1);
+    (1..=2).for_each(|node| net.sync(node));
+    net.messages.clear();
+    // The second attempt hears node 3, which has accepted nothing; and nobody accepts it, for the sake of a second reader.
+    net.pass(17);
+    net.messages.retain(|(from, to, _)| (*from, *to) == (NodeId(2), NodeId(3)));
+    net.sync(2);
+    carry(&mut net, 2, 3);
+    let second = read(&mut net);
+    carry(&mut net, 3, 2);
+    net.sync(3);
+    carry(&mut net, 3, 2);
+    net.sync(2);
+    net.messages.retain(|(from, ..)| *from == NodeId(3));
+    // The second reader finds what node 1 accepted, and goes on with it.
+    carry(&mut net, 3, 1);
+    net.sync(1);
+    carry(&mut net, 1, 3);
+    carry(&mut net, 3, 1);
+    (1..=3).for_each(|node| net.sync(node));
+    carry(&mut net, 1, 3);
+    let value = |settled: Settled| match settled.outcome {
+        Some(Outcome::Done { value, .. }) => value,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(net.outcome(second).map(value), Some(bulk("v1")));
+    (0..10).for_each(|_| {
+        net.calm();
+        net.pass(20);
+    });
+    assert_eq!(net.outcome(swap).map(value), Some(Value::Int(1)), "it was made");
+}
+
 /// A value was accepted by a majority and read, and no more: no cell of those with whom the new replicas compare has it, but an acceptor does.
 #[test]
 fn what_acceptors_agreed_on_moves_with_the_key() {

@@ -97,7 +97,7 @@ impl<T> Write<T> {
     pub fn is_met_by<S>(&self, read: &Read<S>, rule: Rule<'_>) -> bool {
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < read.start;
         let own = self.session == read.session && read.met >= Level::Session;
-        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let regular = read.met >= Level::Regular && self.fate == Fate::Done && self.is_held_by_enough(rule, read.end);
         let holds = !rule.kept(self.durable, self.start, read.end).intersection(read.answered).is_empty();
         acknowledged && (own || regular || holds)
     }
@@ -106,16 +106,17 @@ impl<T> Write<T> {
     pub fn is_seen_by<S>(&self, later: &Write<S>, rule: Rule<'_>) -> bool {
         let (nodes, count) = later.asked;
         // Of a write on fewer nodes than the table asks nothing is promised once its range has moved.
-        let certain = self.fate == Fate::Done && self.is_held_by_enough(rule);
+        let certain = self.fate == Fate::Done && self.is_held_by_enough(rule, later.end);
         let must_meet = certain && self.durable.len() + count > rule.replicas;
         let meets = !rule.kept(self.durable, self.start, later.end).intersection(nodes).is_empty() || must_meet;
         let acknowledged = matches!(self.fate, Fate::Done | Fate::Fleeting) && self.end < later.start;
         acknowledged && (self.session == later.session || meets)
     }
 
-    /// Did W replicas hold it when it was acknowledged?
-    fn is_held_by_enough(&self, rule: Rule<'_>) -> bool {
-        rule.kept(self.durable, self.start, self.end).len() >= rule.write
+    /// Did W replicas hold it when it was acknowledged, so that no disk that went until then takes it from those who are asked?
+    fn is_held_by_enough(&self, rule: Rule<'_>, until: u64) -> bool {
+        let spare = rule.write > 1 || rule.replaced.iter().all(|(at, _)| !(self.start..=until).contains(at));
+        spare && rule.kept(self.durable, self.start, self.end).len() >= rule.write
     }
 }
 
@@ -161,6 +162,35 @@ mod tests {
     }
 
     pub const MAJORITY: Rule<'static> = Rule { replicas: 3, write: 2, replaced: &[] };
+
+    #[test]
+    fn what_enough_disks_held_survives_one_that_goes_and_what_fewer_held_does_not() {
+        let nodes = |numbers: &[u16]| numbers.iter().copied().map(NodeId).collect::<NodeSet>();
+        let survives = |numbers: &[u16], write: usize, replaced: &[(u64, NodeId)]| {
+            Rule { replicas: 3, write, replaced }.survives(nodes(numbers), 10, 20)
+        };
+        let (before, during, after) = ([(5, NodeId(1))], [(15, NodeId(1))], [(25, NodeId(1)), (40, NodeId(2))]);
+        assert!(survives(&[1], 1, &before), "it was written on the new disk");
+        assert!(survives(&[1, 2], 2, &after), "the first compared before the second went");
+        assert!(survives(&[1, 3], 3, &after), "node 3 still has it");
+        assert!(!survives(&[1, 2], 3, &after), "fewer than W held it, and all of them went");
+        assert!(!survives(&[1], 1, &after));
+        assert!(survives(&[1, 2], 2, &during), "node 2 still has it");
+        assert!(!survives(&[1], 2, &during));
+        let both = [during[0], (40, NodeId(2))];
+        assert!(!survives(&[1, 2], 2, &both), "one went before all that was to hold it had it");
+    }
+
+    #[test]
+    fn who_lost_its_disk_since_need_not_show_a_write() {
+        let rule = Rule { replaced: &[(3, NodeId(2))], ..MAJORITY };
+        let done = write((), "done 1..2 s1 @12");
+        assert!(!done.is_met_by(&read((), "4..5 s2 @2 eventual"), rule));
+        assert!(done.is_met_by(&read((), "4..5 s2 @1 eventual"), rule));
+        assert!(done.is_met_by(&read((), "4..5 s2 @23 regular"), rule), "the level promises it");
+        let one = Rule { write: 1, ..rule };
+        assert!(!done.is_met_by(&read((), "4..5 s2 @3 regular"), one), "of one copy nothing is left");
+    }
 
     #[test]
     fn a_read_meets_a_write_by_who_held_it_by_its_level_or_by_its_session() {
