@@ -71,15 +71,18 @@ impl Context {
         let newest = beyond[..end].last().filter(|dot| dot.actor == actor).map_or(0, |dot| dot.count);
         Dot { actor, count: newest.max(base.get(actor)) + 1 }
     }
-    /// What is known here but for the events of an actor from this one on.
-    pub fn before(&self, first: Dot) -> Context {
-        let mut before = Known::default();
-        for (actor, count) in self.base().iter() {
-            let end = if actor == first.actor { count.min(first.count - 1) } else { count };
-            before.base.raise(actor, end);
+    /// What is known here but for these events of one actor, from the first to the last.
+    pub fn without(&self, first: Dot, last: Dot) -> Context {
+        let actor = first.actor;
+        let mut rest = Known::default();
+        for (other, count) in self.base().iter() {
+            rest.base.raise(other, if other == actor { count.min(first.count - 1) } else { count });
         }
-        before.beyond.extend(self.beyond().filter(|dot| dot.actor != first.actor || dot.count < first.count));
-        before.into()
+        rest.beyond.extend(self.beyond().filter(|dot| dot.actor != actor || dot.count < first.count));
+        let known = (last.count + 1..=self.base().get(actor)).map(|count| Dot { actor, count });
+        let later = self.beyond().filter(|dot| dot.actor == actor && dot.count > last.count);
+        known.chain(later).for_each(|dot| rest.insert(dot));
+        rest.into()
     }
     /// Knows all events before the single ones, too.
     pub fn fill(&mut self) {
@@ -223,6 +226,19 @@ mod tests {
     }
 
     /// All sets of the first four events of two actors, and all pairs of them.
+    /// Every set of eight events, without any run of events of one actor.
+    #[test]
+    fn a_run_of_events_is_left_out() {
+        for bits in 0..1_u32 << 8 {
+            let known: Context = (0..8).filter(|number| bits >> number & 1 == 1).map(dot).collect();
+            for (first, last) in (0..8).flat_map(|first| (first..first / 4 * 4 + 4).map(move |last| (first, last))) {
+                let rest: Context =
+                    (0..8).filter(|it| bits >> it & 1 == 1 && !(first..=last).contains(it)).map(dot).collect();
+                assert_eq!(known.without(dot(first), dot(last)), rest, "{bits:b} without {first} to {last}");
+            }
+        }
+    }
+
     #[test]
     fn contexts_are_sets() {
         for a in 0..256u32 {

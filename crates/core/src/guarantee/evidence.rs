@@ -21,6 +21,10 @@ impl NodeSet {
     pub fn insert(&mut self, node: NodeId) {
         self.0 |= 1 << node.0;
     }
+    /// Takes a node out.
+    pub fn remove(&mut self, node: NodeId) {
+        self.0 &= !(1 << node.0);
+    }
     /// Is the node in it?
     pub fn contains(self, node: NodeId) -> bool {
         self.0 & (1 << node.0) != 0

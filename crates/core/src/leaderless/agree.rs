@@ -78,7 +78,7 @@ impl Agreeing {
 
 impl Leaderless {
     /// Begins an operation that a majority must agree on.
-    pub(super) fn agree(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round) {
+    pub(super) fn agree(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Box<Round>) {
         let kind = self.kind(&round.spot);
         let agreeing = self.attempt(cx, &round.spot, round.parts.quorum(), State::nothing(kind), 0);
         round.phase = Phase::Agreeing(Box::new(agreeing));
@@ -180,9 +180,12 @@ impl Leaderless {
                 round.phase = Phase::Agreeing(Box::new(agreeing));
                 verdict
             }
-            Phase::Waiting | Phase::Agreeing(_) | Phase::Reading(_) | Phase::Writing(_) | Phase::Back(_) => {
-                Verdict::Open
-            }
+            Phase::Waiting
+            | Phase::Agreeing(_)
+            | Phase::Reading(_)
+            | Phase::Offering(_)
+            | Phase::Writing(_)
+            | Phase::Back(_) => Verdict::Open,
         };
         let spot = round.spot.clone();
         self.rounds.insert(number, round);
@@ -313,7 +316,7 @@ impl Leaderless {
     }
 
     fn chosen(&mut self, cx: &mut Cx<'_>, number: u64, state: Option<State>) {
-        let Some(round) = self.rounds.remove(&number) else { return };
+        let Some(round) = self.end(number) else { return };
         let Phase::Agreeing(agreeing) = &round.phase else { return };
         let state = state.unwrap_or_else(|| agreeing.merged.clone());
         let (value, dot) = agreeing.result.clone().unwrap_or((Value::Nil, None));

@@ -129,10 +129,10 @@ pub(super) fn write(
         _ => Context::default(),
     };
     let (mut delta, value) = make(change, cell, author, seen, bound)?;
-    let mut after = delta.context.before(first);
-    after.join(&base);
     // Every write is an event, also one that leaves no data: sessions and comparisons go by events.
     let dot = author.last.unwrap_or_else(|| author.dot());
+    let mut after = delta.context.without(first, dot);
+    after.join(&base);
     delta.context.insert(dot);
     Ok(Wrote { delta, after, dot, value })
 }

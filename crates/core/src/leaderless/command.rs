@@ -237,8 +237,8 @@ fn amount(rest: &[Bytes]) -> Result<i64, Refusal> {
 
 /// What was seen, as clients carry it: bound to the key.
 pub(super) fn seen_token(table: u16, key: &[u8], state: &State) -> Bytes {
-    let bytes = postcard::to_allocvec(&(table, crate::placement::hash_of(key), key.len() as u32, state.cell.seen()));
-    Bytes::from(bytes.expect("what was seen always encodes"))
+    let seen = (table, crate::placement::hash_of(key), key.len() as u32, state.cell.seen());
+    Bytes::from(super::record::encode(&seen))
 }
 
 /// Reads what a client hands back.

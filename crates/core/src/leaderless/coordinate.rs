@@ -1,7 +1,7 @@
 //! The side that asks: one round for each operation, from the first message to the last answer.
 //!
-//! A write that replaces or removes something reads first, so that it replaces what an acknowledged write left; increments and adds
-//! need not. Who coordinates is always a replica of the key, so its own answer is the first.
+//! A write that replaces or removes something reads first, so that it replaces what an acknowledged write left, or it is offered (`offer.rs`);
+//! increments and adds need not. Who coordinates is always a replica of the key, so its own answer is the first.
 
 use super::command::{self, Action};
 use super::escrow::spends;
@@ -17,6 +17,7 @@ use crate::guarantee::{Level, NodeSet, Path, Session, Tally, Want};
 use crate::limits;
 use crate::machine::{Mono, NodeId};
 use crate::operation::{Doubt, Outcome, Refusal, TableId, Words};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -84,7 +85,7 @@ impl Leaderless {
             Err(begun) => begun,
             Ok(round) => {
                 self.next_round += 1;
-                self.start(cx, self.next_round, round);
+                self.start(cx, self.next_round, Box::new(round));
                 Begun::Here
             }
         }
@@ -134,6 +135,7 @@ impl Leaderless {
             seen: seen.map_err(Begun::Refused)?,
             once: job.once,
             bound: table.spec.bound,
+            offered: None,
             seek: None,
             until: job.until,
             look_at: job.until,
@@ -142,7 +144,7 @@ impl Leaderless {
         })
     }
 
-    fn start(&mut self, cx: &mut Cx<'_>, number: u64, round: Round) {
+    fn start(&mut self, cx: &mut Cx<'_>, number: u64, round: Box<Round>) {
         let reads = !round.action.writes();
         let lacks = |room: &mut Leaderless| {
             round.rules.waits_for_session() && !round.is_seen_by(room.context(cx, round.spot.place))
@@ -155,7 +157,7 @@ impl Leaderless {
     }
 
     /// Begins a round; `all` replicas are asked at once, or as many as must answer.
-    pub(super) fn set_out(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, all: bool) {
+    pub(super) fn set_out(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Box<Round>, all: bool) {
         if round.agrees() {
             return self.agree(cx, number, round);
         }
@@ -167,6 +169,10 @@ impl Leaderless {
         let alone = enough && round.knows_seen(&own) && round.seek.is_none_or(|seek| seek.over);
         if round.action.writes() && alone {
             return self.write(cx, number, round, record);
+        }
+        let takers = if covered { self.takers(&round) } else { NodeSet::default() };
+        if !takers.is_empty() {
+            return self.offer_value(cx, number, round, &record, takers);
         }
         let mut tally = Tally::default();
         tally.answered(self.config.node);
@@ -185,12 +191,19 @@ impl Leaderless {
     }
 
     /// Keeps a round, and looks at it again after a while.
-    pub(super) fn hold(&mut self, cx: &Cx<'_>, number: u64, mut round: Round) {
+    pub(super) fn hold(&mut self, cx: &Cx<'_>, number: u64, mut round: Box<Round>) {
         let (now, again) = (cx.now().mono, cx.now().mono.after_ms(AGAIN_MS));
         // The caller's deadline counts until it is behind.
         round.look_at = if round.until > now { again.min(round.until) } else { again };
         self.timers.insert((round.look_at, number));
         self.rounds.insert(number, round);
+    }
+
+    /// A round is over, or goes on in another way.
+    pub(super) fn end(&mut self, number: u64) -> Option<Box<Round>> {
+        let round = self.rounds.remove(&number)?;
+        self.timers.remove(&(round.look_at, number));
+        Some(round)
     }
 
     /// A replica answered.
@@ -220,14 +233,14 @@ impl Leaderless {
                     self.read_on(cx, number);
                 }
             }
+            (body, Phase::Offering(_)) => self.offer_answered(cx, number, from, body),
+            // It refused after another had taken it.
+            (Body::Held { .. }, Phase::Writing(_)) if round.offered.is_some() => {
+                self.say_put(cx, number, |node| node == from);
+            }
             (Body::Agreed { tell, held }, Phase::Agreeing(_)) => self.agree_on(cx, number, from, tell, &held),
             (Body::Done { durable }, Phase::Writing(writing)) => {
-                writing.confirmations += 1;
-                if durable {
-                    writing.tally.durable(from)
-                } else {
-                    writing.tally.answered(from)
-                }
+                writing.confirmed(from, durable);
                 self.write_on(cx, number);
             }
             (Body::Behind, Phase::Writing(_)) => {
@@ -256,6 +269,7 @@ impl Leaderless {
                 | Body::Get { .. }
                 | Body::Mend { .. }
                 | Body::Propose { .. }
+                | Body::Offer { .. }
                 | Body::Stand { .. }
                 | Body::Compare { .. },
                 _,
@@ -269,9 +283,15 @@ impl Leaderless {
         let Some(round) = self.rounds.get(&number).filter(|round| round.look_at == at) else { return };
         let over = match &round.phase {
             Phase::Writing(writing) => writing.answered.is_some_and(|until| now >= until),
+            // What was offered may have been taken: it goes to all.
+            Phase::Offering(_) => false,
             Phase::Waiting | Phase::Reading(_) | Phase::Back(_) | Phase::Agreeing(_) => now >= round.until,
         };
+        self.silent = self.silent.union(round.awaited());
         if now >= round.until {
+            if matches!(round.phase, Phase::Offering(_)) {
+                self.make_offered(cx, number, None);
+            }
             self.give_up(now, number);
         }
         let Some(round) = self.rounds.remove(&number) else { return };
@@ -289,8 +309,9 @@ impl Leaderless {
                 self.ask_more(cx, number, true);
             }
             Phase::Waiting => {}
+            Phase::Offering(_) => self.offer_again(cx, number),
             Phase::Writing(_) => {
-                self.say_put(cx, number);
+                self.say_put(cx, number, |_| true);
                 self.say_stand(cx, number);
             }
             Phase::Back(_) => self.say_back(cx, number),
@@ -305,6 +326,7 @@ impl Leaderless {
     pub(super) fn look_sooner(&mut self, number: u64, at: Mono) {
         let Some(round) = self.rounds.get_mut(&number) else { return };
         if at < round.look_at {
+            self.timers.remove(&(round.look_at, number));
             round.look_at = at;
             self.timers.insert((at, number));
         }
@@ -342,6 +364,7 @@ impl Leaderless {
                     Outcome::Refused(Refusal::TooFewReplicas { answered, needed })
                 }
             }
+            Phase::Offering(_) => Outcome::Unknown(Doubt::MissedQuorum { answered: 0, needed: round.rules.write.now }),
             Phase::Writing(writing) => {
                 if writing.answered.is_some() {
                     return;
@@ -368,12 +391,16 @@ impl Leaderless {
                 Phase::Waiting | Phase::Reading(_) => true,
                 Phase::Back(back) => back.swapped.is_none(),
                 Phase::Agreeing(agreeing) => !agreeing.is_unknown(),
-                Phase::Writing(_) => false,
+                // Somebody may have taken it.
+                Phase::Offering(_) | Phase::Writing(_) => false,
             };
             if begins_anew {
-                let Round { token, session, .. } = round;
+                let Round { token, session, .. } = *round;
                 self.settled.push(Settled { token, outcome: None, session, seen: None, holders: Vec::new() });
             } else if self.moves_on(&mut round) {
+                if matches!(round.phase, Phase::Offering(_)) {
+                    round.until = now;
+                }
                 self.rounds.insert(number, round);
                 self.look_sooner(number, now);
             } else {
@@ -392,7 +419,7 @@ impl Leaderless {
         let Ok(rules) = rule::resolve(&parts, round.want, true) else { return false };
         match &mut round.phase {
             Phase::Waiting | Phase::Reading(_) => return false,
-            Phase::Writing(_) => {}
+            Phase::Offering(_) | Phase::Writing(_) => {}
             Phase::Back(back) => back.needed = rules.write,
             Phase::Agreeing(agreeing) => {
                 if !parts.readers.contains(self.config.node) {

@@ -137,7 +137,8 @@ impl Leaderless {
     /// Asks again, unless it took too long.
     pub(super) fn seek_on(&mut self, cx: &mut Cx<'_>, number: u64) {
         let (now, here, version) = (cx.now().mono, self.config.node, self.version);
-        let Some(Round { seek: Some(seek), phase: Phase::Reading(reading), .. }) = self.rounds.get_mut(&number) else {
+        let round = self.rounds.get_mut(&number).map(|round| &mut **round);
+        let Some(Round { seek: Some(seek), phase: Phase::Reading(reading), .. }) = round else {
             return;
         };
         let until = seek.until;
@@ -198,7 +199,7 @@ impl Leaderless {
     }
 
     fn end_seek(&mut self, cx: &mut Cx<'_>, number: u64, heard_all: bool) {
-        let Some(mut round) = self.rounds.remove(&number) else { return };
+        let Some(mut round) = self.end(number) else { return };
         let Phase::Reading(reading) = &round.phase else { return };
         let merged = reading.merged.clone();
         self.mend(cx, &round, &merged);

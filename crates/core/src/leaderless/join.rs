@@ -11,6 +11,7 @@ use super::round::Round;
 use super::{Cx, Leaderless, look};
 use crate::guarantee::{Level, Path, Tally};
 use crate::mutant::Mutant;
+use alloc::boxed::Box;
 use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -80,7 +81,7 @@ impl Round {
 
 impl Leaderless {
     /// Lets a read go with others of its key, and keeps it until they land. Otherwise it comes back, to set out: others may go with it.
-    pub(super) fn share(&mut self, number: u64, mut round: Round) -> Option<Round> {
+    pub(super) fn share(&mut self, number: u64, mut round: Box<Round>) -> Option<Box<Round>> {
         let heading = Heading::of(&round);
         let earlier = if round.may_miss() { self.flight_of_more(&heading) } else { None };
         if let Some(flight) = earlier {
@@ -117,7 +118,7 @@ impl Leaderless {
         let late = Found { path: Path::JoinedRead, ..found };
         let aboard = flight.aboard.into_iter().map(|other| (other, found));
         for (other, found) in aboard.chain(flight.late.into_iter().map(|other| (other, late))) {
-            match self.rounds.remove(&other) {
+            match self.end(other) {
                 Some(round) if round.is_served_by(&found) => self.serve(round, found),
                 // Its session saw more: it asks until that is found.
                 Some(round) => alone.push((other, round)),
@@ -135,7 +136,7 @@ impl Leaderless {
         let Some((heading, flight)) = self.take_flight(number, heading) else { return };
         self.take_off(cx, heading, [flight.aboard, flight.waiting].concat(), flight.slow);
         for other in flight.late {
-            if let Some(round) = self.rounds.remove(&other) {
+            if let Some(round) = self.end(other) {
                 self.set_out(cx, other, round, false);
             }
         }
@@ -164,14 +165,14 @@ impl Leaderless {
     fn take_off(&mut self, cx: &mut Cx<'_>, heading: Heading, waiting: Vec<u64>, all: bool) {
         let mut waiting = waiting.into_iter();
         // The deadline of some may have passed.
-        let first = waiting.find_map(|number| Some((number, self.rounds.remove(&number)?)));
+        let first = waiting.find_map(|number| Some((number, self.end(number)?)));
         let Some((carrier, round)) = first else { return };
         let flight = Flight { carrier, aboard: waiting.collect(), ..Flight::default() };
         self.flights.insert(heading, flight);
         self.set_out(cx, carrier, round, all);
     }
 
-    fn serve(&mut self, round: Round, found: Found<'_>) {
+    fn serve(&mut self, round: Box<Round>, found: Found<'_>) {
         let Found { tally, path, merged } = found;
         match (&round.action, path) {
             (Action::Look(look), Path::PaxosRead) => {

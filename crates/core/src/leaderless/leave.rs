@@ -153,7 +153,7 @@ impl Leaderless {
                 // Without its context a cell tells nobody anything; so it goes first.
                 cx.delete(&record::context_key(place));
                 let held = self.ranges.entry(place).or_default();
-                *held = Held { proposed: held.proposed, ..Held::default() };
+                *held = Held { proposed: held.proposed, given: held.given, ..Held::default() };
             }
         }
         // What was offered in part goes on at once.

@@ -115,7 +115,7 @@ pub enum Body {
     },
     /// The receiver does not know all that the change replaces, and did nothing: it needs the whole state. Lost: the asker says it again.
     Behind,
-    /// What a replica holds. Lost: the asker asks again.
+    /// What a replica holds; after an offer, that it was not taken. Lost: the asker asks again.
     Held {
         /// The cell; none if it has the digest that was asked with.
         cell: Option<AnyCell>,
@@ -133,6 +133,18 @@ pub enum Body {
         ahead_ms: u64,
         /// Milliseconds that are believed.
         bound_ms: u64,
+    },
+    /// Join this change as with Put, unless you hold something that it neither replaces nor knows: then do nothing, and tell what you hold.
+    /// Lost: said again.
+    Offer {
+        /// Of this key.
+        target: Target,
+        /// The change.
+        delta: Delta<AnyCell>,
+        /// The events that it replaces.
+        after: Context,
+        /// Confirm before it is durable.
+        volatile: bool,
     },
 }
 

@@ -27,6 +27,9 @@
 //! - L17 What several nodes write into one text is all there, once. (`nothing_is_lost_when_several_put_a_text_together`, `both_sides_of_a_cut_write_one_text`)
 //! - L18 A read is served by the round of another only if that began after it, or if it may miss what was acknowledged meanwhile. (`a_read_goes_only_with_a_round_that_begins_after_it`)
 //! - L19 A key in parts shows all that was acknowledged to any of them, and an increment under a name counts once, whichever node repeats it. (`a_key_in_parts_is_as_one_that_is_whole`, `core/tests/cluster/split.rs`)
+//! - L20 A write that follows an acknowledged one replaces it, also where it does not read first; and those that do not know of each other do not
+//!   make each other go. (`a_write_replaces_what_an_acknowledged_write_left`, `acknowledged_values_are_there_until_a_later_write`,
+//!   `values_that_are_offered_at_once_are_siblings`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
@@ -37,7 +40,7 @@
 //! **What breaks it.** Answers of another epoch that count; a state of one key whose context is taken for that of the range; a quorum counted
 //! from the plan (riak_kv #388).
 //!
-//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `join.rs`, `write.rs`, `replica.rs`, `record.rs`, `agree.rs`, `talk.rs`, `compare.rs`, `compared.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `split.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018, 0020 and 0021. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
+//! **Read next.** `coordinate.rs`, `round.rs`, `read.rs`, `join.rs`, `write.rs`, `offer.rs`, `replica.rs`, `record.rs`, `agree.rs`, `talk.rs`, `compare.rs`, `compared.rs`, `tell.rs`, `pace.rs`, `parts.rs`, `catch_up.rs`, `leave.rs`, `hint.rs`, `escrow.rs`, `split.rs`, `command.rs`, `look.rs`, `change.rs`; decisions 0018 and 0020 to 0022. DeCandia and others 2007 ("Dynamo"); Gonçalves and others 2017 ("DottedDB").
 
 mod agree;
 mod catch_up;
@@ -54,6 +57,7 @@ mod leave;
 mod leftover;
 mod look;
 mod message;
+mod offer;
 mod pace;
 mod parts;
 mod read;
@@ -79,7 +83,7 @@ pub use split::{Split, Together, kept_at, part_key, split};
 pub use talk::{Summary, Talk, ToldCell};
 
 use crate::catalogue::{Catalogue, Layout, LeaderlessSpec};
-use crate::clock::{Actor, Context, Hybrid};
+use crate::clock::{Actor, Context, Dot, Hybrid};
 use crate::guarantee::NodeSet;
 use crate::limits;
 use crate::machine::{Mono, NodeId, Step, Wake};
@@ -88,6 +92,7 @@ use crate::operation::{Progress, TableId};
 use crate::paxos::Tell;
 use crate::placement::{Member, Placement};
 use crate::store::{Seq, View};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use kept::Kept;
@@ -134,6 +139,8 @@ struct Held {
     sums: Option<Sums>,
     /// Events that this node proposed in this life.
     proposed: u64,
+    /// The newest name of an event that was offered: the event need not be known here yet.
+    given: Option<Dot>,
     /// It moved here in this life. Only a broken rule looks at it.
     moved_here: bool,
 }
@@ -148,12 +155,14 @@ pub struct Leaderless {
     tables: BTreeMap<TableId, Table>,
     /// The ranges that were used since the start.
     ranges: BTreeMap<Place, Held>,
-    rounds: BTreeMap<u64, round::Round>,
+    rounds: BTreeMap<u64, Box<round::Round>>,
     /// Reads that serve others of their key.
     flights: BTreeMap<join::Heading, join::Flight>,
     next_round: u64,
     /// When rounds want to be looked at.
     timers: BTreeSet<(Mono, u64)>,
+    /// Those who let a round wait, and were not heard since.
+    silent: NodeSet,
     /// Rounds that wait until an own write is durable.
     unsynced: VecDeque<(Seq, u64)>,
     /// The last own write that is durable.
@@ -207,6 +216,7 @@ impl Leaderless {
             flights: BTreeMap::new(),
             next_round: 0,
             timers: BTreeSet::new(),
+            silent: NodeSet::default(),
             unsynced: VecDeque::new(),
             synced: Seq(0),
             settled: Vec::new(),
@@ -297,10 +307,12 @@ impl Leaderless {
         if life < self.life_of(from) && !self.config.mutants.has(Mutant::EndedLifeHeard) {
             return;
         }
+        self.silent.remove(from);
         match &body {
             Body::Put { target, .. }
             | Body::Get { target, .. }
             | Body::Mend { target, .. }
+            | Body::Offer { target, .. }
             | Body::Propose { target, .. } => {
                 let target = target.clone();
                 self.asked(cx, from, round, &target, body);
@@ -445,6 +457,7 @@ impl Leaderless {
             context: record::read_context(cx.view(), place),
             sums: None,
             proposed: 0,
+            given: None,
             moved_here: false,
         })
     }

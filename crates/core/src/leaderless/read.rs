@@ -13,6 +13,7 @@ use crate::guarantee::{NodeSet, Path, Round as Evident, Tally};
 use crate::machine::NodeId;
 use crate::mutant::{Mutant, Mutants};
 use crate::operation::Value;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Leaderless {
@@ -58,12 +59,12 @@ impl Leaderless {
                 self.ask_more(cx, number, true);
             }
             // The others need not wait for what its session saw.
-            if let Some(heading) = self.rounds.get(&number).map(Heading::of) {
+            if let Some(heading) = self.rounds.get(&number).map(|round| Heading::of(round)) {
                 self.left_alone(cx, number, heading);
             }
             return;
         }
-        let Some(round) = self.rounds.remove(&number) else { return };
+        let Some(round) = self.end(number) else { return };
         let Phase::Reading(reading) = &round.phase else { return };
         let merged = reading.merged.clone();
         self.mend(cx, &round, &merged);
@@ -115,7 +116,7 @@ impl Leaderless {
     }
 
     /// Writes back what a read found, unless enough replicas hold it.
-    pub(super) fn write_back(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, needed: Need) {
+    pub(super) fn write_back(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Box<Round>, needed: Need) {
         let Phase::Reading(reading) = round.phase else { return };
         let mut tally = reading.tally;
         for (&node, state) in &reading.told {
@@ -151,7 +152,7 @@ impl Leaderless {
         &mut self,
         cx: &mut Cx<'_>,
         number: u64,
-        mut round: Round,
+        mut round: Box<Round>,
         tally: Tally,
         merged: State,
         swapped: (Value, Dot),
@@ -170,7 +171,7 @@ impl Leaderless {
         if !round.parts.enough(back.tally, back.needed, self.config.mutants) {
             return;
         }
-        let Some(round) = self.rounds.remove(&number) else { return };
+        let Some(round) = self.end(number) else { return };
         let Phase::Back(Back { merged, tally, swapped, .. }) = &round.phase else { return };
         let (merged, tally) = (merged.clone(), *tally);
         if let Some((value, dot)) = swapped.clone() {
@@ -180,7 +181,7 @@ impl Leaderless {
     }
 
     /// Answers a read, and those that went with it.
-    fn found(&mut self, cx: &mut Cx<'_>, number: u64, round: Round, found: Found<'_>) {
+    fn found(&mut self, cx: &mut Cx<'_>, number: u64, round: Box<Round>, found: Found<'_>) {
         let heading = Heading::of(&round);
         self.finish_read(round, found.tally, found.path, found.merged);
         self.landed(cx, number, heading, found);
@@ -189,7 +190,7 @@ impl Leaderless {
     /// Answers what a majority agreed on.
     pub(super) fn finish_agreed(
         &mut self,
-        round: Round,
+        round: Box<Round>,
         tally: Tally,
         path: Path,
         value: Value,
@@ -205,12 +206,12 @@ impl Leaderless {
         let evident = Evident { dot, covered: round.covered_by(state), ..round.evident(needed, opposite) };
         let evidence = tally.settle_round(path, evident, self.config.node, side.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, state);
-        let Round { token, want, mut session, spot, .. } = round;
+        let Round { token, want, mut session, spot, .. } = *round;
         session.observe_events(spot.place.table, spot.place.range, &state.context);
         self.settle(token, done(evidence, want, value), session, Some(seen));
     }
 
-    pub(super) fn finish_read(&mut self, round: Round, tally: Tally, path: Path, merged: &State) {
+    pub(super) fn finish_read(&mut self, round: Box<Round>, tally: Tally, path: Path, merged: &State) {
         let Action::Look(look) = &round.action else { return };
         let (value, siblings) = look::read(look, &merged.cell, round.bound);
         // Without a life this node does not know whether its disk is the one that it had.
@@ -219,7 +220,7 @@ impl Leaderless {
         let full = round.parts.full();
         let evidence = tally.within(full.nodes).settle_round(path, evident, self.config.node, full.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, merged);
-        let Round { token, want, mut session, spot, .. } = round;
+        let Round { token, want, mut session, spot, .. } = *round;
         session.observe_events(spot.place.table, spot.place.range, &merged.context);
         self.settle(token, done(evidence, want, value), session, Some(seen));
     }

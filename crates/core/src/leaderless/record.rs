@@ -187,6 +187,11 @@ pub(super) fn digest(stored: &[u8]) -> Option<u64> {
     (!cell.is_bottom()).then(|| digest_of(&cell))
 }
 
+/// Is this what is stored of a cell of that digest, of which nothing is known beyond the context of the range? If it is not seen at a glance, the answer is no.
+pub(super) fn is_just(stored: &[u8], digest: u64) -> bool {
+    matches!(stored, [FORMAT, cell @ .., 0, 0] if xxh3_64(cell) == digest)
+}
+
 /// As [`digest`].
 pub(super) fn digest_of(cell: &AnyCell) -> u64 {
     xxh3_64(&encode(cell))

@@ -41,7 +41,10 @@ impl Leaderless {
         }
         match body {
             Body::Put { target: _, delta, after, volatile } => {
-                self.put_arrived(cx, (from, round), &spot, (delta, after), volatile);
+                self.put_arrived(cx, (from, round), &spot, (delta, after), (volatile, false));
+            }
+            Body::Offer { target: _, delta, after, volatile } => {
+                self.put_arrived(cx, (from, round), &spot, (delta, after), (volatile, true));
             }
             Body::Get { target: _, digest, durable, version } => {
                 if self.knows_version(version) {
@@ -73,7 +76,7 @@ impl Leaderless {
         (from, round): (NodeId, Round),
         spot: &Spot,
         (delta, after): (Delta<AnyCell>, Context),
-        volatile: bool,
+        (volatile, offered): (bool, bool),
     ) {
         let alone = State { cell: delta.cell, context: delta.context };
         if !alone.is_sound(self.kind(spot)) {
@@ -85,7 +88,12 @@ impl Leaderless {
         if !self.knows_all(cx, spot, &after) {
             return cx.send(from, self.signed(round, Body::Behind));
         }
-        self.join_delta(cx, spot, &Delta { cell: alone.cell, context: alone.context });
+        let record = self.record(cx, spot);
+        let refusal = if offered { self.refusal(cx, spot, &record, &alone.context) } else { None };
+        if let Some(State { cell, context }) = refusal {
+            return cx.send(from, self.signed(round, Body::Held { cell: Some(cell), context }));
+        }
+        self.join_delta(cx, spot, record, &Delta { cell: alone.cell, context: alone.context });
         let body = Body::Done { durable: !volatile };
         if volatile {
             cx.send(from, self.signed(round, body));
@@ -102,8 +110,16 @@ impl Leaderless {
         digest: u64,
         durable: bool,
     ) {
-        let State { cell, context } = self.state(cx, spot);
-        let cell = (digest_of(&cell) != digest).then_some(cell);
+        let stored = cx.get(&record::cell_key(spot.place, &spot.key));
+        let (cell, context) = match stored {
+            // Mostly the two are the same: then it need not be decoded.
+            Some(stored) if record::is_just(&stored, digest) => (None, self.context(cx, spot.place).clone()),
+            stored => {
+                let record = stored.map_or_else(|| Record::new(self.kind(spot)), |stored| Record::decode(&stored));
+                let State { cell, context } = self.known(cx, spot, &record);
+                ((digest_of(&cell) != digest).then_some(cell), context)
+            }
+        };
         let message = self.signed(round, Body::Held { cell, context });
         if durable {
             cx.send_synced(from, message);
@@ -155,12 +171,12 @@ impl Leaderless {
     }
 
     /// Joins the change that one operation made. Its context names events of this key alone, so the range knows them from now on.
-    pub(super) fn join_delta(&mut self, cx: &mut Cx<'_>, spot: &Spot, delta: &Delta<AnyCell>) {
-        if self.context(cx, spot.place).covers(&delta.context) {
+    pub(super) fn join_delta(&mut self, cx: &mut Cx<'_>, spot: &Spot, record: Record, delta: &Delta<AnyCell>) {
+        let (mut record, mutants) = (record, self.config.mutants);
+        let held = &self.range(cx, spot.place).context;
+        if held.covers(&delta.context) {
             return;
         }
-        let (mut record, mutants) = (self.record(cx, spot), self.config.mutants);
-        let held = &self.range(cx, spot.place).context;
         let mine = knows(held, &record.extra);
         record.cell.join(&mine, &delta.cell, &delta.context);
         let mut context = held.clone();
@@ -202,18 +218,20 @@ impl Leaderless {
 
     /// Writes a record, and the context of its range if that changed.
     pub(super) fn keep(&mut self, cx: &mut Cx<'_>, spot: &Spot, record: Record, context: Option<Context>) {
-        let mut record = record;
+        let (mut record, mutants) = (record, self.config.mutants);
         self.touch(spot);
+        let held = self.range_mut(cx, spot.place);
         if let Some(context) = context {
-            self.keep_context(cx, spot.place, context);
+            cx.put(&record::context_key(spot.place), &record::encode_context(&context));
+            held.context = context;
         }
-        if self.range(cx, spot.place).context.covers(&record.extra) {
+        if held.context.covers(&record.extra) {
             record.extra = Context::default();
         }
         let key = record::cell_key(spot.place, &spot.key);
         let stored = (!record.is_empty()).then(|| record.encode());
-        let (stored, mutants) = (stored.as_deref(), self.config.mutants);
-        if let Some(sums) = &mut self.range_mut(cx, spot.place).sums {
+        let stored = stored.as_deref();
+        if let Some(sums) = &mut held.sums {
             sums.change(&spot.key, cx.get(&key).as_deref(), stored, mutants);
         }
         match stored {

@@ -1,14 +1,16 @@
 //! One operation on its way at its coordinator, and what it waits for.
 
 use super::agree::Agreeing;
+use super::change::Wrote;
 use super::command::Action;
 use super::escrow::Seek;
 use super::message::Target;
+use super::offer::Offering;
 use super::parts::{Need, Parts};
 use super::record::State;
 use super::replica::Spot;
 use super::rule::Rules;
-use crate::clock::{Context, Dot};
+use crate::clock::{Context, Dot, Stamp};
 use crate::crdt::{AnyCell, Delta, Seen};
 use crate::guarantee::{Evidence, Level, NodeSet, Round as Evident, Session, Tally, Want};
 use crate::machine::{Mono, NodeId};
@@ -34,6 +36,8 @@ pub(super) struct Round {
     pub(super) seen: Option<Seen>,
     pub(super) once: Option<Bytes>,
     pub(super) bound: i64,
+    /// The name and the stamp under which its value was offered.
+    pub(super) offered: Option<(Dot, Stamp)>,
     /// Rights to decrease are lacking here, and all replicas are asked who holds them.
     pub(super) seek: Option<Seek>,
     pub(super) until: Mono,
@@ -49,6 +53,8 @@ pub(super) enum Phase {
     /// A majority must agree on it.
     Agreeing(Box<Agreeing>),
     Reading(Reading),
+    /// The value was offered to others, and nobody is known to have taken it.
+    Offering(Offering),
     Writing(Writing),
     /// What a read found is being written back.
     Back(Back),
@@ -93,6 +99,28 @@ pub(super) struct Back {
     pub(super) swapped: Option<(Value, Dot)>,
 }
 
+impl Writing {
+    pub(super) fn new(wrote: Wrote, replayed: bool) -> Writing {
+        let Wrote { delta, after, dot, value } = wrote;
+        Writing {
+            delta,
+            after,
+            dot,
+            value,
+            tally: Tally::default(),
+            answered: None,
+            confirmations: 0,
+            replayed,
+            stands: BTreeMap::new(),
+        }
+    }
+    /// A replica has the change.
+    pub(super) fn confirmed(&mut self, from: NodeId, durable: bool) {
+        self.confirmations += 1;
+        if durable { self.tally.durable(from) } else { self.tally.answered(from) }
+    }
+}
+
 impl Round {
     /// Must a majority agree on it?
     pub(super) fn agrees(&self) -> bool {
@@ -104,6 +132,18 @@ impl Round {
         let waits = self.rules.waits_for_session() && !covered;
         let alone = self.rules.read <= 1 && self.rules.write_back.is_none();
         !self.action.writes() && alone && !waits
+    }
+    /// Those who were asked something that they did not answer.
+    pub(super) fn awaited(&self) -> NodeSet {
+        match &self.phase {
+            Phase::Reading(reading) => reading.asked.iter().filter(|&node| !reading.told.contains_key(&node)).collect(),
+            Phase::Offering(offering) => offering.awaited().collect(),
+            Phase::Writing(writing) => {
+                let silent = |node: &NodeId| !writing.tally.answers().contains(*node);
+                self.parts.replicas.iter().copied().filter(silent).collect()
+            }
+            Phase::Waiting | Phase::Back(_) | Phase::Agreeing(_) => NodeSet::default(),
+        }
     }
     pub(super) fn target(&self) -> Target {
         Target { table: self.spot.place.table, epoch: self.epoch, key: self.spot.key.clone() }

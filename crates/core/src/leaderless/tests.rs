@@ -21,6 +21,7 @@ mod escrow;
 mod join;
 mod movement;
 mod net;
+mod offer;
 mod repair;
 mod text;
 

@@ -13,24 +13,20 @@ use crate::guarantee::{NodeSet, Path, Round as Evident, Tally};
 use crate::machine::NodeId;
 use crate::mutant::Mutant;
 use crate::operation::{Outcome, Value};
-use alloc::collections::BTreeMap;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Leaderless {
     /// Makes the event, here and now, and sends it to the others. The record is that of the key.
-    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Round, record: Record) {
+    pub(super) fn write(&mut self, cx: &mut Cx<'_>, number: u64, mut round: Box<Round>, record: Record) {
         let (Some(actor), Action::Change(change)) = (self.actor, &round.action) else { return };
         if self.config.mutants.has(Mutant::OperationForgotten) && self.range(cx, round.spot.place).moved_here {
             round.once = None;
         }
         let replayed = round.once.as_ref().is_some_and(|name| change::knows_name(change, &record.cell, name));
         let mut context = self.context(cx, round.spot.place).clone();
-        let wall = cx.now().wall;
-        // What is replaced is older than what replaces it, whatever the clocks say; unless its stamp is not believed.
-        let _ = self.believe(cx, &record.cell);
-        let stamp = self.clock.tick(wall.shown_ms());
-        let mut author =
-            Author { actor, stamp, context: &mut context, last: None, fixed: None, once: round.once.as_ref() };
+        let (fixed, stamp) = self.identity(cx, &round, &record, actor);
+        let mut author = Author { actor, stamp, context: &mut context, last: None, fixed, once: round.once.as_ref() };
         let mut cell = record.cell.clone();
         take_back(&round, &mut cell, actor);
         let wrote = match change::write(change, &mut cell, &mut author, round.seen.as_ref(), round.bound) {
@@ -47,31 +43,22 @@ impl Leaderless {
         self.keep(cx, &round.spot, Record { cell, ..record }, Some(context));
         cx.hurry();
         self.unsynced.push_back((cx.seq(), number));
-        let mut tally = Tally::default();
+        let mut writing = Writing::new(wrote, replayed);
         if round.rules.volatile {
-            tally.answered(self.config.node);
+            writing.tally.answered(self.config.node);
         }
-        round.phase = Phase::Writing(Writing {
-            delta: wrote.delta,
-            after: wrote.after,
-            dot: wrote.dot,
-            value: wrote.value,
-            tally,
-            answered: None,
-            confirmations: 0,
-            replayed,
-            stands: BTreeMap::new(),
-        });
+        round.phase = Phase::Writing(writing);
         self.hold(cx, number, round);
-        self.say_put(cx, number);
+        self.say_put(cx, number, |_| true);
         self.write_on(cx, number);
     }
 
-    pub(super) fn say_put(&self, cx: &mut Cx<'_>, number: u64) {
+    /// Asks those of the others to join the change that did not confirm it.
+    pub(super) fn say_put(&self, cx: &mut Cx<'_>, number: u64, whom: impl Fn(NodeId) -> bool) {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
         for &node in &round.parts.replicas {
-            if node != self.config.node && !writing.tally.held().contains(node) {
+            if node != self.config.node && !writing.tally.held().contains(node) && whom(node) {
                 let (target, delta, after) = (round.target(), writing.delta.clone(), writing.after.clone());
                 let body = Body::Put { target, delta, after, volatile: round.rules.volatile };
                 self.say(cx, node, number, body);
@@ -115,7 +102,7 @@ impl Leaderless {
                 back.tally.durable(node);
                 self.back_on(cx, number);
             }
-            Phase::Waiting | Phase::Reading(_) | Phase::Agreeing(_) => {}
+            Phase::Waiting | Phase::Reading(_) | Phase::Offering(_) | Phase::Agreeing(_) => {}
         }
     }
 
@@ -171,12 +158,12 @@ impl Leaderless {
         let Some(round) = self.rounds.get(&number) else { return };
         let Phase::Writing(writing) = &round.phase else { return };
         if writing.tally.held().len() == round.parts.replicas.len() {
-            self.rounds.remove(&number);
+            self.end(number);
         }
     }
 
     /// The command was evaluated and refused by the cell: nothing was changed.
-    pub(super) fn finish_failed(&mut self, round: Round, error: Value, holders: Vec<NodeId>) {
+    pub(super) fn finish_failed(&mut self, round: Box<Round>, error: Value, holders: Vec<NodeId>) {
         let tally = match &round.phase {
             Phase::Reading(reading) if !reading.tally.answers().is_empty() => reading.tally,
             _ => {
@@ -188,7 +175,7 @@ impl Leaderless {
         let (evident, full) = (round.evident_read(), round.parts.full());
         let tally = tally.within(full.nodes);
         let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, full.replicas());
-        let Round { token, want, session, .. } = round;
+        let Round { token, want, session, .. } = *round;
         let outcome = Some(Outcome::Done { value: error, receipt: evidence.receipt(want, 0) });
         self.settled.push(Settled { token, outcome, session, seen: None, holders });
     }

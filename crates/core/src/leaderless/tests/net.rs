@@ -274,6 +274,12 @@ impl Net {
         }
     }
 
+    /// What one replica holds of the key `k`.
+    pub(super) fn ask_alone(&mut self, node: u16) -> Value {
+        let bound = 0;
+        super::look::read(&super::look::Look::Get, &self.state(node, b"k").cell, bound).0
+    }
+
     pub(super) fn done(&mut self, node: u16, words: &str) {
         let outcome = self.ask(node, Want::default(), &mut Session::default(), words);
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
