@@ -130,11 +130,8 @@ fn a_swap_that_somebody_else_made_is_not_told_as_missed() {
             net.deliver(at, true);
         }
     };
-    let read = |net: &mut Net| {
-        net.begin(3, Want::of_level(Level::Linearizable), &Session::default(), "GET k", None).expect("a replica")
-    };
-    // Node 1 promises and accepts; node 2 has promised to the reader at node 3 meanwhile.
-    read(&mut net);
+    // Node 1 promises and accepts; node 2 has promised to another swap, at node 3, meanwhile.
+    net.begin(3, Want::default(), &Session::default(), "CAS k other v2", None).expect("a replica");
     net.messages.retain(|(_, to, _)| *to == NodeId(2));
     let swap = net.begin(2, Want::default(), &Session::default(), "CAS k v0 v1", None).expect("a replica");
     net.sync(2);
@@ -145,18 +142,19 @@ fn a_swap_that_somebody_else_made_is_not_told_as_missed() {
     carry(&mut net, 2, 1);
     (1..=2).for_each(|node| net.sync(node));
     net.messages.clear();
-    // The second attempt hears node 3, which has accepted nothing; and nobody accepts it, for the sake of a second reader.
+    // The second attempt hears node 3, which has accepted nothing; and nobody accepts it, for the sake of a reader.
     net.pass(17);
     net.messages.retain(|(from, to, _)| (*from, *to) == (NodeId(2), NodeId(3)));
     net.sync(2);
     carry(&mut net, 2, 3);
-    let second = read(&mut net);
+    let linearizable = Want::of_level(Level::Linearizable);
+    let read = net.begin(3, linearizable, &Session::default(), "GET k", None).expect("a replica");
     carry(&mut net, 3, 2);
     net.sync(3);
     carry(&mut net, 3, 2);
     net.sync(2);
     net.messages.retain(|(from, ..)| *from == NodeId(3));
-    // The second reader finds what node 1 accepted, and goes on with it.
+    // The reader finds what node 1 accepted, and goes on with it.
     carry(&mut net, 3, 1);
     net.sync(1);
     carry(&mut net, 1, 3);
@@ -167,7 +165,7 @@ fn a_swap_that_somebody_else_made_is_not_told_as_missed() {
         Some(Outcome::Done { value, .. }) => value,
         other => panic!("{other:?}"),
     };
-    assert_eq!(net.outcome(second).map(value), Some(bulk("v1")));
+    assert_eq!(net.outcome(read).map(value), Some(bulk("v1")));
     (0..10).for_each(|_| {
         net.calm();
         net.pass(20);
