@@ -104,9 +104,9 @@ impl Placed {
 
 /// Those who must compare before the new place may count alone. A replica that is new to a range holds nothing of it. The others hold what
 /// they held: as W of them had each write and only those left who are replaced, W of the new place have it then. Unless the numbers
-/// change: then nobody is known to hold enough.
+/// change: then nobody is known to hold enough, or who reads by the old numbers could miss what is written by the new.
 fn awaited(old: (&Placement, Rule), new: (&Placement, Rule)) -> impl Iterator<Item = NodeId> {
-    let all = old.1.replicas() != new.1.replicas() || old.1.write() < new.1.write();
+    let all = old.1.replicas() != new.1.replicas() || old.1.write() != new.1.write();
     let gained = new.0.iter().flat_map(move |(range, nodes)| {
         let before = old.0.replicas(range);
         nodes.iter().copied().filter(move |node| all || !before.contains(node))

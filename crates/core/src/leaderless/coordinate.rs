@@ -220,7 +220,7 @@ impl Leaderless {
             return;
         };
         match (body, &mut round.phase) {
-            (Body::Held { cell, context }, Phase::Reading(reading)) if round.parts.readers.contains(from) => {
+            (Body::Held { cell, context }, Phase::Reading(reading)) if reading.asked.contains(from) => {
                 let Some(own) = reading.told.get(&self.config.node) else { return };
                 let state = State { cell: cell.unwrap_or_else(|| own.cell.clone()), context };
                 let kind = own.cell.kind();
@@ -340,7 +340,14 @@ impl Leaderless {
             // The round that it was to go with did not end.
             Phase::Waiting => Outcome::Refused(Refusal::TooFewReplicas { answered: 0, needed: round.rules.read }),
             Phase::Reading(reading) => {
-                let (answered, needed) = (reading.tally.answers().len() as u8, round.rules.read);
+                let (read, ahead) = (round.parts.readers, round.parts.now.nodes);
+                let among = |nodes: NodeSet| reading.tally.answers().intersection(nodes).len() as u8;
+                let (answered, needed) = match (among(read), round.rules.read) {
+                    (answered, needed) if answered >= needed => {
+                        (among(ahead).min(round.rules.fence), round.rules.fence)
+                    }
+                    fewer => fewer,
+                };
                 Outcome::Refused(if answered < needed {
                     Refusal::TooFewReplicas { answered, needed }
                 } else {

@@ -8,6 +8,7 @@ use super::command::Action;
 use super::parts::Need;
 use super::record::{Place, State};
 use super::round::Round;
+use super::rule::Rules;
 use super::{Cx, Leaderless, look};
 use crate::guarantee::{Level, Path, Tally};
 use crate::mutant::Mutant;
@@ -24,6 +25,7 @@ struct Manner {
     /// R.
     read: u8,
     write_back: Option<Need>,
+    fence: u8,
 }
 
 /// Which rounds can serve each other.
@@ -58,8 +60,8 @@ pub(super) struct Found<'a> {
 
 impl Heading {
     pub(super) fn of(round: &Round) -> Heading {
-        let (read, write_back) = (round.rules.read, round.rules.write_back);
-        let manner = Manner { agrees: round.agrees(), read, write_back };
+        let Rules { read, write_back, fence, .. } = round.rules;
+        let manner = Manner { agrees: round.agrees(), read, write_back, fence };
         Heading { place: round.spot.place, key: round.spot.key.clone(), manner }
     }
 }
@@ -67,7 +69,7 @@ impl Heading {
 impl Round {
     /// Must others answer it, whatever is held here?
     pub(super) fn needs_others(&self) -> bool {
-        self.agrees() || self.rules.read > 1 || self.rules.write_back.is_some()
+        self.agrees() || self.rules.read > 1 || self.rules.fence > 0 || self.rules.write_back.is_some()
     }
     /// May it miss what was acknowledged before it began?
     fn may_miss(&self) -> bool {
@@ -75,7 +77,7 @@ impl Round {
     }
     fn is_served_by(&self, found: &Found<'_>) -> bool {
         let covered = !self.rules.waits_for_session() || self.covered_by(found.merged);
-        covered && found.tally.answers().len() >= usize::from(self.rules.read)
+        covered && self.parts.read_enough(found.tally.answers(), &self.rules)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who takes part in operations on a range: its replicas, and while it moves, those of the place that it comes from (`catalogue/placed.rs`).
 
 use super::Table;
+use super::rule::Rules;
 use crate::guarantee::{NodeSet, Tally};
 use crate::machine::NodeId;
 use crate::mutant::{Mutant, Mutants};
@@ -119,13 +120,22 @@ impl Parts {
         if self.from.is_some() { quorum.and(self.now.nodes, self.now.majority()) } else { quorum }
     }
 
+    /// Have so many been read, and so many answered where the data are going to?
+    pub(super) fn read_enough(&self, answers: NodeSet, rules: &Rules) -> bool {
+        let read = answers.intersection(self.readers).len();
+        let ahead = answers.intersection(self.now.nodes).len();
+        read >= usize::from(rules.read) && ahead >= usize::from(rules.fence)
+    }
+
     /// With how many of the old replicas a new one compares before it holds all that they acknowledged: one more than can lack a write, or
-    /// an accepted proposal. Itself it counts only if it is one of them. Where fewer are left, all of them must do.
+    /// an accepted proposal; and so many that those who have not heard of the movement are too few for a read that meets every write. Itself
+    /// it counts only if it is one of them. Where fewer are left, all of them must do.
     pub(super) fn to_compare(&self, node: NodeId) -> (NodeSet, usize) {
         let full = self.full();
         let others: NodeSet = self.readers.iter().filter(|&other| other != node).collect();
         let written = usize::from(full.rule.write()).min(full.majority());
-        let needed = full.replicas() + 1 - written - usize::from(self.readers.contains(node));
+        let met = (full.replicas() + 1 - written).max(usize::from(full.rule.write()));
+        let needed = met - usize::from(self.readers.contains(node));
         (others, needed.min(others.len()))
     }
 }
@@ -138,7 +148,7 @@ impl Table {
         let (now, old) = (self.spec.rule, moving.rule);
         let before = moving.placement.replicas(range);
         let whole = before.iter().all(|&node| !moving.blank.contains(node));
-        if before == nodes && whole && old.replicas() == now.replicas() && old.write() >= now.write() {
+        if before == nodes && whole && old.replicas() == now.replicas() && old.write() == now.write() {
             return Parts::settled(nodes, now);
         }
         let mut replicas: Vec<NodeId> = before.iter().copied().filter(|&node| !moving.blank.contains(node)).collect();

@@ -25,10 +25,11 @@ impl Leaderless {
         let all = all || version > 0;
         let durable = version > 0 || round.rules.write_back.is_some();
         let Phase::Reading(reading) = &mut round.phase else { return };
-        let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
         let own = reading.told.get(&self.config.node).map_or(0, |state| digest_of(&state.cell));
         let here = self.config.node;
-        let readers = round.parts.readers;
+        let ahead = if round.rules.fence > 0 { round.parts.now.nodes } else { NodeSet::default() };
+        let (all, readers) = (all || round.rules.fence > 0, round.parts.readers.union(ahead));
+        let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
         let silent = |&node: &NodeId| node != here && readers.contains(node) && !reading.tally.answers().contains(node);
         let asked: Vec<NodeId> = round.parts.replicas.iter().copied().filter(silent).take(at_most).collect();
         asked.iter().for_each(|&node| reading.asked.insert(node));
@@ -44,7 +45,7 @@ impl Leaderless {
         if round.seek.is_some() {
             return self.sought(cx, number);
         }
-        let mut enough = reading.tally.answers().len() >= usize::from(round.rules.read);
+        let mut enough = round.parts.read_enough(reading.tally.answers(), &round.rules);
         if self.config.mutants.has(Mutant::QuorumFromPlan) {
             enough = reading.asked.len() + 1 >= usize::from(round.rules.read);
         }
@@ -218,7 +219,7 @@ impl Leaderless {
         let covered = self.actor.is_some() && round.covered_by(merged);
         let evident = Evident { siblings, covered, ..round.evident_read() };
         let full = round.parts.full();
-        let evidence = tally.within(full.nodes).settle_round(path, evident, self.config.node, full.replicas());
+        let evidence = tally.within(round.parts.readers).settle_round(path, evident, self.config.node, full.replicas());
         let seen = command::seen_token(round.spot.place.table.0, &round.spot.key, merged);
         let Round { token, want, mut session, spot, .. } = *round;
         session.observe_events(spot.place.table, spot.place.range, &merged.context);

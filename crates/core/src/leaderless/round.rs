@@ -130,7 +130,7 @@ impl Round {
     /// Is it a read that what this replica holds answers?
     pub(super) fn needs_no_other(&self, covered: bool) -> bool {
         let waits = self.rules.waits_for_session() && !covered;
-        let alone = self.rules.read <= 1 && self.rules.write_back.is_none();
+        let alone = self.rules.read <= 1 && self.rules.fence == 0 && self.rules.write_back.is_none();
         !self.action.writes() && alone && !waits
     }
     /// Those who were asked something that they did not answer.

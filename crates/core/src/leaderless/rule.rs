@@ -11,6 +11,9 @@ use alloc::string::ToString;
 pub(super) struct Rules {
     /// R of this operation.
     pub(super) read: u8,
+    /// So many must answer a read where the data are going to, as it could not miss a write that is acknowledged there: who has not heard that
+    /// the movement is over, hears of it from one of these. 0 if the range does not move, or the read may miss writes.
+    pub(super) fence: u8,
     /// W of this operation.
     pub(super) write: Need,
     /// What a read found must be held by so many before it is answered, so that every later read meets it.
@@ -50,9 +53,16 @@ pub(super) fn resolve(parts: &Parts, want: Want, writes: bool) -> Result<Rules, 
         Some(side) => resolve_side(side, want, writes)?,
         None => now,
     };
+    let strict = match want.level {
+        None => from.read + parts.full().rule.write() > parts.full().rule.replicas(),
+        Some(Level::Eventual | Level::Session) => false,
+        Some(Level::Regular | Level::Atomic | Level::Linearizable) => true,
+    };
+    let fence = if parts.from.is_some() && strict && !writes { count + 1 - parts.now.rule.write() } else { 0 };
     // What a read finds is where all data are; what is written is to be found in both places.
     Ok(Rules {
         read: from.read,
+        fence,
         write: Need { now: now.write, from: from.write },
         write_back: (want.level == Some(Level::Atomic)).then_some(Need {
             now: parts.now.rule.replicas() + 1 - now.read,

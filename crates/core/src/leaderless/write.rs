@@ -173,7 +173,7 @@ impl Leaderless {
             }
         };
         let (evident, full) = (round.evident_read(), round.parts.full());
-        let tally = tally.within(full.nodes);
+        let tally = tally.within(round.parts.readers);
         let evidence = tally.settle_round(Path::QuorumRead, evident, self.config.node, full.replicas());
         let Round { token, want, session, .. } = *round;
         let outcome = Some(Outcome::Done { value: error, receipt: evidence.receipt(want, 0) });

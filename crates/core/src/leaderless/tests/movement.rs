@@ -330,6 +330,80 @@ fn a_write_needs_both_places_while_its_range_moves() {
     assert!(acknowledged && !found);
 }
 
+/// The movement is over, and two of the old replicas have not heard of it; by themselves they are as many as a read asks.
+#[test]
+fn who_has_not_heard_that_a_movement_is_over_reads_nothing_stale() {
+    for (rule, level) in [((3, 2, 2), None), ((3, 2, 2), Some(Level::Atomic)), ((3, 1, 3), None)] {
+        let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+        let (replicas, read, write) = rule;
+        let rule = Rule::new(replicas, read, write).expect("it is one");
+        let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
+        net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+        net.tell_all();
+        net.arrive();
+        net.done(1, "SADD k a");
+        net.send_away();
+        for _ in 0..4 {
+            net.calm();
+            net.pass(500);
+        }
+        net.cut_between(&[1, 2], &[3, 4, 5]);
+        net.hear_caught_up();
+        assert!(!net.moves(), "all new replicas had compared");
+        (3..=5).for_each(|node| net.tell_catalogue(node));
+        net.done(4, "SADD k b");
+        let want = Want { level, ..Want::default() };
+        let outcome = net.ask(1, want, &mut Session::default(), "SMEMBERS k");
+        assert!(matches!(outcome, Outcome::Refused(Refusal::TooFewReplicas { .. })), "{level:?}: {outcome:?}");
+        let weak = Want { level: Some(Level::Eventual), ..Want::default() };
+        let outcome = net.ask(1, weak, &mut Session::default(), "SMEMBERS k");
+        assert!(matches!(outcome, Outcome::Done { .. }), "who may miss it is answered: {outcome:?}");
+    }
+}
+
+/// A read that one replica answers, of a table whose writes are on all: an old replica that has not heard that the range moves away holds the movement up.
+#[test]
+fn a_movement_hears_so_many_that_no_others_are_enough_for_a_read() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    let rule = Rule::new(3, 1, 3).expect("it is one");
+    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
+    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+    net.tell_all();
+    net.arrive();
+    net.done(1, "SADD k a");
+    net.isolate(2);
+    (4..=5).for_each(|node| net.set_weight(node, 1));
+    (1..=2).for_each(|node| net.set_weight(node, 0));
+    [1, 3, 4, 5].iter().for_each(|&node| net.tell_catalogue(node));
+    for _ in 0..12 {
+        net.calm();
+        net.pass(500);
+        net.hear_caught_up();
+        [1, 3, 4, 5].iter().for_each(|&node| net.tell_catalogue(node));
+    }
+    assert!(net.moves());
+    assert_eq!(net.get(2, "SMEMBERS k"), Value::Set(vec![bulk("a")]), "it may answer still, and misses nothing");
+}
+
+/// From now on a write is on one replica. Two that have not heard of it read two of three, as before.
+#[test]
+fn who_has_not_heard_that_writes_wait_for_fewer_reads_nothing_stale() {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    net.done(1, "SADD k a");
+    net.isolate(3);
+    let rule = Rule::new(3, 3, 1).expect("it is one");
+    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
+    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+    net.tell_catalogue(3);
+    let token = net.begin(3, Want::default(), &Session::default(), "SADD k b", None).expect("it holds the key");
+    net.calm();
+    assert!(net.outcome(token).is_none(), "two may read still that know nothing of it");
+    assert_eq!(net.get(1, "SMEMBERS k"), Value::Set(vec![bulk("a")]));
+    net.arrive();
+    net.isolate(3);
+    net.done(3, "SADD k c");
+}
+
 #[test]
 fn a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared() {
     let run = |mutants| {
@@ -359,6 +433,7 @@ fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
     let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
     net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("the data stay");
     net.tell_all();
+    net.arrive();
     net.done(1, "SADD k a");
     net.crash(2);
     let remove = |net: &mut Net, lost| {
