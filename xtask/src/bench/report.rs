@@ -188,7 +188,7 @@ impl Report {
 
     /// What clients feel while data move.
     pub fn movement(&self, out: &mut String) {
-        let Some(Moved { keys, rows, busy, idle }) = &self.moved else { return };
+        let Some(Moved { keys, rows, unknown, busy, idle }) = &self.moved else { return };
         let _ = writeln!(
             out,
             "## Data that move\n\nA fourth node takes its share of a table with {keys} keys on three replicas, while ten clients of another node read and \
@@ -202,7 +202,8 @@ impl Report {
         }
         let _ = writeln!(
             out,
-            "\nIt took {:.1} s with these clients. The way back, without clients, took {:.1} s.\n",
+            "\nIt took {:.1} s with these clients. The way back, without clients, took {:.1} s. Samples that are left out, as a write was told as \
+             unknown that was on its way when a step of the movement came: {unknown}.\n",
             busy.as_secs_f64(),
             idle.as_secs_f64()
         );

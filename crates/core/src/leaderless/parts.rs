@@ -127,6 +127,23 @@ impl Parts {
         read >= usize::from(rules.read) && ahead >= usize::from(rules.fence)
     }
 
+    /// As few of these as a read needs with this node: those first that answer for both places.
+    pub(super) fn few_of(&self, mut nodes: Vec<NodeId>, here: NodeId, rules: &Rules) -> Vec<NodeId> {
+        let in_both = |node: NodeId| self.readers.contains(node) && self.now.nodes.contains(node);
+        nodes.sort_by_key(|&node| !in_both(node));
+        let mut read = usize::from(rules.read).saturating_sub(usize::from(self.readers.contains(here)));
+        let mut ahead = usize::from(rules.fence).saturating_sub(usize::from(self.now.nodes.contains(here)));
+        nodes.retain(|&node| {
+            let wanted = (read > 0 && self.readers.contains(node)) || (ahead > 0 && self.now.nodes.contains(node));
+            if wanted {
+                read = read.saturating_sub(usize::from(self.readers.contains(node)));
+                ahead = ahead.saturating_sub(usize::from(self.now.nodes.contains(node)));
+            }
+            wanted
+        });
+        nodes
+    }
+
     /// With how many of the old replicas a new one compares before it holds all that they acknowledged: one more than can lack a write, or
     /// an accepted proposal; and so many that those who have not heard of the movement are too few for a read that meets every write. Itself
     /// it counts only if it is one of them. Where fewer are left, all of them must do.

@@ -28,10 +28,12 @@ impl Leaderless {
         let own = reading.told.get(&self.config.node).map_or(0, |state| digest_of(&state.cell));
         let here = self.config.node;
         let ahead = if round.rules.fence > 0 { round.parts.now.nodes } else { NodeSet::default() };
-        let (all, readers) = (all || round.rules.fence > 0, round.parts.readers.union(ahead));
-        let at_most = if all { usize::MAX } else { usize::from(round.rules.read).saturating_sub(1) };
+        let readers = round.parts.readers.union(ahead);
         let silent = |&node: &NodeId| node != here && readers.contains(node) && !reading.tally.answers().contains(node);
-        let asked: Vec<NodeId> = round.parts.replicas.iter().copied().filter(silent).take(at_most).collect();
+        let mut asked: Vec<NodeId> = round.parts.replicas.iter().copied().filter(silent).collect();
+        if !all {
+            asked = round.parts.few_of(asked, here, &round.rules);
+        }
         asked.iter().for_each(|&node| reading.asked.insert(node));
         for node in asked.into_iter().chain(others.iter()) {
             self.say(cx, node, number, Body::Get { target: target.clone(), digest: own, durable, version });
