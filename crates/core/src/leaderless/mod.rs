@@ -18,7 +18,7 @@
 //! - L9 What a replica did not confirm is owed to it, across a restart. (`what_a_replica_did_not_confirm_is_owed_to_it`)
 //! - L10 A stand-in is told as one, and brings the write home. (`a_stand_in_is_told_as_one_and_brings_the_write_home`, `what_a_stand_in_took_is_at_home_when_the_key_moves_there`)
 //! - L11 An increment under a name counts once, whichever node repeats it. (`an_increment_under_a_name_counts_once`)
-//! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`, `what_a_node_without_a_life_shows_is_told_as_eventual`)
+//! - L12 Nothing that was acknowledged is lost when data move, or a disk is lost, and nothing that was removed comes back. (`nothing_acknowledged_is_lost_when_data_move`, `a_write_needs_both_places_while_its_range_moves`, `a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared`, `what_a_node_without_a_life_shows_is_told_as_eventual`, `a_doubled_answer_answers_no_other_question`)
 //! - L13 What was agreed on by compare-and-set moves with its key. (`no_number_is_reached_twice_when_acceptors_move`, `what_acceptors_agreed_on_moves_with_the_key`)
 //! - L14 The names of increments move with them. (`an_increment_under_a_name_counts_once_though_its_range_moved`)
 //! - L15 A bounded counter is never below its bound, whatever crashed, was lost, wiped or set back; and what an earlier life of a node held is
@@ -30,6 +30,8 @@
 //! - L20 A write that follows an acknowledged one replaces it, also where it does not read first; and those that do not know of each other do not
 //!   make each other go. (`a_write_replaces_what_an_acknowledged_write_left`, `acknowledged_values_are_there_until_a_later_write`,
 //!   `values_that_are_offered_at_once_are_siblings`)
+//! - L21 A read that must miss no write misses none, though those who answer have not heard that data moved. (`who_has_not_heard_that_a_movement_is_over_reads_nothing_stale`, `who_has_not_heard_that_writes_wait_for_fewer_reads_nothing_stale`)
+//! - L22 What is compared, moved or deleted takes its share of the time and no more while clients are served. (`what_is_compared_takes_no_more_than_its_share`)
 //!
 //! **Not here.** Who calls, and calls that belong to another node (`node`); which tables there are (`catalogue`).
 //!
