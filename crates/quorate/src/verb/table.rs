@@ -89,7 +89,7 @@ struct Policy {
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     bound: Option<i64>,
     /// Keep each key in so many parts, so that a busy one is spread over more nodes: counters, sets and maps [default: 1]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=quorate_core::catalogue::PARTS as i64))]
     split: Option<u8>,
     /// Divide the keys by their order: the first key of each range but the first [default: by hash]
     #[arg(long, value_name = "KEY", num_args = 1..)]
