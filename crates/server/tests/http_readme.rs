@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use quorate_core::catalogue::PARTS;
 use quorate_core::limits;
 use quorate_core::quorum::Rule;
 use quorate_server::front::Bounds;
@@ -67,7 +68,7 @@ fn the_limits_in_the_readme_are_those_of_the_code() {
         ),
         ("nodes; consensus groups", format!("{}; {}; {}", limits::NODE_ID_MAX, limits::GROUPS, limits::TABLES)),
         ("bytes of the updates of one text", format!("{}; {}", mib(limits::TEXT_BYTES), limits::TEXT_UPDATES)),
-        ("tables made", format!("{}; 64 bytes; {}", limits::TABLES_MADE, Rule::REPLICAS_MAX)),
+        ("tables made", format!("{}; 64 bytes; {}; {PARTS}", limits::TABLES_MADE, Rule::REPLICAS_MAX)),
     ] {
         assert_eq!(told(row), limit, "{row}");
     }
