@@ -56,7 +56,8 @@ pub(super) struct Comparison {
 /// A question that is open.
 #[derive(Debug)]
 pub(super) enum Asked {
-    Sums(Vec<Range>),
+    /// Of so many ranges.
+    Sums(usize),
     Buckets(Range),
     Keys(Bytes),
     Read(Vec<Bytes>),
@@ -88,19 +89,6 @@ enum Next {
     End,
 }
 
-impl Asked {
-    pub(super) fn is_answered_by(&self, talk: &Talk) -> bool {
-        matches!(
-            (self, talk),
-            (Asked::Sums(_), Talk::Differ { .. })
-                | (Asked::Buckets(_), Talk::BucketSums { .. })
-                | (Asked::Keys(_), Talk::Digests { .. })
-                | (Asked::Read(_), Talk::Cells { .. })
-                | (Asked::Acceptors, Talk::AcceptorsAre { .. })
-        )
-    }
-}
-
 impl Comparison {
     /// Does the other leave what is compared?
     pub(super) fn handed_over(&self) -> bool {
@@ -110,7 +98,7 @@ impl Comparison {
     /// Ranges that are done, of all that both hold.
     pub(super) fn ranges_done(&self) -> (u32, u32) {
         let asked = match &self.asked {
-            Some((_, Asked::Sums(ranges))) => ranges.len(),
+            Some((_, Asked::Sums(ranges))) => *ranges,
             Some((_, Asked::Buckets(_))) => 1,
             Some((_, Asked::Keys(_) | Asked::Read(_) | Asked::Acceptors)) | None => 0,
         };
@@ -232,8 +220,7 @@ impl Leaderless {
         }
         let Some(comparison) = self.comparisons.get_mut(&number) else { return Next::End };
         if !told.is_empty() {
-            let ranges = told.iter().map(|(range, _)| *range).collect();
-            return Next::Ask(Asked::Sums(ranges), Talk::Sums(told));
+            return Next::Ask(Asked::Sums(told.len()), Talk::Sums(told));
         }
         if !comparison.ranges.is_empty() {
             return Next::Count;

@@ -20,8 +20,7 @@ impl Leaderless {
     /// The other answered the question of this number.
     pub(super) fn told(&mut self, cx: &mut Cx<'_>, from: NodeId, asked: u64, talk: Talk) {
         let answered = |comparison: &Comparison| {
-            let open = comparison.asked.as_ref().filter(|(number, _)| *number == asked);
-            comparison.with == from && open.is_some_and(|(_, asked)| asked.is_answered_by(&talk))
+            comparison.with == from && comparison.asked.as_ref().is_some_and(|(number, _)| *number == asked)
         };
         let Some((&number, comparison)) = self.comparisons.iter_mut().find(|(_, comparison)| answered(comparison))
         else {

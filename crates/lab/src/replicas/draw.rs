@@ -417,17 +417,7 @@ impl Clients {
     fn some_element(&mut self, table: usize, key: &Bytes) -> Option<Bytes> {
         let back = self.random.below(6) as usize;
         let added = self.records.iter().rev().filter(|record| record.table == table && record.key == *key);
-        let mut added = added.filter_map(|record| match &record.asked {
-            Asked::Put(element) => Some(element.clone()),
-            Asked::Read
-            | Asked::Replace { .. }
-            | Asked::Swap { .. }
-            | Asked::Add(_)
-            | Asked::Repeat
-            | Asked::Give
-            | Asked::Take(_) => None,
-        });
-        added.nth(back)
+        added.filter_map(|record| record.asked.element().cloned()).nth(back)
     }
 }
 

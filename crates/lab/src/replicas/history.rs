@@ -149,16 +149,7 @@ impl History<'_> {
             Shown::Values(values) => Some(values),
             Shown::Sum(_) => None,
         };
-        let added = |record: &Record| match &record.asked {
-            Asked::Put(element) => Some((element.clone(), record.attempts == 1)),
-            Asked::Read
-            | Asked::Replace { .. }
-            | Asked::Swap { .. }
-            | Asked::Add(_)
-            | Asked::Repeat
-            | Asked::Give
-            | Asked::Take(_) => None,
-        };
+        let added = |record: &Record| record.asked.element().map(|element| (element.clone(), record.attempts == 1));
         let removed = |record: &Record| match &record.asked {
             Asked::Take(element) => Some(element.clone()),
             Asked::Read
@@ -178,10 +169,6 @@ impl History<'_> {
     }
 
     fn siblings(&self) -> siblings::History {
-        let values = |shown| match shown {
-            Shown::Values(values) => Some(values),
-            Shown::Sum(_) | Shown::Elements(_) | Shown::Fields(..) => None,
-        };
         let replaced = |record: &Record| match &record.asked {
             Asked::Replace { by, saw } => Some(siblings::Replaced { by: by.clone(), saw: saw.clone() }),
             Asked::Read
@@ -194,16 +181,12 @@ impl History<'_> {
         };
         siblings::History {
             writes: self.writes(replaced),
-            reads: self.reads(values),
-            end: self.end.clone().and_then(values),
+            reads: self.reads(Shown::values),
+            end: self.end.clone().and_then(Shown::values),
         }
     }
 
     fn swaps(&self) -> swaps::History {
-        let values = |shown| match shown {
-            Shown::Values(values) => Some(values),
-            Shown::Sum(_) | Shown::Elements(_) | Shown::Fields(..) => None,
-        };
         let swapped = |record: &Record| match &record.asked {
             Asked::Swap { expected, new } => Some(swaps::Swap { expected: expected.clone(), new: new.clone() }),
             Asked::Read
@@ -216,8 +199,8 @@ impl History<'_> {
         };
         swaps::History {
             swaps: self.writes(swapped),
-            reads: self.reads(values),
-            end: self.end.clone().and_then(values),
+            reads: self.reads(Shown::values),
+            end: self.end.clone().and_then(Shown::values),
         }
     }
 

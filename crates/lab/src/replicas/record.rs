@@ -40,6 +40,19 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// The element that is put into a set, a map or a text.
+    pub(super) fn element(&self) -> Option<&Bytes> {
+        match self {
+            Asked::Put(element) => Some(element),
+            Asked::Read
+            | Asked::Replace { .. }
+            | Asked::Swap { .. }
+            | Asked::Add(_)
+            | Asked::Repeat
+            | Asked::Give
+            | Asked::Take(_) => None,
+        }
+    }
     /// Does it spend rights of a bounded counter, if it is asked of one?
     pub(super) fn spends(&self) -> bool {
         match self {
@@ -69,6 +82,13 @@ pub enum Shown {
 }
 
 impl Shown {
+    /// The values, if a register was read.
+    pub fn values(self) -> Option<BTreeSet<Bytes>> {
+        match self {
+            Shown::Values(values) => Some(values),
+            Shown::Sum(_) | Shown::Elements(_) | Shown::Fields(..) => None,
+        }
+    }
     /// What two parts of a key show together.
     pub fn with(self, other: Shown) -> Shown {
         let both = |a: BTreeSet<Bytes>, b: BTreeSet<Bytes>| a.into_iter().chain(b).collect();

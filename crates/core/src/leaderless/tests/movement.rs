@@ -11,10 +11,22 @@ pub(super) fn moving_net(kind: Kind, mutants: Mutants, seed: u64) -> Net {
     let mut catalogue = Catalogue::default();
     let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
     catalogue.found(&Founders { voters: members.clone(), members });
-    let rule = Rule::new(3, 2, 2).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 };
-    catalogue.create(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+    catalogue.create(TABLE, shape(kind, (3, 2, 2))).expect("it can be given");
     Net::of(NODES, catalogue, mutants, seed)
+}
+
+fn shape(kind: Kind, (replicas, read, write): (u8, u8, u8)) -> Shape {
+    let rule = Rule::new(replicas, read, write).expect("it is one");
+    Shape::Leaderless(LeaderlessSpec { rule, kind, bound: 0, division: Division::Hash, parts: 1 })
+}
+
+/// A set on such replicas, and all know it.
+fn net_by(rule: (u8, u8, u8)) -> Net {
+    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
+    net.catalogue.alter(TABLE, shape(Kind::Set, rule)).expect("it can be given");
+    net.tell_all();
+    net.arrive();
+    net
 }
 
 impl Net {
@@ -334,13 +346,7 @@ fn a_write_needs_both_places_while_its_range_moves() {
 #[test]
 fn who_has_not_heard_that_a_movement_is_over_reads_nothing_stale() {
     for (rule, level) in [((3, 2, 2), None), ((3, 2, 2), Some(Level::Atomic)), ((3, 1, 3), None)] {
-        let mut net = moving_net(Kind::Set, Mutants::none(), 3);
-        let (replicas, read, write) = rule;
-        let rule = Rule::new(replicas, read, write).expect("it is one");
-        let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
-        net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
-        net.tell_all();
-        net.arrive();
+        let mut net = net_by(rule);
         net.done(1, "SADD k a");
         net.send_away();
         for _ in 0..4 {
@@ -364,12 +370,7 @@ fn who_has_not_heard_that_a_movement_is_over_reads_nothing_stale() {
 /// A read that one replica answers, of a table whose writes are on all: an old replica that has not heard that the range moves away holds the movement up.
 #[test]
 fn a_movement_hears_so_many_that_no_others_are_enough_for_a_read() {
-    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
-    let rule = Rule::new(3, 1, 3).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
-    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
-    net.tell_all();
-    net.arrive();
+    let mut net = net_by((3, 1, 3));
     net.done(1, "SADD k a");
     net.isolate(2);
     (4..=5).for_each(|node| net.set_weight(node, 1));
@@ -391,9 +392,7 @@ fn who_has_not_heard_that_writes_wait_for_fewer_reads_nothing_stale() {
     let mut net = moving_net(Kind::Set, Mutants::none(), 3);
     net.done(1, "SADD k a");
     net.isolate(3);
-    let rule = Rule::new(3, 3, 1).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
-    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("it can be given");
+    net.catalogue.alter(TABLE, shape(Kind::Set, (3, 3, 1))).expect("it can be given");
     net.tell_catalogue(3);
     let token = net.begin(3, Want::default(), &Session::default(), "SADD k b", None).expect("it holds the key");
     net.calm();
@@ -428,12 +427,7 @@ fn a_replica_whose_disk_was_lost_is_not_read_before_it_has_compared() {
 /// Each write is on one replica, so a new one compares with all of three; one of them is gone for good.
 #[test]
 fn a_movement_goes_on_without_a_disk_that_is_gone_for_good() {
-    let mut net = moving_net(Kind::Set, Mutants::none(), 3);
-    let rule = Rule::new(3, 3, 1).expect("it is one");
-    let spec = LeaderlessSpec { rule, kind: Kind::Set, bound: 0, division: Division::Hash, parts: 1 };
-    net.catalogue.alter(TABLE, Shape::Leaderless(spec)).expect("the data stay");
-    net.tell_all();
-    net.arrive();
+    let mut net = net_by((3, 3, 1));
     net.done(1, "SADD k a");
     net.crash(2);
     let remove = |net: &mut Net, lost| {
