@@ -55,9 +55,12 @@ fn what_real_nodes_answered_is_linearizable_and_a_changed_answer_is_not() {
     assert!(lines.len() > 500, "only {} operations", lines.len());
 
     let (read, key) = last_read(&lines);
-    let first = lines
-        .iter()
-        .find(|line| line["steps"][0][0] == "write" && line["steps"][0][1] == key && !line["end"].is_null());
+    // A write that was over before another began, which was over before the read: no order lets the read see the first.
+    let time = |line: &Value, name: &str| line[name].as_u64();
+    let of_key = |line: &&Value| line["steps"][0][0] == "write" && line["steps"][0][1] == key;
+    let before = |one: &Value, other: &Value| time(one, "end").is_some_and(|end| Some(end) < time(other, "begin"));
+    let writes: Vec<&Value> = lines.iter().filter(of_key).filter(|write| before(write, &lines[read])).collect();
+    let first = writes.iter().find(|write| writes.iter().any(|later| before(write, later)));
     let changed = |value: Value| {
         let mut operation = lines[read].clone();
         operation["steps"][0][2] = value;
